@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * aead_ctr.c: AES-256-CTR addressed by byte position, by OpenSSL.
+ *
+ * Spans are mostly 8 to 100 bytes, where setting the counter of an EVP CTR context costs several times the cipher itself. So a
+ * short span's keystream is made by encrypting its counter blocks with an ECB context, which has no counter to set; a long one goes
+ * through CTR. The two cross between 512 bytes and 1 KiB. Both make the same bytes: CTR is defined as just that (SP 800-38A, 6.5).
+ *
+ * Invariants: a bh_ctr is in the arena, so after a fork the child reads its pools as NULL and is refused; keystream on the stack is
+ * wiped. Thread-safety: the pools' (evp_pool.h).
+ */
+#include "keyring/aead.h"
+
+#include <pthread.h>
+
+#include "keyring/evp_pool.h"
+
+#define BLOCK_LEN 16
+#define SHORT_BLOCKS 32              /* blocks of keystream that are made at once on the stack */
+#define UPDATE_MAX ((size_t)1 << 30) /* EVP counts in int */
+
+struct bh_ctr {
+	bh_evp_pool *ecb; /* short spans */
+	bh_evp_pool *ctr; /* long spans */
+	uint8_t key[BH_DEK_LEN];
+};
+
+static EVP_CIPHER *ecb_cipher, *ctr_cipher;
+static pthread_once_t fetch_once = PTHREAD_ONCE_INIT;
+
+static void fetch_all(void)
+{
+	ecb_cipher = EVP_CIPHER_fetch(NULL, "AES-256-ECB", NULL);
+	ctr_cipher = EVP_CIPHER_fetch(NULL, "AES-256-CTR", NULL);
+}
+
+static bh_status init(bh_ctr *ctr, bh_view key)
+{
+	pthread_once(&fetch_once, fetch_all);
+	if (!ecb_cipher || !ctr_cipher)
+		return bh_fail(BH_E_CRYPTO, "OpenSSL offers no AES-256-CTR or -ECB: check its providers and openssl.cnf");
+	memcpy(ctr->key, key.data, sizeof(ctr->key));
+	BH_TRY(bh_evp_pool_new(ecb_cipher, ctr->key, &ctr->ecb));
+	return bh_evp_pool_new(ctr_cipher, ctr->key, &ctr->ctr);
+}
+
+bh_status bh_ctr_new(bh_view key, bh_ctr **out)
+{
+	BH_CLEANUP(bh_ctr_freep) bh_ctr *ctr = NULL;
+
+	if (key.len != BH_DEK_LEN)
+		return bh_fail(BH_E_INVALID, "an AES-256 key of %zu bytes", key.len);
+	ctr = bh_secret_alloc(sizeof(*ctr));
+	if (!ctr)
+		return bh_fail(BH_E_NOMEM, "no memory for a cipher context");
+	BH_TRY(init(ctr, key));
+	*out = ctr;
+	ctr = NULL;
+	return BH_OK;
+}
+
+void bh_ctr_free(bh_ctr *ctr)
+{
+	if (!ctr)
+		return;
+	bh_evp_pool_free(ctr->ecb);
+	bh_evp_pool_free(ctr->ctr);
+	bh_secret_free(ctr, sizeof(*ctr));
+}
+
+void bh_ctr_freep(bh_ctr **ctr)
+{
+	bh_ctr_free(*ctr);
+	*ctr = NULL;
+}
+
+/* Block number `n` as the 128-bit big-endian counter. */
+static void counter_block(uint64_t n, uint8_t out[BLOCK_LEN])
+{
+	size_t i;
+
+	memset(out, 0, BLOCK_LEN - sizeof(n));
+	for (i = 0; i < sizeof(n); i++)
+		out[BLOCK_LEN - 1 - i] = (uint8_t)(n >> (8 * i));
+}
+
+static void xor_bytes(uint8_t *data, const uint8_t *stream, size_t len)
+{
+	uint64_t a, b;
+
+	for (; len >= sizeof(a); len -= sizeof(a), data += sizeof(a), stream += sizeof(a)) {
+		memcpy(&a, data, sizeof(a));
+		memcpy(&b, stream, sizeof(b));
+		a ^= b;
+		memcpy(data, &a, sizeof(a));
+	}
+	for (; len != 0; len--)
+		*data++ ^= *stream++;
+}
+
+/* `skip` keystream bytes of the first block, then `len`: at most SHORT_BLOCKS blocks in all. */
+static bool xor_short(EVP_CIPHER_CTX *ecb, uint64_t first, size_t skip, uint8_t *data, size_t len)
+{
+	uint8_t stream[SHORT_BLOCKS * BLOCK_LEN];
+	size_t blocks = (skip + len + BLOCK_LEN - 1) / BLOCK_LEN, i;
+	int written;
+	bool ok;
+
+	for (i = 0; i < blocks; i++)
+		counter_block(first + i, stream + i * BLOCK_LEN);
+	ok = EVP_EncryptUpdate(ecb, stream, &written, stream, (int)(blocks * BLOCK_LEN)) > 0;
+	if (ok)
+		xor_bytes(data, stream + skip, len);
+	bh_wipe(stream, blocks * BLOCK_LEN);
+	return ok;
+}
+
+static bool xor_long(EVP_CIPHER_CTX *ctr, uint64_t first, size_t skip, uint8_t *data, size_t len)
+{
+	uint8_t counter[BLOCK_LEN], skipped[BLOCK_LEN] = { 0 };
+	int written;
+	bool ok;
+
+	counter_block(first, counter);
+	ok = EVP_EncryptInit_ex(ctr, NULL, NULL, NULL, counter) > 0 &&
+	     (skip == 0 || EVP_EncryptUpdate(ctr, skipped, &written, skipped, (int)skip) > 0);
+	bh_wipe(skipped, sizeof(skipped));
+	while (ok && len != 0) {
+		size_t step = BH_MIN(len, UPDATE_MAX);
+
+		ok = EVP_EncryptUpdate(ctr, data, &written, data, (int)step) > 0;
+		data += step;
+		len -= step;
+	}
+	return ok;
+}
+
+bh_status bh_ctr_xor(const bh_ctr *ctr, uint64_t pos, uint8_t *data, size_t len)
+{
+	uint64_t first = pos / BLOCK_LEN;
+	size_t skip = (size_t)(pos % BLOCK_LEN);
+	bool is_short = len <= SHORT_BLOCKS * BLOCK_LEN - skip;
+	bh_evp_pool *pool = is_short ? ctr->ecb : ctr->ctr;
+	EVP_CIPHER_CTX *ctx;
+	bool ok;
+
+	if (len == 0)
+		return BH_OK;
+	if (!pool)
+		return bh_fail(BH_E_CRYPTO, "a cipher context of the parent process: open the database again after fork");
+	ctx = bh_evp_pool_get(pool);
+	ok = ctx && (is_short ? xor_short : xor_long)(ctx, first, skip, data, len);
+	if (ctx)
+		bh_evp_pool_put(pool, ctx);
+	return ok ? BH_OK : bh_fail(BH_E_CRYPTO, "AES-256-CTR failed in OpenSSL");
+}

@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * kms.h: key management services, where CMKs live.
+ *
+ * A CMK never leaves its KMS: Bulkhead asks it to wrap and unwrap DEKs. A key is named by a URI. This build knows
+ *     local:DIR#KEY   files in DIR, for development and air-gapped hosts (keyring/README.md has the format): keys under a root key,
+ * which is a 0600 file made on first use, or derived from a passphrase (BULKHEAD_KMS_PASSPHRASE, or bh_kms_options).
+ *
+ * Thread-safety: a bh_kms may be used from many threads at once.
+ */
+#ifndef BULKHEAD_KMS_H
+#define BULKHEAD_KMS_H
+
+#include <bulkhead/bytes.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* One CMK at one provider. */
+typedef struct bh_kms bh_kms;
+
+/* All zero: the documented defaults. */
+typedef struct bh_kms_options {
+	const char *passphrase; /* for local KMS directories under a passphrase; NULL: BULKHEAD_KMS_PASSPHRASE, else a root key
+				   file. Borrowed for the call only */
+} bh_kms_options;
+
+typedef enum bh_kms_key_state {
+	BH_KMS_ENABLED = 1,   /* wraps and unwraps */
+	BH_KMS_DISABLED = 2,  /* refuses both until enabled again */
+	BH_KMS_DESTROYED = 3, /* key material is gone for good */
+} bh_kms_key_state;
+
+typedef struct bh_kms_key_info {
+	char name[65];
+	char region[65]; /* "" where the KMS does not say */
+	bh_kms_key_state state;
+	uint32_t version;     /* newest version, from 1; what wraps now use */
+	int64_t created_at_s; /* seconds since 1970 */
+	int64_t changed_at_s; /* of the last change of state or version */
+} bh_kms_key_info;
+
+/* Opens the CMK of `uri`; the key must exist, its state is not looked at. Ownership: free with bh_kms_close().
+ * Errors: BH_E_INVALID (URI), BH_E_NOT_FOUND (directory or key), BH_E_KMS_REFUSED (wrong passphrase or root key), BH_E_TAG (state
+ * file was changed), BH_E_FORMAT, BH_E_VERSION, BH_E_KMS_UNREACHABLE (I/O), BH_E_NOMEM. */
+BH_API BH_MUST_CHECK bh_status bh_kms_open(const char *uri, const bh_kms_options *options, bh_kms **out);
+BH_API void bh_kms_close(bh_kms *kms);
+
+/* Creates the key named in `uri` (and its directory, mode 0700, with a root key) in `region` ("" or NULL: the KMS does not say).
+ * Errors: BH_E_EXISTS and those of bh_kms_open(). */
+BH_API BH_MUST_CHECK bh_status bh_kms_create(const char *uri, const char *region, const bh_kms_options *options);
+
+BH_API BH_MUST_CHECK bh_status bh_kms_describe(bh_kms *kms, bh_kms_key_info *out);
+/* The customer's console. A destroyed key cannot be changed (BH_E_KMS_REFUSED). Destroying twice is BH_OK. */
+BH_API BH_MUST_CHECK bh_status bh_kms_rotate(bh_kms *kms, uint32_t *version_out);
+BH_API BH_MUST_CHECK bh_status bh_kms_enable(bh_kms *kms);
+BH_API BH_MUST_CHECK bh_status bh_kms_disable(bh_kms *kms);
+BH_API BH_MUST_CHECK bh_status bh_kms_destroy(bh_kms *kms);
+
+/* Calls `each` for every key in the place that `uri` names (the part after '#' is ignored), sorted by name; stops at the first
+ * status that is not BH_OK and returns it. */
+BH_API BH_MUST_CHECK bh_status bh_kms_list(const char *uri, const bh_kms_options *options,
+					   bh_status (*each)(void *arg, const bh_kms_key_info *info), void *arg);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * io.h: the few file operations that the keyring and the local KMS are made of: whole reads and writes at an offset, sync, and
+ * replacement of a small file by write, fsync, rename, fsync of the directory.
+ *
+ * Files are named by an open directory and a name in it; a symbolic link, a directory or a device in a file's place is refused,
+ * never followed. Interrupted and short calls are carried on. Errors name the path. RocksDB's own files do not come this way.
+ *
+ * Thread-safety: a bh_io_dir is immutable once open.
+ */
+#ifndef BH_IO_H
+#define BH_IO_H
+
+#include <sys/types.h>
+
+#include "base.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct bh_io_dir {
+	int fd;     /* of the directory; -1 while closed */
+	char *path; /* owned; as the caller gave it, for messages */
+} bh_io_dir;
+
+#define BH_IO_DIR_CLOSED                                                                                                           \
+	{                                                                                                                          \
+		-1, NULL                                                                                                           \
+	}
+
+/* Errors: BH_E_NOT_FOUND, BH_E_FORMAT (not a directory), BH_E_NOMEM, BH_E_IO. */
+BH_MUST_CHECK bh_status bh_io_dir_open(const char *path, bh_io_dir *out);
+void bh_io_dir_close(bh_io_dir *dir); /* idempotent */
+/* Makes renames, links and unlinks in `dir` durable. */
+BH_MUST_CHECK bh_status bh_io_dir_sync(const bh_io_dir *dir);
+
+/* Opens the existing regular file `name`; `flags` is O_RDONLY or O_RDWR. `size_out` and `mode_out` (permission bits) may be NULL.
+ * Errors: BH_E_NOT_FOUND, BH_E_FORMAT (symbolic link, directory or other non-file), BH_E_IO. */
+BH_MUST_CHECK bh_status bh_io_open(const bh_io_dir *dir, const char *name, int flags, int *fd_out, uint64_t *size_out,
+				   mode_t *mode_out);
+void bh_io_closep(int *fd); /* closes unless it is -1 */
+
+/* Exactly `len` bytes at `off`. Errors: BH_E_TRUNCATED (the file ends before), BH_E_IO. */
+BH_MUST_CHECK bh_status bh_io_read_at(int fd, const char *name, uint64_t off, void *out, size_t len);
+BH_MUST_CHECK bh_status bh_io_write_at(int fd, const char *name, uint64_t off, bh_view bytes);
+BH_MUST_CHECK bh_status bh_io_sync(int fd, const char *name);
+BH_MUST_CHECK bh_status bh_io_truncate(int fd, const char *name, uint64_t len);
+/* The whole of a file of at most `max_len` bytes, appended to `out`. Errors: those of open and read, BH_E_FORMAT (larger). */
+BH_MUST_CHECK bh_status bh_io_read_file(const bh_io_dir *dir, const char *name, size_t max_len, bh_buf *out);
+
+/* Writes `bytes` to `name` (created with mode 0600, or emptied first) and syncs the file, not the directory.
+ * A failure may leave part of it: `name` is a temporary one. */
+BH_MUST_CHECK bh_status bh_io_write_file(const bh_io_dir *dir, const char *name, bh_view bytes);
+/* Atomically puts `from` in the place of `to`. Not durable before bh_io_dir_sync(). */
+BH_MUST_CHECK bh_status bh_io_rename(const bh_io_dir *dir, const char *from, const char *to);
+/* Atomically gives `from` the name `to` if nothing has that name. Errors: BH_E_EXISTS, BH_E_IO. */
+BH_MUST_CHECK bh_status bh_io_rename_new(const bh_io_dir *dir, const char *from, const char *to);
+/* Removes `name`; BH_OK where there is none. */
+BH_MUST_CHECK bh_status bh_io_unlink(const bh_io_dir *dir, const char *name);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * keyring.h: the keyring of one database: merchants, their states, their DEKs wrapped and (while in use) unwrapped.
+ *
+ * The durable half is DB/KEYRING (keyring_file.h, byte table in README.md); this is the live half. Every change is durable before
+ * the call returns: a kill at any point leaves the state before or after it. DEKs are unwrapped by bh_keyring_merchant_unlock(),
+ * one KMS call a DEK, never by a lookup. KMS calls happen outside of the keyring's lock, so one merchant's slow KMS never holds up
+ * another's lookup.
+ *
+ * Fork: keys read as zeros in the child, so it gets none and can change nothing (BH_E_NO_KEY, BH_E_INVALID); it may close.
+ *
+ * Thread-safety: all calls may come from many threads. `lock` (rwlock) guards the tables; a bh_dek is immutable and counted.
+ */
+#ifndef BH_KEYRING_H
+#define BH_KEYRING_H
+
+#include <bulkhead/kms.h>
+
+#include "context.h"
+#include "secret.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define BH_KEYRING_FILE "KEYRING"
+
+typedef enum bh_merchant_state {
+	BH_MERCHANT_CREATING = 1,   /* recorded, its CFs perhaps not made yet: open makes the missing ones */
+	BH_MERCHANT_ACTIVE = 2,     /* serving */
+	BH_MERCHANT_SUSPENDING = 3, /* gate closed, detach under way: open finishes it */
+	BH_MERCHANT_SUSPENDED = 4,  /* detached, no key in memory */
+	BH_MERCHANT_RESUMING = 5,   /* attach under way: open finishes it or goes back to SUSPENDED */
+	BH_MERCHANT_SHREDDING = 6,  /* irreversible from here: open finishes it */
+	BH_MERCHANT_SHREDDED = 7,   /* tombstone: DEK ids are kept, wraps are gone */
+} bh_merchant_state;
+
+const char *bh_merchant_state_name(bh_merchant_state state);
+
+/* An unwrapped DEK. Immutable but for the count. */
+typedef struct bh_dek bh_dek;
+bh_dek *bh_dek_ref(bh_dek *dek);
+void bh_dek_unref(bh_dek *dek); /* the last one wipes the key; NULL-safe */
+void bh_dek_unrefp(bh_dek **dek);
+const uint8_t *bh_dek_id(const bh_dek *dek); /* BH_ID_LEN bytes */
+const bh_scope *bh_dek_scope(const bh_dek *dek);
+uint32_t bh_dek_generation(const bh_dek *dek);
+bh_view bh_dek_context(const bh_dek *dek); /* canonical encryption context */
+bh_view bh_dek_key(const bh_dek *dek);     /* the 32 secret bytes; for HKDF alone */
+/* A DEK outside of any keyring, for unit tests of the layers above: copies `key`. */
+BH_MUST_CHECK bh_status bh_dek_new(const uint8_t id[BH_ID_LEN], const bh_scope *scope, uint32_t generation, bh_view context,
+				   bh_view key, bh_dek **out);
+
+typedef struct bh_keyring bh_keyring;
+
+typedef struct bh_keyring_options {
+	bh_kms_options kms;
+	uint64_t generation_floor; /* refuse a keyring older than this; 0: no floor */
+} bh_keyring_options;
+
+/* Makes DIR/KEYRING for a new database: fresh database id and platform DEK wrapped by `platform_cmk_uri`. DIR must exist.
+ * Errors: BH_E_EXISTS (a KEYRING or anything of that name is there), BH_E_BUSY, BH_E_NOT_FOUND (DIR, or the CMK), BH_E_INVALID
+ * (region, URI), BH_E_REGION (the CMK says it is in another region), those of the KMS, BH_E_IO. */
+BH_MUST_CHECK bh_status bh_keyring_create(const char *dir, const char *region, const char *platform_cmk_uri,
+					  const bh_keyring_options *options);
+
+/* Opens DIR/KEYRING, unwraps the platform DEK, checks the whole MAC chain. No merchant's DEK is unwrapped yet.
+ * Takes an exclusive lock on DIR (flock) for as long as it is open. `writable` false: no byte in DIR is changed, torn tails
+ * included. Errors: BH_E_NOT_FOUND (no KEYRING), BH_E_BUSY (another process), BH_E_FORMAT, BH_E_TRUNCATED, BH_E_VERSION, BH_E_TAG,
+ * BH_E_ROLLBACK (below the floor), those of the KMS, BH_E_NO_KEY (there is no such platform CMK any more), BH_E_IO. Never creates
+ * anything. */
+BH_MUST_CHECK bh_status bh_keyring_open(const char *dir, const bh_keyring_options *options, bool writable, bh_keyring **out);
+/* Wipes all DEKs (those still referenced are wiped by their last unref) and frees. NULL-safe. */
+void bh_keyring_close(bh_keyring *keyring);
+
+const uint8_t *bh_keyring_database_id(const bh_keyring *keyring); /* BH_ID_LEN bytes */
+const char *bh_keyring_region(const bh_keyring *keyring);
+const char *bh_keyring_platform_cmk(const bh_keyring *keyring); /* URI */
+uint64_t bh_keyring_generation(bh_keyring *keyring);            /* grows with every durable change */
+
+/* Merchants, as copies. */
+typedef struct bh_merchant_info {
+	char name[BH_NAME_MAX + 1];
+	uint8_t id[BH_ID_LEN]; /* random; a name used again after a shred is a new id */
+	bh_merchant_state state;
+	char *cmk_uri; /* owned */
+	size_t class_count;
+	char (*classes)[BH_NAME_MAX + 1]; /* owned */
+	bool unlocked;                    /* its DEKs are in memory */
+} bh_merchant_info;
+void bh_merchant_info_clear(bh_merchant_info *info);
+
+/* The living merchant of that name, or else its newest tombstone. Errors: BH_E_NOT_FOUND, BH_E_NOMEM. */
+BH_MUST_CHECK bh_status bh_keyring_merchant(bh_keyring *keyring, const char *name, bh_merchant_info *out);
+/* All of them, tombstones included, in order of creation: an array of `*count_out`, each to be cleared, then freed. */
+BH_MUST_CHECK bh_status bh_keyring_merchants(bh_keyring *keyring, bh_merchant_info **out, size_t *count_out);
+
+/* One DEK generation, as a copy without secrets. */
+typedef struct bh_dek_info {
+	uint8_t id[BH_ID_LEN];
+	bh_scope scope;
+	uint8_t merchant_id[BH_ID_LEN]; /* all zero for the platform */
+	uint32_t generation;
+	uint32_t cmk_version; /* that wrapped it; 0 in a tombstone */
+	int64_t created_at_s;
+	bool tombstone;
+} bh_dek_info;
+/* Every DEK generation the keyring knows, tombstones included: free() the array. */
+BH_MUST_CHECK bh_status bh_keyring_deks(bh_keyring *keyring, bh_dek_info **out, size_t *count_out);
+
+/* Records a new merchant in state CREATING with a first DEK for each class, wrapped by its CMK; its DEKs are unlocked afterwards.
+ * Errors: BH_E_INVALID (names, duplicate classes, none), BH_E_EXISTS (a living merchant of that name, compared without case),
+ * BH_E_REGION (the CMK says it is in another region), those of the KMS, BH_E_IO. */
+BH_MUST_CHECK bh_status bh_keyring_merchant_add(bh_keyring *keyring, const char *name, const char *cmk_uri,
+						const char *const *classes, size_t class_count);
+/* Records a transition. Refuses those that the state machine does not have (BH_E_INVALID; BH_E_SHREDDED from SHREDDING and
+ * SHREDDED), and the one to SHREDDED, which bh_keyring_merchant_destroy() makes. Further errors: BH_E_NOT_FOUND, BH_E_IO. */
+BH_MUST_CHECK bh_status bh_keyring_merchant_set_state(bh_keyring *keyring, const char *name, bh_merchant_state state);
+/* Unwraps all DEK generations of the merchant, all or none; asks no KMS if they are in memory already. Errors: BH_E_NOT_FOUND
+ * (merchant), BH_E_SHREDDED, BH_E_NO_KEY (its CMK does not exist), and the KMS's own reasons, kept distinct: BH_E_KMS_REFUSED,
+ * BH_E_KMS_UNREACHABLE, BH_E_TAG, BH_E_FORMAT, BH_E_VERSION. */
+BH_MUST_CHECK bh_status bh_keyring_merchant_unlock(bh_keyring *keyring, const char *name);
+/* Drops the merchant's DEKs from memory; holders of references keep theirs until they let go. */
+BH_MUST_CHECK bh_status bh_keyring_merchant_lock(bh_keyring *keyring, const char *name);
+/* From SHREDDING: destroys every wrapped DEK of the merchant (KEYRING is replaced by one without them), drops them from memory,
+ * leaves a tombstone in state SHREDDED. The CMK is not touched. BH_OK if it is SHREDDED already. Errors: BH_E_NOT_FOUND,
+ * BH_E_INVALID (another state), BH_E_IO. */
+BH_MUST_CHECK bh_status bh_keyring_merchant_destroy(bh_keyring *keyring, const char *name);
+/* Compacts KEYRING to one snapshot by atomic replacement. Done by itself when edits outgrow the snapshot. */
+BH_MUST_CHECK bh_status bh_keyring_compact(bh_keyring *keyring);
+
+/* The newest DEK of a scope (platform: both names ""). Counted reference. Memory only: no I/O, no KMS. What is in memory is given
+ * out in any state, so that what RocksDB has begun can end; bh_keyring_merchant_lock() is what stops it. Errors: BH_E_NOT_FOUND (no
+ * such scope), BH_E_SHREDDED, BH_E_NO_KEY (not unlocked), BH_E_SUSPENDED. */
+BH_MUST_CHECK bh_status bh_keyring_dek_current(bh_keyring *keyring, const bh_scope *scope, bh_dek **out);
+/* The DEK of that id. Errors: BH_E_NO_KEY (unknown id, or not unlocked), BH_E_SHREDDED (tombstone, or shredding). */
+BH_MUST_CHECK bh_status bh_keyring_dek_find(bh_keyring *keyring, const uint8_t id[BH_ID_LEN], bh_dek **out);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,268 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * keyring_deks.c: the keyring's DEKs: made, unwrapped, found, forgotten.
+ *
+ * A lookup never leaves memory. Unlocking copies the wraps, asks the KMS with no lock held, and puts the DEKs in place in one step
+ * afterwards, all of them or none.
+ */
+#include <stdlib.h>
+
+#include "keyring/keyring_internal.h"
+
+static const bh_scope platform_scope;
+
+/* One DEK at a KMS */
+
+bh_status bh_keyring_dek_make(bh_kms *kms, const uint8_t database_id[BH_ID_LEN], const char *region, const bh_scope *scope,
+			      bh_dek **dek_out, bh_buf *wrapped_out, uint32_t *version_out)
+{
+	BH_CLEANUP(bh_secret_clear) bh_secret key = { 0 };
+	BH_CLEANUP(bh_buf_clear) bh_buf context = { 0 };
+	uint8_t id[BH_ID_LEN];
+
+	BH_TRY(bh_random(id, sizeof(id)));
+	BH_TRY(bh_secret_random(&key, BH_DEK_LEN));
+	BH_TRY(bh_context_encode(database_id, region, scope, id, &context));
+	BH_TRY(bh_kms_wrap(kms, bh_secret_view(&key), bh_buf_view(&context), wrapped_out, version_out));
+	return bh_dek_new(id, scope, 1, bh_buf_view(&context), bh_secret_view(&key), dek_out);
+}
+
+bh_status bh_keyring_dek_open(bh_kms *kms, const uint8_t database_id[BH_ID_LEN], const char *region, const bh_scope *scope,
+			      const uint8_t id[BH_ID_LEN], uint32_t generation, bh_view wrapped, bh_dek **out)
+{
+	BH_CLEANUP(bh_secret_clear) bh_secret key = { 0 };
+	BH_CLEANUP(bh_buf_clear) bh_buf context = { 0 };
+
+	BH_TRY(bh_context_encode(database_id, region, scope, id, &context));
+	BH_TRY(bh_kms_unwrap(kms, wrapped, bh_buf_view(&context), &key));
+	return bh_dek_new(id, scope, generation, bh_buf_view(&context), bh_secret_view(&key), out);
+}
+
+static void scope_set(bh_scope *scope, const char *merchant, const char *cls)
+{
+	memset(scope, 0, sizeof(*scope));
+	memcpy(scope->merchant, merchant, strlen(merchant) + 1);
+	memcpy(scope->cls, cls, strlen(cls) + 1);
+}
+
+/* Unlock */
+
+/* One merchant's record in a state of its own, so that it can be used without the lock. */
+static bh_status merchant_copy(bh_keyring *keyring, const char *name, bh_keyring_state *out)
+{
+	bh_status status;
+
+	bh_keyring_read_lock(keyring);
+	bh_merchant_record *merchant = bh_keyring_state_find(&keyring->state, name);
+	if (merchant == NULL) {
+		status = bh_fail(BH_E_NOT_FOUND, "merchant '%s': does not exist in this database", name);
+	} else if (merchant->state >= BH_MERCHANT_SHREDDING) {
+		status = bh_fail(BH_E_SHREDDED, "merchant '%s': is shredded; its keys do not come back", name);
+	} else {
+		const bh_keyring_state one = { .merchants = merchant, .count = 1 };
+		status = bh_keyring_state_copy(&one, out);
+	}
+	bh_keyring_unlock(keyring);
+	return status;
+}
+
+static bh_status unwrap_all(bh_keyring *keyring, bh_kms *kms, const bh_merchant_record *merchant, bh_dek_table *out)
+{
+	BH_TRY(bh_dek_table_reserve(out, merchant->dek_count));
+	for (size_t i = 0; i < merchant->dek_count; i++) {
+		const bh_dek_record *record = &merchant->deks[i];
+		BH_CLEANUP(bh_dek_unrefp) bh_dek *dek = NULL;
+		bh_scope scope;
+
+		scope_set(&scope, merchant->name, record->cls);
+		BH_TRY(bh_keyring_dek_open(kms, keyring->file.head.database_id, merchant->region, &scope, record->id,
+					   record->generation, bh_buf_view(&record->wrapped), &dek));
+		bh_dek_table_insert(out, dek);
+	}
+	return BH_OK;
+}
+
+/* The state may have moved on while the KMS was asked: keys of a merchant that is being shredded, or of another one that has the
+ * name by now, must not come back into memory. */
+static bh_status unlocked_install(bh_keyring *keyring, const bh_merchant_record *merchant, const bh_dek_table *deks)
+{
+	const bh_merchant_record *now = bh_keyring_state_find_id(&keyring->state, merchant->id);
+
+	if (now == NULL || now->state >= BH_MERCHANT_SHREDDING)
+		return bh_fail(BH_E_SHREDDED, "merchant '%s': was shredded meanwhile", merchant->name);
+	BH_TRY(bh_dek_table_reserve(&keyring->live, deks->count));
+	for (size_t i = 0; i < deks->count; i++)
+		bh_dek_table_insert(&keyring->live, deks->by_id[i]);
+	return BH_OK;
+}
+
+static bool all_live(bh_keyring *keyring, const bh_merchant_record *merchant)
+{
+	bool all = true;
+
+	bh_keyring_read_lock(keyring);
+	for (size_t i = 0; i < merchant->dek_count && all; i++)
+		all = bh_dek_table_find(&keyring->live, merchant->deks[i].id) != NULL;
+	bh_keyring_unlock(keyring);
+	return all;
+}
+
+static bh_status merchant_unlock(bh_keyring *keyring, const bh_merchant_record *merchant)
+{
+	BH_CLEANUP(bh_kms_closep) bh_kms *kms = NULL;
+	BH_CLEANUP(bh_dek_table_clear) bh_dek_table deks = { 0 };
+
+	BH_TRY(bh_keyring_kms_open(keyring, merchant->cmk_uri, &kms));
+	BH_TRY(unwrap_all(keyring, kms, merchant, &deks));
+	bh_keyring_write_lock(keyring);
+	bh_status status = unlocked_install(keyring, merchant, &deks);
+	bh_keyring_unlock(keyring);
+	return status;
+}
+
+bh_status bh_keyring_merchant_unlock(bh_keyring *keyring, const char *name)
+{
+	BH_CLEANUP(bh_keyring_state_clear) bh_keyring_state copy = { 0 };
+
+	BH_TRY(merchant_copy(keyring, name, &copy));
+	const bh_merchant_record *merchant = &copy.merchants[0];
+	if (all_live(keyring, merchant))
+		return BH_OK;
+	bh_status status = merchant_unlock(keyring, merchant);
+	/* "Not found" would say that there is no such merchant. */
+	if (status == BH_E_NOT_FOUND)
+		status = BH_E_NO_KEY;
+	return bh_fail_prefix(status, "merchant '%s'", name);
+}
+
+bh_status bh_keyring_merchant_lock(bh_keyring *keyring, const char *name)
+{
+	bh_keyring_write_lock(keyring);
+	bool known = bh_keyring_state_find(&keyring->state, name) != NULL;
+	if (known)
+		bh_dek_table_remove_merchant(&keyring->live, name);
+	bh_keyring_unlock(keyring);
+	return known ? BH_OK : bh_fail(BH_E_NOT_FOUND, "merchant '%s': does not exist in this database", name);
+}
+
+/* Lookups */
+
+/* Why a DEK of this scope is not in memory. The caller holds `lock`. */
+static bh_status scope_absent(const bh_keyring *keyring, const bh_scope *scope)
+{
+	const bh_merchant_record *merchant = bh_keyring_state_find(&keyring->state, scope->merchant);
+	bool has_class = false;
+
+	for (size_t i = 0; merchant != NULL && i < merchant->dek_count; i++)
+		has_class = has_class || strcmp(merchant->deks[i].cls, scope->cls) == 0;
+	if (!has_class)
+		return bh_fail(BH_E_NOT_FOUND, "'%s/%s': no such merchant and class in this database", scope->merchant, scope->cls);
+
+	switch (merchant->state) {
+	case BH_MERCHANT_SHREDDING:
+	case BH_MERCHANT_SHREDDED:
+		return bh_fail(BH_E_SHREDDED, "merchant '%s': is shredded; its data does not come back", scope->merchant);
+	case BH_MERCHANT_SUSPENDING:
+	case BH_MERCHANT_SUSPENDED: return bh_fail(BH_E_SUSPENDED, "merchant '%s': is suspended; resume it first", scope->merchant);
+	default: return bh_fail(BH_E_NO_KEY, "merchant '%s': its keys are not unlocked", scope->merchant);
+	}
+}
+
+static bh_status dek_give(bh_dek *dek, bh_dek **out)
+{
+	if (bh_dek_is_wiped(dek))
+		return bh_fail(BH_E_NO_KEY, "keys do not survive a fork: open the database again in the child");
+	*out = bh_dek_ref(dek);
+	return BH_OK;
+}
+
+bh_status bh_keyring_dek_current(bh_keyring *keyring, const bh_scope *scope, bh_dek **out)
+{
+	bh_keyring_read_lock(keyring);
+	bh_dek *dek = bh_dek_table_current(&keyring->live, scope);
+	bh_status status = dek != NULL ? dek_give(dek, out) : scope_absent(keyring, scope);
+	bh_keyring_unlock(keyring);
+	return status;
+}
+
+/* Why the DEK of this id is not in memory. The caller holds `lock`. */
+static bh_status id_absent(const bh_keyring *keyring, const uint8_t id[BH_ID_LEN])
+{
+	char hex[BH_ID_HEX_SIZE];
+
+	bh_hex(id, BH_ID_LEN, hex);
+	for (size_t i = 0; i < keyring->state.count; i++) {
+		const bh_merchant_record *merchant = &keyring->state.merchants[i];
+		for (size_t j = 0; j < merchant->dek_count; j++) {
+			if (memcmp(merchant->deks[j].id, id, BH_ID_LEN) != 0)
+				continue;
+			if (merchant->state >= BH_MERCHANT_SHREDDING)
+				return bh_fail(BH_E_SHREDDED, "DEK %s of merchant '%s' is shredded", hex, merchant->name);
+			return bh_fail(BH_E_NO_KEY, "DEK %s: merchant '%s' is not unlocked (%s)", hex, merchant->name,
+				       bh_merchant_state_name(merchant->state));
+		}
+	}
+	return bh_fail(BH_E_NO_KEY, "DEK %s: not in this database's keyring; the file comes from elsewhere", hex);
+}
+
+bh_status bh_keyring_dek_find(bh_keyring *keyring, const uint8_t id[BH_ID_LEN], bh_dek **out)
+{
+	bh_keyring_read_lock(keyring);
+	bh_dek *dek = bh_dek_table_find(&keyring->live, id);
+	bh_status status = dek != NULL ? dek_give(dek, out) : id_absent(keyring, id);
+	bh_keyring_unlock(keyring);
+	return status;
+}
+
+/* List */
+
+static size_t dek_count(const bh_keyring_state *state)
+{
+	size_t count = 1; /* the platform's */
+
+	for (size_t i = 0; i < state->count; i++)
+		count += state->merchants[i].dek_count;
+	return count;
+}
+
+static void dek_info_fill(const bh_merchant_record *merchant, const bh_dek_record *record, bh_dek_info *out)
+{
+	memcpy(out->id, record->id, BH_ID_LEN);
+	scope_set(&out->scope, merchant->name, record->cls);
+	memcpy(out->merchant_id, merchant->id, BH_ID_LEN);
+	out->generation = record->generation;
+	out->cmk_version = record->cmk_version;
+	out->created_at_s = record->created_at_s;
+	out->tombstone = bh_dek_record_is_tombstone(record);
+}
+
+static void dek_infos_fill(const bh_keyring *keyring, bh_dek_info *infos)
+{
+	const bh_keyring_head *head = &keyring->file.head;
+
+	memcpy(infos->id, head->platform_dek_id, BH_ID_LEN);
+	infos->scope = platform_scope;
+	infos->generation = 1;
+	infos->cmk_version = head->cmk_version;
+	infos->created_at_s = head->created_at_s;
+	for (size_t i = 0; i < keyring->state.count; i++) {
+		const bh_merchant_record *merchant = &keyring->state.merchants[i];
+		for (size_t j = 0; j < merchant->dek_count; j++)
+			dek_info_fill(merchant, &merchant->deks[j], ++infos);
+	}
+}
+
+bh_status bh_keyring_deks(bh_keyring *keyring, bh_dek_info **out, size_t *count_out)
+{
+	bh_keyring_read_lock(keyring);
+	size_t count = dek_count(&keyring->state);
+	bh_dek_info *infos = calloc(count, sizeof(*infos));
+	if (infos != NULL)
+		dek_infos_fill(keyring, infos);
+	bh_keyring_unlock(keyring);
+	if (infos == NULL)
+		return bh_fail(BH_E_NOMEM, "no memory to list %zu DEKs", count);
+	*out = infos;
+	*count_out = count;
+	return BH_OK;
+}

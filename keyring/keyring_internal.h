@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * keyring_internal.h (private to keyring*.c): the live half of the keyring.
+ *
+ * Locks, in the order in which they are taken:
+ *     change  one durable change at a time; guards `file`. Held over fsync, never over a call to a KMS.
+ *     lock    guards `state`, `generation` and `live`. Held for memory operations alone, so that a lookup waits for nobody's disk
+ * or KMS. `state` is written under both, so either is enough to read it. Everything else is immutable after open.
+ */
+#ifndef BH_KEYRING_INTERNAL_H
+#define BH_KEYRING_INTERNAL_H
+
+#include <pthread.h>
+
+#include "keyring_file.h"
+#include "keyring_state.h"
+
+/* Whether the DEK was inherited over a fork: its bytes are zeros now, and nothing may be sealed under them. */
+bool bh_dek_is_wiped(const bh_dek *dek);
+
+/* Unwrapped DEKs, one counted reference each, in two orders. */
+typedef struct bh_dek_table {
+	bh_dek **by_id;
+	bh_dek **by_scope; /* merchant, class, then generation; borrows */
+	size_t count;
+	size_t cap;
+} bh_dek_table;
+
+struct bh_keyring {
+	bh_secret passphrase; /* for the KMS, with its NUL; empty if none was given */
+	bh_dek *platform;
+
+	pthread_mutex_t change;
+	bh_keyring_file file; /* file.head is immutable after open */
+
+	pthread_rwlock_t lock;
+	bh_keyring_state state;
+	uint64_t generation;
+	bh_dek_table live;
+};
+
+static inline void bh_keyring_read_lock(bh_keyring *keyring)
+{
+	pthread_rwlock_rdlock(&keyring->lock);
+}
+static inline void bh_keyring_write_lock(bh_keyring *keyring)
+{
+	pthread_rwlock_wrlock(&keyring->lock);
+}
+static inline void bh_keyring_unlock(bh_keyring *keyring)
+{
+	pthread_rwlock_unlock(&keyring->lock);
+}
+
+/* Opens the CMK with the passphrase the keyring was opened with. */
+BH_MUST_CHECK bh_status bh_keyring_kms_open(const bh_keyring *keyring, const char *uri, bh_kms **out);
+/* Opens the CMK and refuses one that says it is in another region. Errors: those of bh_kms_open() and _describe(), BH_E_REGION. */
+BH_MUST_CHECK bh_status bh_keyring_cmk_open(const char *uri, const char *region, const bh_kms_options *options, bh_kms **out);
+
+/* Makes a DEK of fresh random bytes for `scope`, with a random id, and wraps it. */
+BH_MUST_CHECK bh_status bh_keyring_dek_make(bh_kms *kms, const uint8_t database_id[BH_ID_LEN], const char *region,
+					    const bh_scope *scope, bh_dek **dek_out, bh_buf *wrapped_out, uint32_t *version_out);
+/* Unwraps one. */
+BH_MUST_CHECK bh_status bh_keyring_dek_open(bh_kms *kms, const uint8_t database_id[BH_ID_LEN], const char *region,
+					    const bh_scope *scope, const uint8_t id[BH_ID_LEN], uint32_t generation,
+					    bh_view wrapped, bh_dek **out);
+
+/* The table. Its calls need `lock` for writing, but for find and current, which return borrowed references or NULL. */
+BH_MUST_CHECK bh_status bh_dek_table_reserve(bh_dek_table *table, size_t extra);
+void bh_dek_table_insert(bh_dek_table *table,
+			 bh_dek *dek); /* takes a reference of its own; room is reserved; a known id is left alone */
+void bh_dek_table_remove_merchant(bh_dek_table *table, const char *merchant);
+bh_dek *bh_dek_table_find(const bh_dek_table *table, const uint8_t id[BH_ID_LEN]);
+bh_dek *bh_dek_table_current(const bh_dek_table *table, const bh_scope *scope); /* newest generation */
+void bh_dek_table_clear(bh_dek_table *table);
+
+#endif

@@ -1,0 +1,251 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * keyring_merchants.c: the durable changes of a keyring.
+ *
+ * Every change goes one way: the next state is made beside the present one, written durably (as an edit, or as a new file), and
+ * only then takes its place in memory. A failure before that leaves the present state as it is.
+ */
+#include <stdlib.h>
+#include <strings.h>
+#include <time.h>
+
+#include "keyring/keyring_internal.h"
+
+#define CLASSES_MAX 256
+
+/* The next state takes its place; what was there is left in `next`. The caller holds `change`. */
+static void state_install(bh_keyring *keyring, bh_keyring_state *next)
+{
+	bh_keyring_write_lock(keyring);
+	bh_keyring_state last = keyring->state;
+	keyring->state = *next;
+	keyring->generation = keyring->file.mark.generation;
+	bh_keyring_unlock(keyring);
+	*next = last;
+}
+
+static bh_status state_replace(bh_keyring *keyring, const bh_keyring_state *next)
+{
+	BH_CLEANUP(bh_buf_clear) bh_buf snapshot = { 0 };
+
+	BH_TRY(bh_keyring_state_encode(next, &snapshot));
+	return bh_keyring_file_replace(&keyring->file, bh_buf_view(&snapshot));
+}
+
+/* One edit: appended, or rolled into a new snapshot where the edits would outgrow the one there is. The caller holds `change`. */
+static bh_status edit_commit(bh_keyring *keyring, bh_keyring_record_type type, bh_view payload)
+{
+	BH_CLEANUP(bh_keyring_state_clear) bh_keyring_state next = { 0 };
+
+	BH_TRY(bh_keyring_state_copy(&keyring->state, &next));
+	BH_TRY(bh_keyring_state_apply(&next, type, payload));
+	if (bh_keyring_file_is_full(&keyring->file, payload.len))
+		BH_TRY(state_replace(keyring, &next));
+	else
+		BH_TRY(bh_keyring_file_append(&keyring->file, type, payload));
+	state_install(keyring, &next);
+	return BH_OK;
+}
+
+bh_status bh_keyring_compact(bh_keyring *keyring)
+{
+	pthread_mutex_lock(&keyring->change);
+	bh_status status = state_replace(keyring, &keyring->state);
+	if (status == BH_OK) {
+		bh_keyring_write_lock(keyring);
+		keyring->generation = keyring->file.mark.generation;
+		bh_keyring_unlock(keyring);
+	}
+	pthread_mutex_unlock(&keyring->change);
+	return status;
+}
+
+/* Add */
+
+static bh_status classes_check(const char *const *classes, size_t count)
+{
+	if (count == 0 || count > CLASSES_MAX)
+		return bh_fail(BH_E_INVALID, "%zu classes were given; a merchant has between 1 and %d", count, CLASSES_MAX);
+	for (size_t i = 0; i < count; i++) {
+		BH_TRY(bh_name_check("class", classes[i]));
+		for (size_t j = 0; j < i; j++) {
+			/* Without case: each class has a directory, and not every file system tells "A" from "a". */
+			if (strcasecmp(classes[i], classes[j]) == 0)
+				return bh_fail(BH_E_INVALID, "class '%s' was given twice", classes[i]);
+		}
+	}
+	return BH_OK;
+}
+
+static bh_status twin_check(bh_keyring *keyring, const char *name)
+{
+	bh_status status = BH_OK;
+
+	bh_keyring_read_lock(keyring);
+	const bh_merchant_record *twin = bh_keyring_state_twin(&keyring->state, name);
+	if (twin != NULL)
+		status = bh_fail(BH_E_EXISTS, "merchant '%s': is there already (%s)%s", twin->name,
+				 bh_merchant_state_name(twin->state),
+				 strcmp(twin->name, name) != 0 ? "; names that differ in case alone are the same" : "");
+	bh_keyring_unlock(keyring);
+	return status;
+}
+
+/* The record of a new merchant, but for its DEKs. On failure it is the caller's to clear. */
+static bh_status record_begin(const bh_keyring *keyring, const char *name, const char *cmk_uri, size_t class_count,
+			      bh_merchant_record *out)
+{
+	BH_TRY(bh_random(out->id, BH_ID_LEN));
+	memcpy(out->name, name, strlen(name) + 1);
+	memcpy(out->region, keyring->file.head.region, sizeof(out->region));
+	out->state = BH_MERCHANT_CREATING;
+	out->created_at_s = out->changed_at_s = (int64_t)time(NULL);
+	out->cmk_uri = strdup(cmk_uri);
+	out->deks = calloc(class_count, sizeof(*out->deks));
+	if (out->cmk_uri == NULL || out->deks == NULL)
+		return bh_fail(BH_E_NOMEM, "no memory for a merchant of %zu classes", class_count);
+	return BH_OK;
+}
+
+static bh_status record_add_dek(const bh_keyring *keyring, bh_kms *kms, const char *cls, bh_merchant_record *record,
+				bh_dek_table *deks)
+{
+	BH_CLEANUP(bh_dek_unrefp) bh_dek *dek = NULL;
+	bh_dek_record *out = &record->deks[record->dek_count++];
+	bh_scope scope = { 0 };
+
+	memcpy(scope.merchant, record->name, sizeof(scope.merchant));
+	memcpy(scope.cls, cls, strlen(cls) + 1);
+	BH_TRY(bh_keyring_dek_make(kms, keyring->file.head.database_id, record->region, &scope, &dek, &out->wrapped,
+				   &out->cmk_version));
+	memcpy(out->id, bh_dek_id(dek), BH_ID_LEN);
+	memcpy(out->cls, scope.cls, sizeof(out->cls));
+	out->generation = bh_dek_generation(dek);
+	out->created_at_s = record->created_at_s;
+	bh_dek_table_insert(deks, dek);
+	return BH_OK;
+}
+
+/* All that needs the KMS, with no lock held. */
+static bh_status record_make(const bh_keyring *keyring, const char *name, const char *cmk_uri, const char *const *classes,
+			     size_t class_count, bh_merchant_record *record, bh_dek_table *deks)
+{
+	BH_CLEANUP(bh_kms_closep) bh_kms *kms = NULL;
+	bh_kms_options options = { .passphrase = (const char *)keyring->passphrase.data };
+
+	BH_TRY(bh_keyring_cmk_open(cmk_uri, keyring->file.head.region, &options, &kms));
+	BH_TRY(record_begin(keyring, name, cmk_uri, class_count, record));
+	BH_TRY(bh_dek_table_reserve(deks, class_count));
+	for (size_t i = 0; i < class_count; i++)
+		BH_TRY(record_add_dek(keyring, kms, classes[i], record, deks));
+	return BH_OK;
+}
+
+static bh_status live_insert(bh_keyring *keyring, const bh_dek_table *deks)
+{
+	bh_keyring_write_lock(keyring);
+	bh_status status = bh_dek_table_reserve(&keyring->live, deks->count);
+	for (size_t i = 0; status == BH_OK && i < deks->count; i++)
+		bh_dek_table_insert(&keyring->live, deks->by_id[i]);
+	bh_keyring_unlock(keyring);
+	return status;
+}
+
+static void live_remove(bh_keyring *keyring, const char *name)
+{
+	bh_keyring_write_lock(keyring);
+	bh_dek_table_remove_merchant(&keyring->live, name);
+	bh_keyring_unlock(keyring);
+}
+
+/* The DEKs go live first, since that can fail and the rest cannot be taken back; nobody knows the name yet. The caller holds
+ * `change`. */
+static bh_status record_commit(bh_keyring *keyring, const bh_merchant_record *record, const bh_dek_table *deks)
+{
+	BH_CLEANUP(bh_buf_clear) bh_buf payload = { 0 };
+
+	BH_TRY(twin_check(keyring, record->name));
+	BH_TRY(bh_merchant_record_encode(record, &payload));
+	BH_TRY(live_insert(keyring, deks));
+	bh_status status = edit_commit(keyring, BH_KEYRING_MERCHANT_ADDED, bh_buf_view(&payload));
+	if (status != BH_OK)
+		live_remove(keyring, record->name);
+	return status;
+}
+
+bh_status bh_keyring_merchant_add(bh_keyring *keyring, const char *name, const char *cmk_uri, const char *const *classes,
+				  size_t class_count)
+{
+	BH_CLEANUP(bh_merchant_record_clear) bh_merchant_record record = { 0 };
+	BH_CLEANUP(bh_dek_table_clear) bh_dek_table deks = { 0 };
+
+	BH_TRY(bh_name_check("merchant", name));
+	BH_TRY(bh_fail_prefix(classes_check(classes, class_count), "merchant '%s'", name));
+	BH_TRY(twin_check(keyring, name));
+	BH_TRY(bh_fail_prefix(record_make(keyring, name, cmk_uri, classes, class_count, &record, &deks), "merchant '%s'", name));
+	pthread_mutex_lock(&keyring->change);
+	bh_status status = record_commit(keyring, &record, &deks);
+	pthread_mutex_unlock(&keyring->change);
+	return status;
+}
+
+/* State */
+
+static bh_status refuse_transition(const bh_merchant_record *merchant, bh_merchant_state to)
+{
+	if (merchant->state >= BH_MERCHANT_SHREDDING)
+		return bh_fail(BH_E_SHREDDED, "merchant '%s': is %s, from which there is no way to %s", merchant->name,
+			       bh_merchant_state_name(merchant->state), bh_merchant_state_name(to));
+	return bh_fail(BH_E_INVALID, "merchant '%s': is %s, from which it cannot become %s", merchant->name,
+		       bh_merchant_state_name(merchant->state), bh_merchant_state_name(to));
+}
+
+static bh_status state_set(bh_keyring *keyring, const char *name, bh_merchant_state to)
+{
+	BH_CLEANUP(bh_buf_clear) bh_buf payload = { 0 };
+	const bh_merchant_record *merchant = bh_keyring_state_find(&keyring->state, name);
+
+	if (merchant == NULL)
+		return bh_fail(BH_E_NOT_FOUND, "merchant '%s': does not exist in this database", name);
+	if (to == BH_MERCHANT_SHREDDED || !bh_merchant_state_may(merchant->state, to))
+		return refuse_transition(merchant, to);
+	BH_TRY(bh_state_change_encode(merchant->id, to, (int64_t)time(NULL), &payload));
+	return edit_commit(keyring, BH_KEYRING_STATE_CHANGED, bh_buf_view(&payload));
+}
+
+bh_status bh_keyring_merchant_set_state(bh_keyring *keyring, const char *name, bh_merchant_state state)
+{
+	pthread_mutex_lock(&keyring->change);
+	bh_status status = state_set(keyring, name, state);
+	pthread_mutex_unlock(&keyring->change);
+	return status;
+}
+
+/* Destroy: never an edit, since that would leave the wraps in the file. */
+
+static bh_status destroy(bh_keyring *keyring, const char *name)
+{
+	BH_CLEANUP(bh_keyring_state_clear) bh_keyring_state next = { 0 };
+
+	BH_TRY(bh_keyring_state_copy(&keyring->state, &next));
+	bh_merchant_record *merchant = bh_keyring_state_find(&next, name);
+	if (merchant == NULL)
+		return bh_fail(BH_E_NOT_FOUND, "merchant '%s': does not exist in this database", name);
+	if (merchant->state == BH_MERCHANT_SHREDDED)
+		return BH_OK;
+	if (!bh_merchant_state_may(merchant->state, BH_MERCHANT_SHREDDED))
+		return refuse_transition(merchant, BH_MERCHANT_SHREDDED);
+	bh_merchant_record_destroy(merchant, (int64_t)time(NULL));
+	BH_TRY(state_replace(keyring, &next));
+	state_install(keyring, &next);
+	live_remove(keyring, name);
+	return BH_OK;
+}
+
+bh_status bh_keyring_merchant_destroy(bh_keyring *keyring, const char *name)
+{
+	pthread_mutex_lock(&keyring->change);
+	bh_status status = destroy(keyring, name);
+	pthread_mutex_unlock(&keyring->change);
+	return status;
+}

@@ -1,0 +1,317 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * keyring_state.c: see keyring_state.h.
+ */
+#include "keyring/keyring_state.h"
+
+#include <stdlib.h>
+#include <strings.h>
+
+#define BIT(state) (1u << (state))
+
+/* From each state, the set of states that may follow. SHREDDED comes with the destruction of the wraps alone, and nothing comes
+ * after. */
+static const unsigned next_states[] = {
+	[BH_MERCHANT_CREATING] = BIT(BH_MERCHANT_ACTIVE) | BIT(BH_MERCHANT_SHREDDING),
+	[BH_MERCHANT_ACTIVE] = BIT(BH_MERCHANT_SUSPENDING) | BIT(BH_MERCHANT_SHREDDING),
+	[BH_MERCHANT_SUSPENDING] = BIT(BH_MERCHANT_SUSPENDED) | BIT(BH_MERCHANT_SHREDDING),
+	[BH_MERCHANT_SUSPENDED] = BIT(BH_MERCHANT_RESUMING) | BIT(BH_MERCHANT_SHREDDING),
+	[BH_MERCHANT_RESUMING] = BIT(BH_MERCHANT_ACTIVE) | BIT(BH_MERCHANT_SUSPENDED) | BIT(BH_MERCHANT_SHREDDING),
+	[BH_MERCHANT_SHREDDING] = BIT(BH_MERCHANT_SHREDDED),
+	[BH_MERCHANT_SHREDDED] = 0,
+};
+
+static const char *const state_names[] = {
+	[BH_MERCHANT_CREATING] = "creating",   [BH_MERCHANT_ACTIVE] = "active",     [BH_MERCHANT_SUSPENDING] = "suspending",
+	[BH_MERCHANT_SUSPENDED] = "suspended", [BH_MERCHANT_RESUMING] = "resuming", [BH_MERCHANT_SHREDDING] = "shredding",
+	[BH_MERCHANT_SHREDDED] = "shredded",
+};
+
+static bool state_known(unsigned state)
+{
+	return state >= BH_MERCHANT_CREATING && state <= BH_MERCHANT_SHREDDED;
+}
+
+const char *bh_merchant_state_name(bh_merchant_state state)
+{
+	return state_known(state) ? state_names[state] : "unknown";
+}
+
+bool bh_merchant_state_may(bh_merchant_state from, bh_merchant_state to)
+{
+	return state_known(from) && state_known(to) && (next_states[from] & BIT(to)) != 0;
+}
+
+/* Ownership */
+
+void bh_merchant_record_clear(bh_merchant_record *merchant)
+{
+	for (size_t i = 0; i < merchant->dek_count; i++)
+		bh_buf_clear(&merchant->deks[i].wrapped);
+	free(merchant->deks);
+	free(merchant->cmk_uri);
+	*merchant = (bh_merchant_record){ 0 };
+}
+
+void bh_keyring_state_clear(bh_keyring_state *state)
+{
+	for (size_t i = 0; i < state->count; i++)
+		bh_merchant_record_clear(&state->merchants[i]);
+	free(state->merchants);
+	*state = (bh_keyring_state){ 0 };
+}
+
+void bh_merchant_record_destroy(bh_merchant_record *merchant, int64_t at_s)
+{
+	for (size_t i = 0; i < merchant->dek_count; i++) {
+		bh_dek_record *dek = &merchant->deks[i];
+		bh_buf_clear(&dek->wrapped);
+		dek->cmk_version = 0;
+	}
+	merchant->state = BH_MERCHANT_SHREDDED;
+	merchant->changed_at_s = at_s;
+}
+
+/* Moves `merchant` to the end of the list, and leaves it empty. */
+static bh_status state_push(bh_keyring_state *state, bh_merchant_record *merchant)
+{
+	if (state->count == state->cap) {
+		size_t cap = state->cap > 0 ? state->cap * 2 : 8;
+		bh_merchant_record *merchants = realloc(state->merchants, cap * sizeof(*merchants));
+		if (merchants == NULL)
+			return bh_fail(BH_E_NOMEM, "no memory for %zu merchants", cap);
+		state->merchants = merchants;
+		state->cap = cap;
+	}
+	state->merchants[state->count++] = *merchant;
+	*merchant = (bh_merchant_record){ 0 };
+	return BH_OK;
+}
+
+/* Search */
+
+bh_merchant_record *bh_keyring_state_find(const bh_keyring_state *state, const char *name)
+{
+	/* A living one is always newer than the tombstones of its name. */
+	for (size_t i = state->count; i > 0; i--) {
+		if (strcmp(state->merchants[i - 1].name, name) == 0)
+			return &state->merchants[i - 1];
+	}
+	return NULL;
+}
+
+bh_merchant_record *bh_keyring_state_find_id(const bh_keyring_state *state, const uint8_t id[BH_ID_LEN])
+{
+	for (size_t i = 0; i < state->count; i++) {
+		if (memcmp(state->merchants[i].id, id, BH_ID_LEN) == 0)
+			return &state->merchants[i];
+	}
+	return NULL;
+}
+
+const bh_merchant_record *bh_keyring_state_twin(const bh_keyring_state *state, const char *name)
+{
+	for (size_t i = 0; i < state->count; i++) {
+		const bh_merchant_record *merchant = &state->merchants[i];
+		if (merchant->state != BH_MERCHANT_SHREDDED && strcasecmp(merchant->name, name) == 0)
+			return merchant;
+	}
+	return NULL;
+}
+
+/* Fields */
+
+static bh_status text_append(bh_buf *out, const char *text)
+{
+	return bh_buf_append_blob16(out, bh_view_str(text));
+}
+
+static bool name_read(bh_reader *r, char out[BH_NAME_MAX + 1])
+{
+	bh_view name = bh_read_blob16(r);
+
+	if (!bh_reader_ok(r) || name.len == 0 || name.len > BH_NAME_MAX || memchr(name.data, 0, name.len) != NULL)
+		return false;
+	memcpy(out, name.data, name.len);
+	out[name.len] = '\0';
+	return bh_name_check("name in the keyring", out) == BH_OK;
+}
+
+static bool id_read(bh_reader *r, uint8_t out[BH_ID_LEN])
+{
+	bh_view id = bh_read_bytes(r, BH_ID_LEN);
+
+	if (bh_reader_ok(r))
+		memcpy(out, id.data, BH_ID_LEN);
+	return bh_reader_ok(r);
+}
+
+static bh_status malformed(const char *what)
+{
+	return bh_fail(BH_E_FORMAT, "a record has the wrong form (%s); it was written by another version of this program", what);
+}
+
+/* DEK: blob16 class, 16 id, u32 generation, u32 CMK version, i64 created at, blob16 wrap (empty in a tombstone) */
+
+static bh_status dek_encode(const bh_dek_record *dek, bh_buf *out)
+{
+	BH_TRY(text_append(out, dek->cls));
+	BH_TRY(bh_buf_append(out, dek->id, BH_ID_LEN));
+	BH_TRY(bh_buf_append_u32(out, dek->generation));
+	BH_TRY(bh_buf_append_u32(out, dek->cmk_version));
+	BH_TRY(bh_buf_append_u64(out, (uint64_t)dek->created_at_s));
+	return bh_buf_append_blob16(out, bh_buf_view(&dek->wrapped));
+}
+
+static bh_status dek_decode(bh_reader *r, bool tombstone, bh_dek_record *out)
+{
+	if (!name_read(r, out->cls) || !id_read(r, out->id))
+		return malformed("class or id of a DEK");
+	out->generation = bh_read_u32(r);
+	out->cmk_version = bh_read_u32(r);
+	out->created_at_s = (int64_t)bh_read_u64(r);
+	bh_view wrapped = bh_read_blob16(r);
+	if (!bh_reader_ok(r) || out->generation == 0 || wrapped.len > BH_KMS_WRAPPED_MAX || (wrapped.len == 0) != tombstone ||
+	    (out->cmk_version == 0) != tombstone)
+		return malformed("DEK");
+	return bh_buf_append(&out->wrapped, wrapped.data, wrapped.len);
+}
+
+/* Merchant, the payload of MERCHANT_ADDED, too: blob16 name, 16 id, blob16 region, u8 state, i64 created at, i64 changed at,
+ * blob16 CMK URI, u16 count of DEKs, the DEKs */
+
+bh_status bh_merchant_record_encode(const bh_merchant_record *merchant, bh_buf *out)
+{
+	BH_TRY(text_append(out, merchant->name));
+	BH_TRY(bh_buf_append(out, merchant->id, BH_ID_LEN));
+	BH_TRY(text_append(out, merchant->region));
+	BH_TRY(bh_buf_append_u8(out, (uint8_t)merchant->state));
+	BH_TRY(bh_buf_append_u64(out, (uint64_t)merchant->created_at_s));
+	BH_TRY(bh_buf_append_u64(out, (uint64_t)merchant->changed_at_s));
+	BH_TRY(text_append(out, merchant->cmk_uri));
+	if (merchant->dek_count > UINT16_MAX)
+		return bh_fail(BH_E_INVALID, "merchant '%s': %zu DEKs; 65535 are the most", merchant->name, merchant->dek_count);
+	BH_TRY(bh_buf_append_u16(out, (uint16_t)merchant->dek_count));
+	for (size_t i = 0; i < merchant->dek_count; i++)
+		BH_TRY(dek_encode(&merchant->deks[i], out));
+	return BH_OK;
+}
+
+static bh_status merchant_fields(bh_reader *r, bh_merchant_record *out)
+{
+	if (!name_read(r, out->name) || !id_read(r, out->id) || !name_read(r, out->region))
+		return malformed("name, id or region of a merchant");
+	unsigned state = bh_read_u8(r);
+	out->created_at_s = (int64_t)bh_read_u64(r);
+	out->changed_at_s = (int64_t)bh_read_u64(r);
+	bh_view uri = bh_read_blob16(r);
+	if (!bh_reader_ok(r) || !state_known(state) || uri.len == 0 || uri.len > BH_KMS_URI_MAX ||
+	    memchr(uri.data, 0, uri.len) != NULL)
+		return malformed("state or CMK of a merchant");
+	out->state = (bh_merchant_state)state;
+	out->cmk_uri = strndup((const char *)uri.data, uri.len);
+	return out->cmk_uri != NULL ? BH_OK : bh_fail(BH_E_NOMEM, "no memory for merchant '%s'", out->name);
+}
+
+/* On failure `out` holds what was read so far, and is the caller's to clear. */
+static bh_status merchant_decode(bh_reader *r, bh_merchant_record *out)
+{
+	BH_TRY(merchant_fields(r, out));
+	size_t count = bh_read_u16(r);
+	if (!bh_reader_ok(r) || count == 0)
+		return malformed("DEKs of a merchant");
+	out->deks = calloc(count, sizeof(*out->deks));
+	if (out->deks == NULL)
+		return bh_fail(BH_E_NOMEM, "no memory for %zu DEKs of merchant '%s'", count, out->name);
+	for (size_t i = 0; i < count; i++) {
+		out->dek_count = i + 1;
+		BH_TRY(dek_decode(r, out->state == BH_MERCHANT_SHREDDED, &out->deks[i]));
+	}
+	return BH_OK;
+}
+
+/* Snapshot: u32 count of merchants, the merchants */
+
+bh_status bh_keyring_state_encode(const bh_keyring_state *state, bh_buf *out)
+{
+	BH_TRY(bh_buf_append_u32(out, (uint32_t)state->count));
+	for (size_t i = 0; i < state->count; i++)
+		BH_TRY(bh_merchant_record_encode(&state->merchants[i], out));
+	return BH_OK;
+}
+
+bh_status bh_keyring_state_decode(bh_view payload, bh_keyring_state *out)
+{
+	BH_CLEANUP(bh_keyring_state_clear) bh_keyring_state state = { 0 };
+	bh_reader r = bh_reader_of(payload);
+	uint32_t count = bh_read_u32(&r);
+
+	for (uint32_t i = 0; i < count; i++) {
+		BH_CLEANUP(bh_merchant_record_clear) bh_merchant_record merchant = { 0 };
+		BH_TRY(merchant_decode(&r, &merchant));
+		BH_TRY(state_push(&state, &merchant));
+	}
+	if (!bh_reader_done(&r))
+		return malformed("length of a snapshot");
+	*out = state;
+	state = (bh_keyring_state){ 0 };
+	return BH_OK;
+}
+
+bh_status bh_keyring_state_copy(const bh_keyring_state *state, bh_keyring_state *out)
+{
+	BH_CLEANUP(bh_buf_clear) bh_buf bytes = { 0 };
+
+	BH_TRY(bh_keyring_state_encode(state, &bytes));
+	return bh_keyring_state_decode(bh_buf_view(&bytes), out);
+}
+
+/* State change: 16 merchant id, u8 state, i64 at */
+
+bh_status bh_state_change_encode(const uint8_t merchant_id[BH_ID_LEN], bh_merchant_state state, int64_t at_s, bh_buf *out)
+{
+	BH_TRY(bh_buf_append(out, merchant_id, BH_ID_LEN));
+	BH_TRY(bh_buf_append_u8(out, (uint8_t)state));
+	return bh_buf_append_u64(out, (uint64_t)at_s);
+}
+
+static bh_status apply_state_change(bh_keyring_state *state, bh_view payload)
+{
+	bh_reader r = bh_reader_of(payload);
+	uint8_t id[BH_ID_LEN] = { 0 };
+
+	id_read(&r, id);
+	unsigned next = bh_read_u8(&r);
+	int64_t at_s = (int64_t)bh_read_u64(&r);
+	if (!bh_reader_done(&r))
+		return malformed("change of a state");
+
+	bh_merchant_record *merchant = bh_keyring_state_find_id(state, id);
+	if (merchant == NULL || next == BH_MERCHANT_SHREDDED || !bh_merchant_state_may(merchant->state, next))
+		return malformed("impossible change of a state");
+	merchant->state = (bh_merchant_state)next;
+	merchant->changed_at_s = at_s;
+	return BH_OK;
+}
+
+static bh_status apply_merchant_added(bh_keyring_state *state, bh_view payload)
+{
+	BH_CLEANUP(bh_merchant_record_clear) bh_merchant_record merchant = { 0 };
+	bh_reader r = bh_reader_of(payload);
+
+	BH_TRY(merchant_decode(&r, &merchant));
+	if (!bh_reader_done(&r) || merchant.state != BH_MERCHANT_CREATING)
+		return malformed("new merchant");
+	if (bh_keyring_state_twin(state, merchant.name) != NULL || bh_keyring_state_find_id(state, merchant.id) != NULL)
+		return malformed("new merchant of a name or id in use");
+	return state_push(state, &merchant);
+}
+
+bh_status bh_keyring_state_apply(bh_keyring_state *state, uint8_t type, bh_view payload)
+{
+	switch (type) {
+	case BH_KEYRING_MERCHANT_ADDED: return apply_merchant_added(state, payload);
+	case BH_KEYRING_STATE_CHANGED: return apply_state_change(state, payload);
+	default: return bh_fail(BH_E_VERSION, "has a record of type %u, which this build does not know", type);
+	}
+}

@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * keyring_state.h: what KEYRING says: merchants, their states, their DEKs as wraps. No I/O, no KMS, no secrets.
+ *
+ * A state is built from a snapshot and changed by edits; the table of legal transitions is here and nowhere else. The byte tables
+ * of the payloads are in README.md and above the functions that write and read them.
+ *
+ * Invariants: merchants stay in order of creation and are never removed; at most one of a name (compared without case) is living; a
+ * merchant is SHREDDED exactly if all of its DEKs are tombstones.
+ * Thread-safety: none; the keyring guards it.
+ */
+#ifndef BH_KEYRING_STATE_H
+#define BH_KEYRING_STATE_H
+
+#include "keyring.h"
+#include "keyring_format.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct bh_dek_record {
+	uint8_t id[BH_ID_LEN];
+	char cls[BH_NAME_MAX + 1];
+	uint32_t generation;  /* from 1, within its class */
+	uint32_t cmk_version; /* that wrapped it; 0 in a tombstone */
+	int64_t created_at_s;
+	bh_buf wrapped; /* empty: a tombstone */
+} bh_dek_record;
+static inline bool bh_dek_record_is_tombstone(const bh_dek_record *dek)
+{
+	return dek->wrapped.len == 0;
+}
+
+typedef struct bh_merchant_record {
+	uint8_t id[BH_ID_LEN];
+	char name[BH_NAME_MAX + 1];
+	char region[BH_NAME_MAX + 1];
+	bh_merchant_state state;
+	int64_t created_at_s;
+	int64_t changed_at_s; /* of the last change of state */
+	char *cmk_uri;        /* owned */
+	bh_dek_record *deks;  /* owned */
+	size_t dek_count;
+} bh_merchant_record;
+void bh_merchant_record_clear(bh_merchant_record *merchant);
+
+typedef struct bh_keyring_state {
+	bh_merchant_record *merchants; /* owned, in order of creation */
+	size_t count;
+	size_t cap;
+} bh_keyring_state;
+void bh_keyring_state_clear(bh_keyring_state *state);
+
+/* Whether the state machine has this transition. */
+bool bh_merchant_state_may(bh_merchant_state from, bh_merchant_state to);
+
+/* The living merchant of that name, else its newest tombstone; NULL if there is none. Borrowed until the state changes. */
+bh_merchant_record *bh_keyring_state_find(const bh_keyring_state *state, const char *name);
+bh_merchant_record *bh_keyring_state_find_id(const bh_keyring_state *state, const uint8_t id[BH_ID_LEN]);
+/* The living merchant whose name is the same without regard to case; NULL if there is none. */
+const bh_merchant_record *bh_keyring_state_twin(const bh_keyring_state *state, const char *name);
+
+/* Payload of a snapshot: encode appends to `out`, decode fills an empty state. Errors: BH_E_NOMEM, BH_E_FORMAT. */
+BH_MUST_CHECK bh_status bh_keyring_state_encode(const bh_keyring_state *state, bh_buf *out);
+BH_MUST_CHECK bh_status bh_keyring_state_decode(bh_view payload, bh_keyring_state *out);
+/* A deep copy. */
+BH_MUST_CHECK bh_status bh_keyring_state_copy(const bh_keyring_state *state, bh_keyring_state *out);
+
+/* Payloads of the edits. */
+BH_MUST_CHECK bh_status bh_merchant_record_encode(const bh_merchant_record *merchant, bh_buf *out);
+BH_MUST_CHECK bh_status bh_state_change_encode(const uint8_t merchant_id[BH_ID_LEN], bh_merchant_state state, int64_t at_s,
+					       bh_buf *out);
+
+/* Applies one edit. Errors: BH_E_FORMAT (malformed, or not possible in this state), BH_E_VERSION (a type this build does not know),
+ * BH_E_NOMEM. */
+BH_MUST_CHECK bh_status bh_keyring_state_apply(bh_keyring_state *state, uint8_t type, bh_view payload);
+
+/* SHREDDING to SHREDDED: drops the wraps and leaves tombstones. */
+void bh_merchant_record_destroy(bh_merchant_record *merchant, int64_t at_s);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * status.c: names and exit codes of every status, and the thread's message.
+ *
+ * Invariants: the tables have one row per code (checked at compile time); the message is always NUL-terminated; errno survives.
+ * Thread-safety: the message is thread-local, all else is const.
+ */
+#include <bulkhead/status.h>
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#define MESSAGE_SIZE 512 /* 511 bytes and the NUL */
+
+enum {
+	EXIT_DONE = 0,
+	EXIT_OTHER = 1,
+	EXIT_INPUT = 2,
+	EXIT_ABSENT = 3,
+	EXIT_NO_KEY = 4,
+	EXIT_SHREDDED = 5,
+	EXIT_INTEGRITY = 6,
+	EXIT_KMS_REFUSED = 7,
+	EXIT_KMS_UNREACHABLE = 8,
+	EXIT_REGION = 9,
+	EXIT_IO = 10,
+};
+
+typedef struct status_row {
+	const char *name;
+	int exit_code;
+} status_row;
+
+static const status_row rows[] = {
+	[BH_OK] = { "ok", EXIT_DONE },
+	[BH_E_INVALID] = { "invalid", EXIT_INPUT },
+	[BH_E_NOT_FOUND] = { "not-found", EXIT_ABSENT },
+	[BH_E_EXISTS] = { "exists", EXIT_INPUT },
+	[BH_E_BUSY] = { "busy", EXIT_OTHER },
+	[BH_E_UNSUPPORTED] = { "unsupported", EXIT_INPUT },
+	[BH_E_SUSPENDED] = { "suspended", EXIT_NO_KEY },
+	[BH_E_NO_KEY] = { "no-key", EXIT_NO_KEY },
+	[BH_E_SHREDDED] = { "shredded", EXIT_SHREDDED },
+	[BH_E_TAG] = { "tag-mismatch", EXIT_INTEGRITY },
+	[BH_E_FORMAT] = { "malformed", EXIT_INTEGRITY },
+	[BH_E_TRUNCATED] = { "truncated", EXIT_INTEGRITY },
+	[BH_E_VERSION] = { "unknown-version", EXIT_INTEGRITY },
+	[BH_E_ROLLBACK] = { "rollback", EXIT_INTEGRITY },
+	[BH_E_KMS_REFUSED] = { "kms-refused", EXIT_KMS_REFUSED },
+	[BH_E_KMS_UNREACHABLE] = { "kms-unreachable", EXIT_KMS_UNREACHABLE },
+	[BH_E_REGION] = { "wrong-region", EXIT_REGION },
+	[BH_E_IO] = { "io", EXIT_IO },
+	[BH_E_NOMEM] = { "no-memory", EXIT_OTHER },
+	[BH_E_CRYPTO] = { "crypto", EXIT_OTHER },
+	[BH_E_ROCKSDB] = { "rocksdb", EXIT_OTHER },
+};
+_Static_assert(sizeof(rows) / sizeof(rows[0]) == BH_E_COUNT_, "a status without a row");
+
+static _Thread_local char message[MESSAGE_SIZE];
+
+static bool is_code(bh_status status)
+{
+	return (unsigned)status < (unsigned)BH_E_COUNT_;
+}
+
+const char *bh_status_name(bh_status status)
+{
+	return is_code(status) ? rows[status].name : "unknown-status";
+}
+
+const char *bh_status_message(void)
+{
+	return message;
+}
+
+int bh_status_exit_code(bh_status status)
+{
+	return is_code(status) ? rows[status].exit_code : EXIT_OTHER;
+}
+
+/* Formats beside the message, not into it: the arguments may well point at the message. */
+BH_PRINTF(2, 0) static void format(char text[MESSAGE_SIZE], const char *fmt, va_list args)
+{
+	if (vsnprintf(text, MESSAGE_SIZE, fmt, args) < 0)
+		text[0] = '\0';
+}
+
+bh_status bh_fail(bh_status status, const char *fmt, ...)
+{
+	int saved_errno = errno;
+	char text[MESSAGE_SIZE];
+	va_list args;
+
+	va_start(args, fmt);
+	format(text, fmt, args);
+	va_end(args);
+	memcpy(message, text, sizeof(message));
+	errno = saved_errno;
+	return status;
+}
+
+bh_status bh_fail_prefix(bh_status status, const char *fmt, ...)
+{
+	int saved_errno = errno;
+	char text[MESSAGE_SIZE];
+	va_list args;
+	size_t len, room;
+
+	if (status == BH_OK)
+		return status;
+	va_start(args, fmt);
+	format(text, fmt, args);
+	va_end(args);
+	len = strlen(text);
+	room = sizeof(text) - 1 - len;
+	if (room >= 2) {
+		memcpy(text + len, ": ", 2);
+		memccpy(text + len + 2, message, '\0', room - 2);
+		text[sizeof(text) - 1] = '\0';
+	}
+	memcpy(message, text, sizeof(message));
+	errno = saved_errno;
+	return status;
+}
