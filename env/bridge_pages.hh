@@ -1,0 +1,314 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// bridge_pages.hh: SST and blob files: sealed pages behind RocksDB's file classes.
+// Part of bridge.cc, and of nothing else.
+#ifndef BH_BRIDGE_PAGES_HH
+#define BH_BRIDGE_PAGES_HH
+
+#include "bridge_common.hh"
+
+#include <functional>
+#include <vector>
+
+namespace bridge
+{
+using namespace ROCKSDB_NAMESPACE;
+
+// ---- sealed pages, reading
+
+class PagedRandomAccessFile : public FSRandomAccessFile
+{
+public:
+	PagedRandomAccessFile(std::string path, std::unique_ptr<FSRandomAccessFile> base, PageFile file)
+		: path_(std::move(path)), base_(std::move(base)), file_(std::move(file))
+	{
+	}
+
+	IOStatus Read(uint64_t off, size_t n, const IOOptions &options, Slice *result, char *scratch,
+		      IODebugContext *dbg) const override
+	{
+		bh_page_range range = bh_page_file_range(file_.get(), off, n);
+		*result = Slice(scratch, 0);
+		if (range.len == 0)
+			return IOStatus::OK();
+		PhysicalRead physical(range, *base_);
+		AlignedMemory large;
+		char *buffer = ReadBuffer(physical.len, &large);
+		if (buffer == nullptr)
+			return NoMemory(path_);
+		Slice got;
+		IOStatus s = base_->Read(physical.off, physical.len, options, &got, buffer, dbg);
+		return s.ok() ? Open(off, n, range, physical, got, scratch, result) : s;
+	}
+
+	IOStatus MultiRead(FSReadRequest *reqs, size_t count, const IOOptions &options, IODebugContext *dbg) override
+	{
+		std::vector<FSReadRequest> below;
+		std::vector<PhysicalRead> plan;
+		size_t total = 0;
+		plan.reserve(count);
+		for (size_t i = 0; i < count; i++) {
+			plan.emplace_back(bh_page_file_range(file_.get(), reqs[i].offset, reqs[i].len), *base_);
+			total += (plan[i].len + AlignedMemory::kAlignment - 1) / AlignedMemory::kAlignment *
+				 AlignedMemory::kAlignment;
+		}
+		AlignedMemory large;
+		char *buffer = ReadBuffer(total, &large);
+		if (buffer == nullptr && total > 0)
+			return NoMemory(path_);
+		below.reserve(count);
+		for (size_t i = 0; i < count; i++) {
+			if (plan[i].len == 0)
+				continue;
+			FSReadRequest req;
+			req.offset = plan[i].off;
+			req.len = plan[i].len;
+			req.scratch = buffer;
+			below.push_back(std::move(req));
+			buffer += (plan[i].len + AlignedMemory::kAlignment - 1) / AlignedMemory::kAlignment *
+				  AlignedMemory::kAlignment;
+		}
+		if (!below.empty()) {
+			IOStatus s = base_->MultiRead(below.data(), below.size(), options, dbg);
+			if (!s.ok())
+				return s;
+		}
+		for (size_t i = 0, next = 0; i < count; i++) {
+			reqs[i].result = Slice(reqs[i].scratch, 0);
+			reqs[i].status = IOStatus::OK();
+			if (plan[i].len == 0)
+				continue;
+			const FSReadRequest &req = below[next++];
+			bh_page_range range = bh_page_file_range(file_.get(), reqs[i].offset, reqs[i].len);
+			reqs[i].status = req.status.ok() ? Open(reqs[i].offset, reqs[i].len, range, plan[i], req.result,
+								reqs[i].scratch, &reqs[i].result)
+							 : req.status;
+		}
+		return IOStatus::OK();
+	}
+
+	IOStatus ReadAsync(FSReadRequest &req, const IOOptions &options, std::function<void(const FSReadRequest &, void *)> done,
+			   void *arg, void **io_handle, IOHandleDeleter *del_fn, IODebugContext *dbg) override
+	{
+		bh_page_range range = bh_page_file_range(file_.get(), req.offset, req.len);
+		if (range.len == 0)
+			return FSRandomAccessFile::ReadAsync(req, options, done, arg, io_handle, del_fn, dbg);
+		PhysicalRead physical(range, *base_);
+		auto memory = std::make_shared<AlignedMemory>();
+		FSReadRequest below;
+		below.offset = physical.off;
+		below.len = physical.len;
+		below.scratch = memory->Reserve(physical.len);
+		if (below.scratch == nullptr)
+			return NoMemory(path_);
+		uint64_t off = req.offset;
+		size_t len = req.len;
+		char *scratch = req.scratch;
+		auto opened = [this, off, len, scratch, range, physical, memory, done](const FSReadRequest &got, void *cb_arg) {
+			FSReadRequest out;
+			out.offset = off;
+			out.len = len;
+			out.scratch = scratch;
+			out.result = Slice(scratch, 0);
+			out.status =
+				got.status.ok() ? Open(off, len, range, physical, got.result, scratch, &out.result) : got.status;
+			done(out, cb_arg);
+		};
+		return base_->ReadAsync(below, options, opened, arg, io_handle, del_fn, dbg);
+	}
+
+	IOStatus Prefetch(uint64_t off, size_t n, const IOOptions &options, IODebugContext *dbg) override
+	{
+		bh_page_range range = bh_page_file_range(file_.get(), off, n);
+		return base_->Prefetch(range.off, range.len, options, dbg);
+	}
+
+	IOStatus InvalidateCache(size_t off, size_t len) override
+	{
+		bh_page_range range = bh_page_file_range(file_.get(), off, len);
+		return len == 0 ? base_->InvalidateCache(0, 0) : base_->InvalidateCache(range.off, range.len);
+	}
+
+	size_t GetUniqueId(char *id, size_t max_size) const override { return base_->GetUniqueId(id, max_size); }
+	void Hint(AccessPattern pattern) override { base_->Hint(pattern); }
+	Temperature GetTemperature() const override { return base_->GetTemperature(); }
+	uint64_t size() const { return bh_page_file_size(file_.get()); }
+
+private:
+	IOStatus Open(uint64_t off, size_t n, const bh_page_range &range, const PhysicalRead &physical, const Slice &got,
+		      char *scratch, Slice *result) const
+	{
+		size_t have = got.size() > physical.skip ? BH_MIN(got.size() - physical.skip, range.len) : 0;
+		bh_view pages = bh_view_of(got.data() + (have > 0 ? physical.skip : 0), have);
+		bh_status status = bh_page_file_open_range(file_.get(), off, n, pages, reinterpret_cast<uint8_t *>(scratch));
+		if (status == BH_OK)
+			*result = Slice(scratch, range.out_len);
+		return FromStatus(status, path_);
+	}
+
+	const std::string path_;
+	const std::unique_ptr<FSRandomAccessFile> base_;
+	const PageFile file_;
+};
+
+// A paged file read from the front: what copies and checksums of whole files do.
+class PagedSequentialFile : public FSSequentialFile
+{
+public:
+	explicit PagedSequentialFile(std::unique_ptr<PagedRandomAccessFile> file) : file_(std::move(file)) {}
+	IOStatus Read(size_t n, const IOOptions &options, Slice *result, char *scratch, IODebugContext *dbg) override
+	{
+		IOStatus s = file_->Read(off_, n, options, result, scratch, dbg);
+		if (s.ok())
+			off_ += result->size();
+		return s;
+	}
+	IOStatus Skip(uint64_t n) override
+	{
+		off_ = BH_MIN(off_ + n, file_->size());
+		return IOStatus::OK();
+	}
+
+private:
+	const std::unique_ptr<PagedRandomAccessFile> file_;
+	uint64_t off_ = 0;
+};
+
+// ---- sealed pages, writing
+
+class PagedWritableFile : public FSWritableFileOwnerWrapper
+{
+public:
+	PagedWritableFile(std::string path, std::unique_ptr<FSWritableFile> base, PageWriter writer)
+		: FSWritableFileOwnerWrapper(std::move(base)), path_(std::move(path)), writer_(std::move(writer)),
+		  direct_(target()->use_direct_io())
+	{
+	}
+
+	IOStatus Append(const Slice &data, const IOOptions &options, IODebugContext *dbg) override
+	{
+		bh_status status = bh_page_writer_append(writer_.get(), bh_view_of(data.data(), data.size()), &out_);
+		return status == BH_OK ? Drain(options, dbg) : FromStatus(status, path_);
+	}
+	IOStatus Append(const Slice &data, const IOOptions &options, const DataVerificationInfo &, IODebugContext *dbg) override
+	{
+		return Append(data, options, dbg);
+	}
+	IOStatus PositionedAppend(const Slice &, uint64_t, const IOOptions &, IODebugContext *) override
+	{
+		return Refused(path_, "a positioned write");
+	}
+	IOStatus PositionedAppend(const Slice &, uint64_t, const IOOptions &, const DataVerificationInfo &,
+				  IODebugContext *) override
+	{
+		return Refused(path_, "a positioned write");
+	}
+	IOStatus Truncate(uint64_t size, const IOOptions &, IODebugContext *) override
+	{
+		return size == bh_page_writer_logical(writer_.get()) ? IOStatus::OK() : Refused(path_, "truncation");
+	}
+	// RocksDB syncs an SST or blob file once, when it is complete: the last page is sealed then, so that the sync covers it.
+	IOStatus Sync(const IOOptions &options, IODebugContext *dbg) override
+	{
+		IOStatus s = Finish(options, dbg);
+		return s.ok() ? target()->Sync(options, dbg) : s;
+	}
+	IOStatus Fsync(const IOOptions &options, IODebugContext *dbg) override
+	{
+		IOStatus s = Finish(options, dbg);
+		return s.ok() ? target()->Fsync(options, dbg) : s;
+	}
+	IOStatus Close(const IOOptions &options, IODebugContext *dbg) override
+	{
+		IOStatus s = Finish(options, dbg);
+		IOStatus closed = target()->Close(options, dbg);
+		return s.ok() ? closed : s;
+	}
+	IOStatus RangeSync(uint64_t off, uint64_t n, const IOOptions &options, IODebugContext *dbg) override
+	{
+		uint64_t from = bh_pages_physical_offset(off, BH_PAGE_SIZE_DEFAULT);
+		uint64_t to =
+			BH_MIN(bh_pages_physical_offset(off + n, BH_PAGE_SIZE_DEFAULT), bh_page_writer_physical(writer_.get()));
+		return to > from ? target()->RangeSync(from, to - from, options, dbg) : IOStatus::OK();
+	}
+	void PrepareWrite(size_t off, size_t len, const IOOptions &options, IODebugContext *dbg) override
+	{
+		uint64_t from = bh_pages_physical_offset(off, BH_PAGE_SIZE_DEFAULT);
+		target()->PrepareWrite(from, bh_pages_physical_size(off + len, BH_PAGE_SIZE_DEFAULT) - from, options, dbg);
+	}
+	IOStatus Allocate(uint64_t off, uint64_t len, const IOOptions &options, IODebugContext *dbg) override
+	{
+		uint64_t from = bh_pages_physical_offset(off, BH_PAGE_SIZE_DEFAULT);
+		return target()->Allocate(from, bh_pages_physical_size(off + len, BH_PAGE_SIZE_DEFAULT) - from, options, dbg);
+	}
+	IOStatus InvalidateCache(size_t, size_t) override { return target()->InvalidateCache(0, 0); }
+	uint64_t GetFileSize(const IOOptions &, IODebugContext *) override { return bh_page_writer_logical(writer_.get()); }
+	bool use_direct_io() const override { return false; }
+	bool IsSyncThreadSafe() const override { return false; }
+
+private:
+	IOStatus Finish(const IOOptions &options, IODebugContext *dbg)
+	{
+		if (bh_page_writer_finished(writer_.get()) || !failed_.ok())
+			return failed_;
+		bh_status status = bh_page_writer_finish(writer_.get(), &out_);
+		if (status != BH_OK)
+			return FromStatus(status, path_);
+		IOStatus s = Drain(options, dbg);
+		return s.ok() && direct_ ? DrainTail(options, dbg) : s;
+	}
+
+	// A failure is sticky: bytes after a hole would never authenticate.
+	IOStatus Drain(const IOOptions &options, IODebugContext *dbg)
+	{
+		if (out_.len == 0 || !failed_.ok())
+			return failed_;
+		if (!direct_)
+			failed_ = target()->Append(out_.slice(), options, dbg);
+		else if (!aligned_.Append(out_.data, out_.len))
+			failed_ = NoMemory(path_);
+		else
+			failed_ = DrainAligned(aligned_.used() / Alignment() * Alignment(), options, dbg);
+		out_.len = 0;
+		return failed_;
+	}
+
+	// Direct I/O: `len` bytes, a multiple of the alignment, from the front of the aligned buffer.
+	IOStatus DrainAligned(size_t len, const IOOptions &options, IODebugContext *dbg)
+	{
+		if (len == 0)
+			return IOStatus::OK();
+		IOStatus s = target()->PositionedAppend(Slice(aligned_.data(), len), direct_off_, options, dbg);
+		if (s.ok()) {
+			direct_off_ += len;
+			aligned_.DropFront(len);
+		}
+		return s;
+	}
+
+	// Direct I/O cannot write a partial block: the last one is padded, then cut off again.
+	IOStatus DrainTail(const IOOptions &options, IODebugContext *dbg)
+	{
+		uint64_t size = direct_off_ + aligned_.used();
+		size_t pad = (Alignment() - aligned_.used() % Alignment()) % Alignment();
+		std::string zeros(pad, '\0');
+		if (!aligned_.Append(zeros.data(), pad))
+			return NoMemory(path_);
+		IOStatus s = DrainAligned(aligned_.used(), options, dbg);
+		return s.ok() ? target()->Truncate(size, options, dbg) : s;
+	}
+
+	size_t Alignment() const { return target()->GetRequiredBufferAlignment(); }
+
+	const std::string path_;
+	const PageWriter writer_;
+	const bool direct_;
+	Buf out_;
+	IOStatus failed_;
+	AlignedMemory aligned_;
+	uint64_t direct_off_ = 0;
+};
+
+} // namespace bridge
+
+#endif

@@ -1,0 +1,325 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * fs.c: the column-family table, the live logs, and the keyring's answers (fs.h).
+ */
+#include "fs_internal.h"
+
+#include "pages.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+
+/* A column family that a MANIFEST edit has added. Ids grow for as long as the database lives, so the table is indexed by id. */
+struct family {
+	bool known;
+	bh_scope scope;
+	bh_dek *dek; /* newest, cached; NULL: not asked yet (or the platform's) */
+};
+
+struct bh_fs {
+	char *root;
+	bh_keyring *keyring;
+	bh_scopes scopes;
+	pthread_rwlock_t lock;   /* guards everything below */
+	struct family *families; /* [family_count], by id */
+	size_t family_count;
+	char **live; /* [live_count]: paths of streams being written */
+	size_t live_count;
+};
+
+#define BH_CF_ID_MAX (1u << 24) /* far above what one database ever reaches; bounds the table */
+
+static bh_status grow_families(bh_fs *fs, uint32_t cf_id)
+{
+	size_t count = fs->family_count;
+	struct family *grown;
+
+	if (cf_id < count)
+		return BH_OK;
+	if (cf_id >= BH_CF_ID_MAX)
+		return bh_fail(BH_E_FORMAT, "column-family id %u is out of range", cf_id);
+	count = BH_MAX((size_t)cf_id + 1, count * 2);
+	grown = realloc(fs->families, count * sizeof(*grown));
+	if (grown == NULL)
+		return bh_fail(BH_E_NOMEM, "no memory for %zu column families", count);
+	memset(grown + fs->family_count, 0, (count - fs->family_count) * sizeof(*grown));
+	fs->families = grown;
+	fs->family_count = count;
+	return BH_OK;
+}
+
+static struct family *family_of(const bh_fs *fs, uint32_t cf_id)
+{
+	return cf_id < fs->family_count && fs->families[cf_id].known ? &fs->families[cf_id] : NULL;
+}
+
+/* ---- bh_scopes */
+
+/* The cached DEK of a known family, counted; NULL if it has to be asked for. Sets *known_out and, for a known one, *scope_out. */
+static bh_dek *cached_dek(bh_fs *fs, uint32_t cf_id, bool *known_out, bh_scope *scope_out)
+{
+	const struct family *family;
+	bh_dek *dek = NULL;
+
+	pthread_rwlock_rdlock(&fs->lock);
+	family = family_of(fs, cf_id);
+	*known_out = family != NULL;
+	if (family != NULL) {
+		*scope_out = family->scope;
+		dek = family->dek != NULL ? bh_dek_ref(family->dek) : NULL;
+	}
+	pthread_rwlock_unlock(&fs->lock);
+	return dek;
+}
+
+static void cache_dek(bh_fs *fs, uint32_t cf_id, bh_dek *dek)
+{
+	struct family *family;
+
+	pthread_rwlock_wrlock(&fs->lock);
+	family = family_of(fs, cf_id);
+	if (family != NULL && family->dek == NULL)
+		family->dek = bh_dek_ref(dek);
+	pthread_rwlock_unlock(&fs->lock);
+}
+
+static bh_status dek_for_cf(void *arg, uint32_t cf_id, bh_dek **out)
+{
+	bh_fs *fs = arg;
+	bh_scope scope;
+	bh_dek *dek;
+	bool known;
+
+	if (cf_id == BH_CF_DEFAULT) {
+		*out = NULL;
+		return BH_OK;
+	}
+	dek = cached_dek(fs, cf_id, &known, &scope);
+	if (!known)
+		return bh_fail(BH_E_NOT_FOUND, "column family %u is unknown: no MANIFEST edit has added it", cf_id);
+	if (dek == NULL) {
+		BH_TRY(bh_keyring_dek_current(fs->keyring, &scope, &dek));
+		cache_dek(fs, cf_id, dek);
+	}
+	*out = dek;
+	return BH_OK;
+}
+
+static bh_status dek_by_id(void *arg, const uint8_t id[BH_ID_LEN], bh_dek **out)
+{
+	const bh_fs *fs = arg;
+
+	return bh_keyring_dek_find(fs->keyring, id, out);
+}
+
+static bh_status cf_added(void *arg, uint32_t cf_id, bh_view name)
+{
+	bh_fs *fs = arg;
+	BH_CLEANUP(bh_merchant_info_clear) bh_merchant_info merchant = { 0 };
+	struct family *family;
+	bh_status status;
+	bh_scope scope;
+
+	BH_TRY(bh_cf_name_parse(name, &scope));
+	if (bh_scope_is_platform(&scope) != (cf_id == BH_CF_DEFAULT))
+		return bh_fail(BH_E_FORMAT, "column family %u cannot be named '%.*s'", cf_id, (int)name.len,
+			       (const char *)name.data);
+	if (bh_scope_is_platform(&scope))
+		return BH_OK;
+	if (bh_keyring_merchant(fs->keyring, scope.merchant, &merchant) != BH_OK)
+		return bh_fail(BH_E_INVALID, "column family '%.*s': the keyring has no merchant '%s'; add it first", (int)name.len,
+			       (const char *)name.data, scope.merchant);
+	pthread_rwlock_wrlock(&fs->lock);
+	status = grow_families(fs, cf_id);
+	family = status == BH_OK ? &fs->families[cf_id] : NULL;
+	if (family != NULL) {
+		bh_dek_unrefp(&family->dek);
+		family->known = true;
+		family->scope = scope;
+	}
+	pthread_rwlock_unlock(&fs->lock);
+	return status;
+}
+
+static bh_status cf_dropped(void *arg, uint32_t cf_id)
+{
+	bh_fs *fs = arg;
+	struct family *family;
+
+	pthread_rwlock_wrlock(&fs->lock);
+	family = family_of(fs, cf_id);
+	if (family != NULL) {
+		bh_dek_unrefp(&family->dek);
+		family->known = false;
+	}
+	pthread_rwlock_unlock(&fs->lock);
+	return BH_OK;
+}
+
+static bool cf_attached(void *arg, bh_view name)
+{
+	const bh_fs *fs = arg;
+	BH_CLEANUP(bh_merchant_info_clear) bh_merchant_info merchant = { 0 };
+	BH_CLEANUP(bh_dek_unrefp) bh_dek *dek = NULL;
+	bh_scope scope;
+
+	if (bh_cf_name_parse(name, &scope) != BH_OK)
+		return false;
+	if (bh_scope_is_platform(&scope))
+		return true;
+	if (bh_keyring_merchant(fs->keyring, scope.merchant, &merchant) != BH_OK)
+		return false;
+	return merchant.state != BH_MERCHANT_SHREDDING && bh_keyring_dek_current(fs->keyring, &scope, &dek) == BH_OK;
+}
+
+/* ---- life */
+
+bh_status bh_fs_new(const char *root, bh_keyring *keyring, bh_fs **out)
+{
+	bh_fs *fs = calloc(1, sizeof(*fs));
+
+	if (fs == NULL)
+		return bh_fail(BH_E_NOMEM, "no memory for the file system of %s", root);
+	fs->root = strdup(root);
+	if (fs->root == NULL || pthread_rwlock_init(&fs->lock, NULL) != 0) {
+		free(fs->root);
+		free(fs);
+		return bh_fail(BH_E_NOMEM, "no memory for the file system of %s", root);
+	}
+	fs->keyring = keyring;
+	fs->scopes = (bh_scopes){ fs, dek_for_cf, dek_by_id, cf_added, cf_dropped, cf_attached };
+	*out = fs;
+	return BH_OK;
+}
+
+void bh_fs_free(bh_fs *fs)
+{
+	if (fs == NULL)
+		return;
+	bh_fs_keys_changed(fs);
+	for (size_t i = 0; i < fs->live_count; i++)
+		free(fs->live[i]);
+	free(fs->live);
+	free(fs->families);
+	free(fs->root);
+	pthread_rwlock_destroy(&fs->lock);
+	bh_keyring_close(fs->keyring);
+	free(fs);
+}
+
+bh_keyring *bh_fs_keyring(bh_fs *fs)
+{
+	return fs->keyring;
+}
+
+const bh_scopes *bh_fs_scopes(const bh_fs *fs)
+{
+	return &fs->scopes;
+}
+
+bh_status bh_fs_classify(const bh_fs *fs, const char *path, bh_path_info *out)
+{
+	return bh_path_classify(fs->root, path, out);
+}
+
+void bh_fs_keys_changed(bh_fs *fs)
+{
+	pthread_rwlock_wrlock(&fs->lock);
+	for (size_t i = 0; i < fs->family_count; i++)
+		bh_dek_unrefp(&fs->families[i].dek);
+	pthread_rwlock_unlock(&fs->lock);
+}
+
+/* ---- files */
+
+bh_status bh_fs_new_file(bh_fs *fs, const char *path, const bh_path_info *info, bh_file_key *key_out,
+			 uint8_t header_out[BH_HEADER_LEN])
+{
+	uint32_t page_size = bh_file_kind_is_paged(info->kind) ? BH_PAGE_SIZE_DEFAULT : 0;
+	BH_CLEANUP(bh_dek_unrefp) bh_dek *dek = NULL;
+	bh_status status = bh_keyring_dek_current(fs->keyring, &info->scope, &dek);
+
+	if (status == BH_OK)
+		status = bh_header_create(info->kind, page_size, info->number, dek, key_out, header_out);
+	return bh_fail_prefix(status, "%s", path);
+}
+
+bh_status bh_fs_check_place(const char *path, const bh_path_info *info, const bh_file_key *key)
+{
+	const bh_scope *scope = bh_dek_scope(key->dek);
+	const bh_header *header = &key->header;
+
+	if (header->kind != info->kind)
+		return bh_fail(BH_E_TAG, "%s: sealed as a file of the kind '%s'; it was put here from elsewhere", path,
+			       bh_file_kind_name(header->kind));
+	if (header->number != info->number)
+		return bh_fail(BH_E_TAG, "%s: sealed as number %llu; it was put here from elsewhere", path,
+			       (unsigned long long)header->number);
+	if (strcmp(scope->merchant, info->scope.merchant) != 0 || strcmp(scope->cls, info->scope.cls) != 0)
+		return bh_fail(BH_E_TAG, "%s: sealed for '%s/%s'; it was put here from elsewhere", path, scope->merchant,
+			       scope->cls);
+	return BH_OK;
+}
+
+bh_status bh_fs_check_move(const bh_fs *fs, const char *from, const char *to)
+{
+	bh_path_info a, b;
+
+	BH_TRY(bh_fs_classify(fs, from, &a));
+	BH_TRY(bh_fs_classify(fs, to, &b));
+	if (a.sealed != b.sealed || strcmp(a.scope.merchant, b.scope.merchant) != 0 || strcmp(a.scope.cls, b.scope.cls) != 0)
+		return bh_fail(BH_E_UNSUPPORTED, "%s: cannot become %s, which belongs to another key", from, to);
+	return BH_OK;
+}
+
+/* ---- live streams */
+
+static size_t find_live(const bh_fs *fs, const char *path)
+{
+	size_t i = 0;
+
+	while (i < fs->live_count && strcmp(fs->live[i], path) != 0)
+		i++;
+	return i;
+}
+
+bh_status bh_fs_live_add(bh_fs *fs, const char *path)
+{
+	char *copy = strdup(path);
+	char **grown;
+
+	pthread_rwlock_wrlock(&fs->lock);
+	grown = copy != NULL ? realloc(fs->live, (fs->live_count + 1) * sizeof(*grown)) : NULL;
+	if (grown != NULL) {
+		fs->live = grown;
+		fs->live[fs->live_count++] = copy;
+	}
+	pthread_rwlock_unlock(&fs->lock);
+	if (grown != NULL)
+		return BH_OK;
+	free(copy);
+	return bh_fail(BH_E_NOMEM, "%s: no memory", path);
+}
+
+void bh_fs_live_remove(bh_fs *fs, const char *path)
+{
+	size_t i;
+
+	pthread_rwlock_wrlock(&fs->lock);
+	i = find_live(fs, path);
+	if (i < fs->live_count) {
+		free(fs->live[i]);
+		fs->live[i] = fs->live[--fs->live_count];
+	}
+	pthread_rwlock_unlock(&fs->lock);
+}
+
+bool bh_fs_is_live(bh_fs *fs, const char *path)
+{
+	bool found;
+
+	pthread_rwlock_rdlock(&fs->lock);
+	found = find_live(fs, path) < fs->live_count;
+	pthread_rwlock_unlock(&fs->lock);
+	return found;
+}

@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * fs.h: which file is whose. The policy of the Env, without I/O: from a path to what the file is and whose key seals it, from a
+ * column-family id to the DEK of its spans. The bridge asks; the keyring answers.
+ *
+ *     DB/tenants/<merchant>/<class>/...   that merchant's class       DB/..., and anything outside of DB   the platform
+ *     CF name "<merchant>/<class>"        that merchant's class       "default"                            the platform
+ * A sealed file is used only where its DEK's scope is the scope of its path, and only under the file number it was made for.
+ *
+ * Thread-safety: all calls may come from many threads. `lock` (rwlock) guards the column-family table.
+ */
+#ifndef BH_FS_H
+#define BH_FS_H
+
+#include "header.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define BH_TENANTS_DIR "tenants"
+#define BH_TEMP_SUFFIX ".bhtmp" /* a WAL or MANIFEST whose header is not durable yet */
+
+typedef struct bh_path_info {
+	bool sealed;       /* false: LOCK and LOG, which hold nothing of a merchant */
+	bh_file_kind kind; /* of a sealed file */
+	uint64_t number;   /* bound to the header; 0 where the name binds nothing */
+	bh_scope scope;
+} bh_path_info;
+
+typedef struct bh_fs bh_fs;
+
+/* `root`: the database directory. Takes `keyring` over: bh_fs_free() closes it. */
+BH_MUST_CHECK bh_status bh_fs_new(const char *root, bh_keyring *keyring, bh_fs **out);
+void bh_fs_free(bh_fs *fs);
+bh_keyring *bh_fs_keyring(bh_fs *fs);
+const bh_scopes *bh_fs_scopes(const bh_fs *fs); /* lives as long as `fs` */
+
+/* What the file at `path` is. Errors: BH_E_INVALID (a path under tenants/ that names no merchant and class). */
+BH_MUST_CHECK bh_status bh_fs_classify(const bh_fs *fs, const char *path, bh_path_info *out);
+
+/* A fresh key and header for a new file at `path`. Errors: those of the keyring, BH_E_CRYPTO, BH_E_NOMEM; prefixed with the path.
+ */
+BH_MUST_CHECK bh_status bh_fs_new_file(bh_fs *fs, const char *path, const bh_path_info *info, bh_file_key *key_out,
+				       uint8_t header_out[BH_HEADER_LEN]);
+/* Whether a file with this opened header may stand at `path`. Errors: BH_E_TAG (another kind, number or scope: a swapped file). */
+BH_MUST_CHECK bh_status bh_fs_check_place(const char *path, const bh_path_info *info, const bh_file_key *key);
+/* Whether a file may be renamed or linked. Errors: BH_E_UNSUPPORTED (to another scope, or between sealed and not). */
+BH_MUST_CHECK bh_status bh_fs_check_move(const bh_fs *fs, const char *from, const char *to);
+
+/* Tells that DEKs were added, taken away or replaced: what was looked up before is looked up anew. */
+void bh_fs_keys_changed(bh_fs *fs);
+
+/* Writers of streams, so that a reader of a log that is still being written does not take its end for the end of the file. */
+BH_MUST_CHECK bh_status bh_fs_live_add(bh_fs *fs, const char *path);
+void bh_fs_live_remove(bh_fs *fs, const char *path);
+bool bh_fs_is_live(bh_fs *fs, const char *path);
+
+/* Splits a column-family name. Errors: BH_E_INVALID. */
+BH_MUST_CHECK bh_status bh_cf_name_parse(bh_view name, bh_scope *out);
+/* "<merchant>/<class>", or "default"; `out` holds 2*BH_NAME_MAX+2 bytes. */
+#define BH_CF_NAME_SIZE (2 * BH_NAME_MAX + 2)
+void bh_cf_name_format(const bh_scope *scope, char out[BH_CF_NAME_SIZE]);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * path.c: from a path to what the file is and whose it is. Pure.
+ */
+#include "fs_internal.h"
+
+#include <ctype.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+/* The rest of `path` below `root`, without leading slashes; NULL where it lies outside. Doubled slashes count as one. */
+static const char *below(const char *root, const char *path)
+{
+	while (*root != '\0') {
+		if (*root != *path)
+			return NULL;
+		if (*root == '/') {
+			while (*root == '/')
+				root++;
+			while (*path == '/')
+				path++;
+		} else {
+			root++;
+			path++;
+		}
+	}
+	if (*path != '\0' && *path != '/' && root[-1] != '/')
+		return NULL;
+	while (*path == '/')
+		path++;
+	return path;
+}
+
+/* Copies the path component at *path into `out` and moves past it and its slashes; false if it is empty or too long. */
+static bool next_component(const char **path, char out[BH_NAME_MAX + 1])
+{
+	size_t len = strcspn(*path, "/");
+
+	if (len == 0 || len > BH_NAME_MAX)
+		return false;
+	memcpy(out, *path, len);
+	out[len] = '\0';
+	*path += len;
+	while (**path == '/')
+		(*path)++;
+	return true;
+}
+
+static bh_status path_scope(const char *root, const char *path, bh_scope *out)
+{
+	const char *rest = below(root, path);
+	bh_scope scope = { 0 };
+	char first[BH_NAME_MAX + 1];
+
+	*out = scope;
+	if (rest == NULL || !next_component(&rest, first) || strcmp(first, BH_TENANTS_DIR) != 0)
+		return BH_OK;
+	if (!next_component(&rest, scope.merchant) || !next_component(&rest, scope.cls) || *rest == '\0')
+		return bh_fail(BH_E_INVALID, "%s: files under " BH_TENANTS_DIR "/ belong in " BH_TENANTS_DIR "/<merchant>/<class>/",
+			       path);
+	BH_TRY(bh_name_check("merchant", scope.merchant));
+	BH_TRY(bh_name_check("class", scope.cls));
+	*out = scope;
+	return BH_OK;
+}
+
+/* Reads digits at `text`; returns what follows them, or NULL if there are none (or too many for a file number). */
+static const char *parse_number(const char *text, uint64_t *number_out)
+{
+	uint64_t number = 0;
+	size_t digits = 0;
+
+	for (; isdigit((unsigned char)text[digits]); digits++) {
+		if (digits == 19)
+			return NULL;
+		number = number * 10 + (uint64_t)(text[digits] - '0');
+	}
+	if (digits == 0)
+		return NULL;
+	*number_out = number;
+	return text + digits;
+}
+
+static bool has_suffix(const char *name, const char *suffix)
+{
+	size_t n = strlen(name), s = strlen(suffix);
+
+	return n >= s && strcmp(name + n - s, suffix) == 0;
+}
+
+static bool is_unsealed(const char *name)
+{
+	return strcmp(name, "LOCK") == 0 || strcmp(name, "LOG") == 0 || strncmp(name, "LOG.old.", 8) == 0;
+}
+
+/* The names of RocksDB's file/filename.cc; what is not among them is a sealed stream of the kind OTHER. An OPTIONS file is among
+ * those: it is written under one number and gets its name, with another, by renaming. */
+static void name_kind(const char *name, bh_path_info *info)
+{
+	static const struct {
+		const char *prefix;
+		const char *suffix; /* what must follow the number */
+		bh_file_kind kind;
+	} numbered[] = {
+		{ "", ".log", BH_KIND_WAL },
+		{ "", ".blob", BH_KIND_BLOB },
+		{ "MANIFEST-", "", BH_KIND_MANIFEST },
+	};
+
+	info->sealed = !is_unsealed(name);
+	info->kind = BH_KIND_OTHER;
+	info->number = 0;
+	if (has_suffix(name, ".sst") || has_suffix(name, ".ldb")) {
+		info->kind = BH_KIND_SST;
+		return;
+	}
+	for (size_t i = 0; i < sizeof(numbered) / sizeof(numbered[0]); i++) {
+		uint64_t number;
+		size_t skip = strlen(numbered[i].prefix);
+		const char *tail;
+
+		if (strncmp(name, numbered[i].prefix, skip) != 0)
+			continue;
+		tail = parse_number(name + skip, &number);
+		if (tail == NULL || strcmp(tail, numbered[i].suffix) != 0)
+			continue;
+		info->kind = numbered[i].kind;
+		info->number = number;
+		return;
+	}
+}
+
+bh_status bh_path_classify(const char *root, const char *path, bh_path_info *out)
+{
+	const char *slash = strrchr(path, '/');
+	bh_path_info info = { 0 };
+
+	BH_TRY(path_scope(root, path, &info.scope));
+	name_kind(slash != NULL ? slash + 1 : path, &info);
+	*out = info;
+	return BH_OK;
+}
+
+bh_status bh_cf_name_parse(bh_view name, bh_scope *out)
+{
+	const uint8_t *slash = memchr(name.data, '/', name.len);
+	bh_scope scope = { 0 };
+	size_t merchant_len, class_len;
+
+	if (name.len == 7 && memcmp(name.data, "default", 7) == 0) {
+		*out = scope;
+		return BH_OK;
+	}
+	merchant_len = slash != NULL ? (size_t)(slash - name.data) : 0;
+	class_len = slash != NULL ? name.len - merchant_len - 1 : 0;
+	if (slash == NULL || merchant_len > BH_NAME_MAX || class_len > BH_NAME_MAX || memchr(name.data, '\0', name.len) != NULL)
+		return bh_fail(BH_E_INVALID, "column family '%.*s': a name is 'default' or <merchant>/<class>",
+			       (int)BH_MIN(name.len, 200), (const char *)name.data);
+	memcpy(scope.merchant, name.data, merchant_len);
+	memcpy(scope.cls, slash + 1, class_len);
+	BH_TRY(bh_name_check("merchant", scope.merchant));
+	BH_TRY(bh_name_check("class", scope.cls));
+	*out = scope;
+	return BH_OK;
+}
+
+void bh_cf_name_format(const bh_scope *scope, char out[BH_CF_NAME_SIZE])
+{
+	if (bh_scope_is_platform(scope))
+		snprintf(out, BH_CF_NAME_SIZE, "default");
+	else
+		snprintf(out, BH_CF_NAME_SIZE, "%s/%s", scope->merchant, scope->cls);
+}

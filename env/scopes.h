@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * scopes.h: the question the codecs ask: under which DEK does this belong?
+ *
+ * The file codecs know DEKs and column-family ids but neither the keyring nor paths; they ask through this table, which bh_fs fills
+ * from the keyring and unit tests fill by hand. All calls may come from many threads.
+ */
+#ifndef BH_SCOPES_H
+#define BH_SCOPES_H
+
+#include "keyring/keyring.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define BH_CF_DEFAULT 0u /* the platform's own column family */
+
+typedef struct bh_scopes {
+	void *arg;
+	/* Newest DEK of the column family, counted; *out = NULL with BH_OK for the platform's (bytes stay under the file's own
+	 * key). BH_E_NOT_FOUND: an id that no MANIFEST edit has added; BH_E_SHREDDED, BH_E_SUSPENDED, BH_E_NO_KEY: not available.
+	 */
+	bh_status (*dek_for_cf)(void *arg, uint32_t cf_id, bh_dek **out);
+	/* The DEK of an id, counted. BH_E_NO_KEY, BH_E_SHREDDED, BH_E_SUSPENDED: not available, its bytes are blanked on read. */
+	bh_status (*dek_by_id)(void *arg, const uint8_t id[BH_ID_LEN], bh_dek **out);
+	/* A MANIFEST edit added a column family (seen when one is written and when one is read). Refuses names that belong to no
+	 * merchant of the keyring (BH_E_INVALID); idempotent. `name` need not end in NUL. */
+	bh_status (*cf_added)(void *arg, uint32_t cf_id, bh_view name);
+	/* ... dropped one. */
+	bh_status (*cf_dropped)(void *arg, uint32_t cf_id);
+	/* Whether a column family that a MANIFEST being read still has may be shown to RocksDB; false: it is presented as dropped.
+	 */
+	bool (*cf_attached)(void *arg, bh_view name);
+} bh_scopes;
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * wal_spans.h: which bytes of a WAL record belong to a column family.
+ *
+ * The payload of a WAL record is a write batch: u64 sequence, u32 count, then entries [u8 tag][varint32 family, by tag][strings, by
+ * tag], each string a varint32 length and its bytes. The strings of an entry of family N (key, value, bounds of a range delete,
+ * merge operand, wide columns, blob index) are N's spans; those of the default family, of LogData and of the two-phase-commit
+ * markers are the platform's. A tag this build does not know is refused.
+ *
+ * A push parser: it keeps no bytes and may be stopped at any one. Thread-safety: none.
+ */
+#ifndef BH_WAL_SPANS_H
+#define BH_WAL_SPANS_H
+
+#include "keyring/base.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct bh_wal_parser {
+	uint8_t state;
+	uint8_t strings_left; /* of the current entry, the current one included */
+	uint8_t varint_len;   /* bytes of the current varint that have passed */
+	uint32_t varint;
+	uint32_t left;  /* bytes of the current string, or of the batch header, still to come */
+	uint32_t cf_id; /* whose strings: BH_CF_DEFAULT for the platform's */
+} bh_wal_parser;
+
+/* `skip` bytes that are no span, then `len` bytes that are one of `cf_id` (or a part of one). One of them may be 0. */
+typedef struct bh_wal_piece {
+	size_t skip;
+	size_t len;
+	uint32_t cf_id;
+} bh_wal_piece;
+
+/* A record begins. */
+void bh_wal_begin(bh_wal_parser *p);
+/* Says what the first bytes of data[0..len) are; covers at least one byte where len > 0. Errors: BH_E_UNSUPPORTED (a tag),
+ * BH_E_FORMAT. */
+BH_MUST_CHECK bh_status bh_wal_next(bh_wal_parser *p, const uint8_t *data, size_t len, bh_wal_piece *out);
+/* The record ends here. Errors: BH_E_FORMAT, when it ends inside an entry. */
+BH_MUST_CHECK bh_status bh_wal_end(const bh_wal_parser *p);
+
+#define BH_WAL_BATCH_HEADER 12u /* u64 sequence number of the first entry, u32 number of entries that have one */
+
+/* One entry of a batch that lies in memory as a whole: for who shows it to people. */
+typedef struct bh_wal_entry {
+	const char *name; /* of the tag, such as "put"; static */
+	bool numbered;    /* takes a sequence number */
+	uint32_t cf_id;
+	unsigned string_count;
+	bh_view strings[2]; /* borrowed from the record */
+} bh_wal_entry;
+/* Reads the entry at the front of *rest, what is left of the record behind the batch's header, and moves past it.
+ * Errors: BH_E_UNSUPPORTED (a tag), BH_E_FORMAT. */
+BH_MUST_CHECK bh_status bh_wal_entry_read(bh_view *rest, bh_wal_entry *out);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
