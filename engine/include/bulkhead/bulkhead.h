@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * bulkhead.h: all of Bulkhead's public interface.
+ */
+#ifndef BULKHEAD_BULKHEAD_H
+#define BULKHEAD_BULKHEAD_H
+
+#include <bulkhead/bytes.h>
+#include <bulkhead/db.h>
+#include <bulkhead/env.h>
+#include <bulkhead/kms.h>
+#include <bulkhead/status.h>
+
+#endif

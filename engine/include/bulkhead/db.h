@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * db.h: databases, merchants, and the reads and writes of a data service.
+ *
+ * One database is one RocksDB in one region. Every merchant has a CMK of its own and one column family per data class, sealed under
+ * DEKs of its own. Every call that touches a merchant passes that merchant's gate: once it is closed (shredded, suspended), the
+ * call ends with the code that says so, and nobody else's calls are concerned.
+ *
+ * Keys and values are bytes: any length from 0, any content; RocksDB's limits apply (keys 8 MiB and more are stored, values up to 4
+ * GiB). Thread-safety: a bh_db and a bh_cf may be used from many threads; a bh_batch and a bh_iter belong to one thread at a time.
+ */
+#ifndef BULKHEAD_DB_H
+#define BULKHEAD_DB_H
+
+#include <rocksdb/c.h>
+
+#include <bulkhead/kms.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct bh_db bh_db;
+typedef struct bh_cf bh_cf;             /* one data class of one merchant */
+typedef struct bh_batch bh_batch;       /* writes that become visible and durable together, across merchants */
+typedef struct bh_iter bh_iter;         /* an ordered walk over one class */
+typedef struct bh_snapshot bh_snapshot; /* a point in time of the whole database */
+
+/* Called for what an operator should know (a merchant whose shred was finished at open, a CMK that could not be destroyed). `line`
+ * has no newline and no tenant bytes. May come from any thread. */
+typedef void (*bh_log_fn)(void *arg, const char *line);
+
+/* All zero: the documented defaults. Borrowed for the call only. */
+typedef struct bh_db_options {
+	const rocksdb_options_t *rocksdb; /* template for the database and every class, copied; NULL: zstd, else RocksDB's defaults.
+					     Options that break the promises are refused by name (env.h, bh_options_check) */
+	bh_kms_options kms;
+	uint64_t generation_floor; /* refuse a keyring older than this; 0: no floor */
+	bh_log_fn log;             /* NULL: nothing is reported */
+	void *log_arg;
+} bh_db_options;
+
+/* Makes a database in `dir` (made if missing; it may hold nothing of a database yet), at home in `region`, with its platform key
+ * wrapped by `platform_cmk_uri`, which must exist. Does not leave it open.
+ * Errors: BH_E_INVALID (region, URI), BH_E_EXISTS (a keyring or a RocksDB is there), BH_E_NOT_FOUND (CMK), BH_E_KMS_REFUSED,
+ * BH_E_KMS_UNREACHABLE, BH_E_UNSUPPORTED (option), BH_E_IO. Nothing that was there is changed. */
+BH_API BH_MUST_CHECK bh_status bh_db_create(const char *dir, const char *region, const char *platform_cmk_uri,
+					    const bh_db_options *options);
+
+/* Opens a database: unwraps the DEKs of every living merchant, recovers RocksDB, finishes what a crash interrupted (a merchant
+ * being created or shredded). Acknowledged synced writes are there. Ownership: bh_db_close(). Errors: BH_E_NOT_FOUND (no database,
+ * or a plain RocksDB), BH_E_BUSY (another process has it), BH_E_TAG, BH_E_FORMAT, BH_E_TRUNCATED, BH_E_VERSION (damage, by file),
+ * BH_E_ROLLBACK, BH_E_KMS_REFUSED and BH_E_KMS_UNREACHABLE (naming the merchant), BH_E_UNSUPPORTED, BH_E_IO, BH_E_ROCKSDB,
+ * BH_E_NOMEM. */
+BH_API BH_MUST_CHECK bh_status bh_db_open(const char *dir, const bh_db_options *options, bh_db **out);
+
+/* Closes: waits for calls under way, ends iterators and snapshots that are still open (their handles must still be closed by their
+ * owners), closes RocksDB, wipes all keys. NULL-safe. bh_cf, bh_iter and bh_snapshot handles must not be used afterwards but to
+ * close them. */
+BH_API void bh_db_close(bh_db *db);
+
+/* The raw C API handle, borrowed, for what this header does not offer. What goes through it passes no gate. */
+BH_API rocksdb_t *bh_db_rocksdb(bh_db *db);
+
+/* ---- merchants */
+
+typedef struct bh_merchant_options {
+	const char *const *classes; /* data classes, at least one */
+	size_t class_count;
+} bh_merchant_options;
+
+/* Adds a merchant under a CMK of its own: DEKs, directories DB/tenants/<name>/<class>/, column families "<name>/<class>". Survives
+ * a kill at any point: the merchant is there whole after the next open, or not at all. Errors: BH_E_INVALID (names, no class, a
+ * class twice, more than 256), BH_E_EXISTS (a living merchant of that name in any case, or a CMK that another merchant or the
+ * platform uses), BH_E_NOT_FOUND (CMK), BH_E_KMS_REFUSED, BH_E_KMS_UNREACHABLE, BH_E_IO, BH_E_ROCKSDB. */
+BH_API BH_MUST_CHECK bh_status bh_merchant_add(bh_db *db, const char *name, const char *cmk_uri,
+					       const bh_merchant_options *options);
+
+/* Destroys a merchant for good: closes its gate, drops its column families, removes its files, has its CMK destroyed by the KMS,
+ * destroys its wrapped DEKs. Constant time in the size of its data. From the moment of the call there is no way back; a kill is
+ * made good by the next open. Errors: BH_E_NOT_FOUND, BH_E_SHREDDED (already), BH_E_IO, BH_E_ROCKSDB. BH_E_KMS_REFUSED or
+ * BH_E_KMS_UNREACHABLE: the merchant is shredded and its DEKs are gone, but the KMS did not destroy the CMK; the message says what
+ * is left to do. */
+BH_API BH_MUST_CHECK bh_status bh_merchant_shred(bh_db *db, const char *name);
+
+/* ---- classes */
+
+/* The class of a living merchant. Ownership: bh_cf_close(), before or after bh_db_close().
+ * Errors: BH_E_NOT_FOUND (merchant or class), BH_E_SHREDDED, BH_E_SUSPENDED, BH_E_NOMEM. */
+BH_API BH_MUST_CHECK bh_status bh_cf_open(bh_db *db, const char *merchant, const char *cls, bh_cf **out);
+BH_API void bh_cf_close(bh_cf *cf);
+/* The raw handle, borrowed while the database is open and the merchant lives. */
+BH_API rocksdb_column_family_handle_t *bh_cf_handle(bh_cf *cf);
+
+/* ---- reads and writes; each may end with BH_E_SHREDDED, BH_E_SUSPENDED, BH_E_TAG, BH_E_IO, BH_E_ROCKSDB */
+
+typedef struct bh_write_options {
+	bool sync;   /* durable before the call returns (fsync of the WAL) */
+	bool no_wal; /* lost by a crash unless flushed; excludes sync */
+} bh_write_options;
+
+typedef struct bh_read_options {
+	const bh_snapshot *snapshot; /* NULL: now */
+	bool no_fill_cache;          /* do not put what is read into the block cache */
+	bh_view lower_bound;         /* iterators: first key, inclusive; empty: none. Borrowed until the iterator is closed */
+	bh_view upper_bound;         /* iterators: end key, exclusive; empty: none. Borrowed likewise */
+} bh_read_options;
+
+/* NULL options mean the defaults. */
+BH_API BH_MUST_CHECK bh_status bh_put(bh_cf *cf, const bh_write_options *options, bh_view key, bh_view value);
+BH_API BH_MUST_CHECK bh_status bh_merge(bh_cf *cf, const bh_write_options *options, bh_view key, bh_view operand);
+BH_API BH_MUST_CHECK bh_status bh_delete(bh_cf *cf, const bh_write_options *options, bh_view key);
+BH_API BH_MUST_CHECK bh_status bh_delete_range(bh_cf *cf, const bh_write_options *options, bh_view begin,
+					       bh_view end); /* [begin, end) */
+
+/* Replaces the content of `value` (its memory is reused). BH_E_NOT_FOUND leaves `value` as it was. */
+BH_API BH_MUST_CHECK bh_status bh_get(bh_cf *cf, const bh_read_options *options, bh_view key, bh_buf *value);
+/* `count` keys at once: statuses_out[i] is BH_OK or BH_E_NOT_FOUND or the failure of that key. Returns BH_OK if every status is one
+ * of the first two. */
+BH_API BH_MUST_CHECK bh_status bh_multi_get(bh_cf *cf, const bh_read_options *options, size_t count, const bh_view *keys,
+					    bh_buf *values, bh_status *statuses_out);
+
+/* ---- batches */
+BH_API BH_MUST_CHECK bh_status bh_batch_new(bh_db *db, bh_batch **out);
+BH_API void bh_batch_free(bh_batch *batch);
+BH_API BH_MUST_CHECK bh_status bh_batch_put(bh_batch *batch, bh_cf *cf, bh_view key, bh_view value);
+BH_API BH_MUST_CHECK bh_status bh_batch_merge(bh_batch *batch, bh_cf *cf, bh_view key, bh_view operand);
+BH_API BH_MUST_CHECK bh_status bh_batch_delete(bh_batch *batch, bh_cf *cf, bh_view key);
+BH_API BH_MUST_CHECK bh_status bh_batch_delete_range(bh_batch *batch, bh_cf *cf, bh_view begin, bh_view end);
+BH_API size_t bh_batch_count(const bh_batch *batch);
+BH_API void bh_batch_clear(bh_batch *batch);
+/* All of it or nothing. A batch with a shredded or suspended merchant is refused whole. The batch can be written again. */
+BH_API BH_MUST_CHECK bh_status bh_batch_write(bh_batch *batch, const bh_write_options *options);
+
+/* ---- iterators: created before the first entry; move, then look */
+BH_API BH_MUST_CHECK bh_status bh_iter_new(bh_cf *cf, const bh_read_options *options, bh_iter **out);
+BH_API void bh_iter_free(bh_iter *iter);
+BH_API BH_MUST_CHECK bh_status bh_iter_seek(bh_iter *iter, bh_view key);          /* first entry at or after */
+BH_API BH_MUST_CHECK bh_status bh_iter_seek_for_prev(bh_iter *iter, bh_view key); /* last entry at or before */
+BH_API BH_MUST_CHECK bh_status bh_iter_first(bh_iter *iter);
+BH_API BH_MUST_CHECK bh_status bh_iter_last(bh_iter *iter);
+BH_API BH_MUST_CHECK bh_status bh_iter_next(bh_iter *iter);
+BH_API BH_MUST_CHECK bh_status bh_iter_prev(bh_iter *iter);
+/* Whether it stands on an entry; false at the end and after a failure (which the call that moved it returned). */
+BH_API bool bh_iter_valid(const bh_iter *iter);
+/* Copies of the entry inside the iterator: valid until the next call on it, also when the merchant goes away. Either may be NULL.
+ * Errors: BH_E_NOT_FOUND (stands on no entry). */
+BH_API BH_MUST_CHECK bh_status bh_iter_entry(bh_iter *iter, bh_view *key_out, bh_view *value_out);
+
+/* ---- snapshots */
+BH_API BH_MUST_CHECK bh_status bh_snapshot_new(bh_db *db, bh_snapshot **out);
+BH_API void bh_snapshot_free(bh_snapshot *snapshot);
+
+/* ---- storage */
+BH_API BH_MUST_CHECK bh_status bh_flush(bh_cf *cf);                               /* memtable to SST, and waits */
+BH_API BH_MUST_CHECK bh_status bh_compact(bh_cf *cf, bh_view begin, bh_view end); /* key range, empty: open end; waits */
+BH_API BH_MUST_CHECK bh_status bh_sync_wal(bh_db *db);                            /* every write so far is durable */
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,209 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * iter.c: iterators that end with their merchant.
+ *
+ * An open iterator pins files and blocks, so it cannot outlive its merchant's keys: when the gate closes, bh_iter_end_all()
+ * destroys RocksDB's half. The caller's half stays, refuses, and still holds the copy of the last entry looked at, until it is
+ * freed.
+ */
+#include "internal.h"
+
+#include <bulkhead/env.h>
+
+#include <stdlib.h>
+
+struct bh_iter {
+	bh_merchant *merchant;      /* counted */
+	rocksdb_iterator_t *raw;    /* NULL once ended; touched inside the gate, or with it closed */
+	rocksdb_readoptions_t *how; /* owned */
+	bool valid;
+	bh_buf key, value;     /* copies of the entry looked at */
+	bh_iter *next, **link; /* in merchant->iters, under merchant->lock */
+};
+
+static void end_raw(bh_iter *iter)
+{
+	if (iter->raw != NULL)
+		rocksdb_iter_destroy(iter->raw);
+	if (iter->how != NULL)
+		rocksdb_readoptions_destroy(iter->how);
+	iter->raw = NULL;
+	iter->how = NULL;
+	*iter->link = iter->next;
+	if (iter->next != NULL)
+		iter->next->link = iter->link;
+}
+
+void bh_iter_end_all(bh_merchant *merchant)
+{
+	while (merchant->iters != NULL)
+		end_raw(merchant->iters);
+}
+
+static void link_iter(bh_merchant *merchant, bh_iter *iter)
+{
+	pthread_mutex_lock(&merchant->lock);
+	iter->next = merchant->iters;
+	iter->link = &merchant->iters;
+	if (iter->next != NULL)
+		iter->next->link = &iter->next;
+	merchant->iters = iter;
+	pthread_mutex_unlock(&merchant->lock);
+}
+
+static bh_status make_raw(bh_cf *cf, const bh_read_options *options, bh_iter *iter)
+{
+	const bh_read_options defaults = { 0 };
+	bool owned;
+
+	BH_TRY(bh_read_options_make(cf->merchant->db, options != NULL ? options : &defaults, &iter->how, &owned));
+	iter->raw = rocksdb_create_iterator_cf(cf->merchant->db->rocks, iter->how, cf->cls->handle);
+	link_iter(cf->merchant, iter);
+	return BH_OK;
+}
+
+bh_status bh_iter_new(bh_cf *cf, const bh_read_options *options, bh_iter **out)
+{
+	bh_iter *iter = calloc(1, sizeof(*iter));
+	bh_status status;
+
+	if (iter == NULL)
+		return bh_fail(BH_E_NOMEM, "no memory for an iterator");
+	status = bh_gate_enter(&cf->merchant->gate, cf->merchant->name);
+	if (status == BH_OK) {
+		status = make_raw(cf, options, iter);
+		bh_gate_leave(&cf->merchant->gate);
+	}
+	if (status != BH_OK) {
+		free(iter);
+		return status;
+	}
+	iter->merchant = bh_merchant_ref(cf->merchant);
+	*out = iter;
+	return BH_OK;
+}
+
+void bh_iter_free(bh_iter *iter)
+{
+	if (iter == NULL)
+		return;
+	pthread_mutex_lock(&iter->merchant->lock);
+	if (iter->raw != NULL)
+		end_raw(iter);
+	pthread_mutex_unlock(&iter->merchant->lock);
+	if (iter->key.data != NULL)
+		bh_wipe(iter->key.data, iter->key.cap);
+	if (iter->value.data != NULL)
+		bh_wipe(iter->value.data, iter->value.cap);
+	bh_buf_clear(&iter->key);
+	bh_buf_clear(&iter->value);
+	bh_merchant_unref(iter->merchant);
+	free(iter);
+}
+
+/* ---- moving */
+
+static bh_status enter(bh_iter *iter)
+{
+	iter->valid = false;
+	return bh_gate_enter(&iter->merchant->gate, iter->merchant->name);
+}
+
+static bh_status leave(bh_iter *iter)
+{
+	char *error = NULL;
+
+	iter->valid = rocksdb_iter_valid(iter->raw);
+	if (!iter->valid)
+		rocksdb_iter_get_error(iter->raw, &error);
+	bh_gate_leave(&iter->merchant->gate);
+	return bh_status_of_rocksdb(error);
+}
+
+bh_status bh_iter_seek(bh_iter *iter, bh_view key)
+{
+	BH_TRY(enter(iter));
+	rocksdb_iter_seek(iter->raw, (const char *)key.data, key.len);
+	return leave(iter);
+}
+
+bh_status bh_iter_seek_for_prev(bh_iter *iter, bh_view key)
+{
+	BH_TRY(enter(iter));
+	rocksdb_iter_seek_for_prev(iter->raw, (const char *)key.data, key.len);
+	return leave(iter);
+}
+
+bh_status bh_iter_first(bh_iter *iter)
+{
+	BH_TRY(enter(iter));
+	rocksdb_iter_seek_to_first(iter->raw);
+	return leave(iter);
+}
+
+bh_status bh_iter_last(bh_iter *iter)
+{
+	BH_TRY(enter(iter));
+	rocksdb_iter_seek_to_last(iter->raw);
+	return leave(iter);
+}
+
+/* RocksDB asserts that an iterator which moves stands on an entry; one that does not simply stays where it is. */
+bh_status bh_iter_next(bh_iter *iter)
+{
+	BH_TRY(enter(iter));
+	if (rocksdb_iter_valid(iter->raw))
+		rocksdb_iter_next(iter->raw);
+	return leave(iter);
+}
+
+bh_status bh_iter_prev(bh_iter *iter)
+{
+	BH_TRY(enter(iter));
+	if (rocksdb_iter_valid(iter->raw))
+		rocksdb_iter_prev(iter->raw);
+	return leave(iter);
+}
+
+bool bh_iter_valid(const bh_iter *iter)
+{
+	return iter->valid;
+}
+
+/* ---- looking */
+
+static bh_status copy_out(bh_buf *buf, const char *data, size_t len, bh_view *out)
+{
+	buf->len = 0;
+	BH_TRY(bh_buf_append(buf, data, len));
+	*out = bh_buf_view(buf);
+	return BH_OK;
+}
+
+static bh_status entry_inside(bh_iter *iter, bh_view *key_out, bh_view *value_out)
+{
+	const char *data;
+	size_t len;
+
+	if (!iter->valid)
+		return bh_fail(BH_E_NOT_FOUND, "the iterator stands on no entry");
+	if (key_out != NULL) {
+		data = rocksdb_iter_key(iter->raw, &len);
+		BH_TRY(copy_out(&iter->key, data, len, key_out));
+	}
+	if (value_out != NULL) {
+		data = rocksdb_iter_value(iter->raw, &len);
+		BH_TRY(copy_out(&iter->value, data, len, value_out));
+	}
+	return BH_OK;
+}
+
+bh_status bh_iter_entry(bh_iter *iter, bh_view *key_out, bh_view *value_out)
+{
+	bh_status status;
+
+	BH_TRY(bh_gate_enter(&iter->merchant->gate, iter->merchant->name));
+	status = entry_inside(iter, key_out, value_out);
+	bh_gate_leave(&iter->merchant->gate);
+	return status;
+}
