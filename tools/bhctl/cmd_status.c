@@ -1,0 +1,274 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * cmd_status.c: what an operator looks at: status, merchant list, merchant show. Built as one JSON document, which the text is
+ * printed from.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "keyring/aead.h"
+#include "tools/bhctl/bhctl.h"
+#include "tools/bhctl/inspect.h"
+#include "tools/bhctl/tree.h"
+
+typedef struct view {
+	bhctl *ctl;
+	inspect in;
+	tree files;
+} view;
+
+static void view_clear(view *v)
+{
+	inspect_clear(&v->in);
+	tree_clear(&v->files);
+}
+
+static bh_status view_open(bhctl *ctl, view *v)
+{
+	v->ctl = ctl;
+	BH_TRY(bhctl_need_db(ctl));
+	BH_TRY(inspect_open(ctl->db, &ctl->kms, &v->in));
+	return tree_list(ctl->db, &v->files);
+}
+
+/* ---- the document */
+
+/* The CMK as its KMS sees it now, or why it cannot be asked. */
+static json_t *cmk_json(const view *v, const char *uri)
+{
+	json_t *cmk = json_pack("{s:s}", "uri", uri);
+	bh_kms_key_info info;
+	bh_kms *kms = NULL;
+	bh_status status = bh_kms_open(uri, &v->ctl->kms, &kms);
+
+	if (status == BH_OK) {
+		status = bh_kms_describe(kms, &info);
+		bh_kms_close(kms);
+	}
+	if (status == BH_OK)
+		json_object_update_new(cmk, kms_key_json(&info));
+	else
+		json_object_set_new(cmk, "error", out_error(status));
+	return cmk;
+}
+
+static json_t *deks_json(const view *v, const bh_merchant_info *merchant, const char *cls)
+{
+	json_t *deks = json_array();
+
+	for (size_t i = 0; i < v->in.dek_count; i++) {
+		const bh_dek_info *dek = &v->in.deks[i];
+		json_t *item;
+
+		if (memcmp(dek->merchant_id, merchant->id, BH_ID_LEN) != 0 || strcmp(dek->scope.cls, cls) != 0)
+			continue;
+		item = json_pack("{s:i, s:b}", "generation", (int)dek->generation, "destroyed", dek->tombstone);
+		out_set_id(item, "id", dek->id);
+		if (!dek->tombstone)
+			json_object_set_new(item, "cmk_version", json_integer((json_int_t)dek->cmk_version));
+		out_set_time(item, "created_at", dek->created_at_s);
+		json_array_append_new(deks, item);
+	}
+	return deks;
+}
+
+static json_t *class_json(const view *v, const bh_merchant_info *merchant, const char *cls)
+{
+	tree_usage usage = { 0 };
+
+	/* A shredded merchant has no directory; what is there of that name is its successor's. */
+	if (merchant->state != BH_MERCHANT_SHREDDED)
+		usage = tree_class_usage(&v->files, merchant->name, cls);
+	return json_pack("{s:s, s:I, s:I, s:I, s:I, s:o}", "name", cls, "sst_files", (json_int_t)usage.sst_files, "sst_bytes",
+			 (json_int_t)usage.sst_bytes, "blob_files", (json_int_t)usage.blob_files, "blob_bytes",
+			 (json_int_t)usage.blob_bytes, "deks", deks_json(v, merchant, cls));
+}
+
+static json_t *merchant_json(const view *v, const bh_merchant_info *merchant)
+{
+	json_t *classes = json_array();
+	json_t *item;
+
+	for (size_t i = 0; i < merchant->class_count; i++)
+		json_array_append_new(classes, class_json(v, merchant, merchant->classes[i]));
+	item = json_pack("{s:s, s:s, s:o, s:o}", "name", merchant->name, "state", bh_merchant_state_name(merchant->state), "cmk",
+			 cmk_json(v, merchant->cmk_uri), "classes", classes);
+	out_set_id(item, "id", merchant->id);
+	return item;
+}
+
+static json_t *merchants_json(const view *v, const char *name)
+{
+	json_t *merchants = json_array();
+
+	for (size_t i = 0; i < v->in.merchant_count; i++)
+		if (name == NULL || strcmp(v->in.merchants[i].name, name) == 0)
+			json_array_append_new(merchants, merchant_json(v, &v->in.merchants[i]));
+	return merchants;
+}
+
+static json_t *logs_json(const view *v)
+{
+	uint64_t files = 0, bytes = 0;
+
+	for (size_t i = 0; i < v->files.count; i++) {
+		const tree_entry *entry = &v->files.entries[i];
+
+		if (entry->type == TREE_FILE && tree_has_suffix(entry->path, ".log")) {
+			files++;
+			bytes += entry->size;
+		}
+	}
+	return json_pack("{s:I, s:I}", "files", (json_int_t)files, "bytes", (json_int_t)bytes);
+}
+
+static json_t *database_json(const view *v)
+{
+	const bh_keyring *keyring = v->in.keyring;
+	json_t *database = json_pack("{s:s, s:s, s:I, s:s, s:o, s:o}", "path", v->ctl->db, "region", bh_keyring_region(keyring),
+				     "keyring_generation", (json_int_t)bh_keyring_generation(v->in.keyring), "aead",
+				     bh_aead_engine_name(bh_aead_default()), "platform_cmk",
+				     cmk_json(v, bh_keyring_platform_cmk(keyring)), "logs", logs_json(v));
+
+	out_set_id(database, "id", bh_keyring_database_id(keyring));
+	return database;
+}
+
+/* ---- the text */
+
+static const char *text_of(const json_t *object, const char *name)
+{
+	const char *text = json_string_value(json_object_get(object, name));
+
+	return text != NULL ? text : "";
+}
+
+static long long number_of(const json_t *object, const char *name)
+{
+	return (long long)json_integer_value(json_object_get(object, name));
+}
+
+static void print_cmk(const char *what, const json_t *cmk)
+{
+	const json_t *error = json_object_get(cmk, "error");
+
+	printf("  %s %s\n", what, text_of(cmk, "uri"));
+	if (error != NULL)
+		printf("      %s: %s\n", text_of(error, "name"), text_of(error, "message"));
+	else
+		printf("      %s, version %lld%s%s\n", text_of(cmk, "state"), number_of(cmk, "version"),
+		       json_object_get(cmk, "region") != NULL ? ", in " : "", text_of(cmk, "region"));
+}
+
+static void print_class(const json_t *cls)
+{
+	const json_t *dek;
+	size_t i;
+
+	printf("  class %s: %lld SST files, %lld bytes; %lld blob files, %lld bytes\n", text_of(cls, "name"),
+	       number_of(cls, "sst_files"), number_of(cls, "sst_bytes"), number_of(cls, "blob_files"),
+	       number_of(cls, "blob_bytes"));
+	json_array_foreach(json_object_get(cls, "deks"), i, dek)
+	{
+		printf("      DEK %s generation %lld", text_of(dek, "id"), number_of(dek, "generation"));
+		if (json_is_true(json_object_get(dek, "destroyed")))
+			printf(", destroyed\n");
+		else
+			printf(", wrapped by CMK version %lld, of %s\n", number_of(dek, "cmk_version"), text_of(dek, "created_at"));
+	}
+}
+
+static void print_merchant(const json_t *merchant)
+{
+	const json_t *cls;
+	size_t i;
+
+	printf("merchant %s: %s (id %s)\n", text_of(merchant, "name"), text_of(merchant, "state"), text_of(merchant, "id"));
+	print_cmk("CMK", json_object_get(merchant, "cmk"));
+	json_array_foreach(json_object_get(merchant, "classes"), i, cls) print_class(cls);
+}
+
+static void print_database(const json_t *database)
+{
+	const json_t *logs = json_object_get(database, "logs");
+
+	printf("database %s (id %s)\n  region %s, keyring generation %lld, AES-256-GCM by %s\n", text_of(database, "path"),
+	       text_of(database, "id"), text_of(database, "region"), number_of(database, "keyring_generation"),
+	       text_of(database, "aead"));
+	print_cmk("platform CMK", json_object_get(database, "platform_cmk"));
+	printf("  logs: %lld files, %lld bytes\n", number_of(logs, "files"), number_of(logs, "bytes"));
+}
+
+/* Prints and releases the document. */
+static bh_status print(const bhctl *ctl, json_t *document)
+{
+	const json_t *merchant;
+	size_t i;
+
+	if (ctl->json || document == NULL)
+		return out_json(document);
+	if (json_object_get(document, "database") != NULL)
+		print_database(json_object_get(document, "database"));
+	json_array_foreach(json_object_get(document, "merchants"), i, merchant) print_merchant(merchant);
+	json_decref(document);
+	return BH_OK;
+}
+
+static bh_status check_known(const view *v, const char *name)
+{
+	BH_CLEANUP(bh_merchant_info_clear) bh_merchant_info merchant = { 0 };
+
+	return name != NULL ? bh_keyring_merchant(v->in.keyring, name, &merchant) : BH_OK;
+}
+
+bh_status cmd_status(bhctl *ctl, int argc, char **argv)
+{
+	BH_CLEANUP(view_clear) view v = { 0 };
+	const char *name;
+	char **args;
+	int count;
+
+	BH_TRY(bhctl_parse(ctl, argc, argv, NULL, 0, 1, &args, &count));
+	name = count > 0 ? args[0] : NULL;
+	if (name != NULL)
+		BH_TRY(bh_name_check("merchant", name));
+	BH_TRY(view_open(ctl, &v));
+	BH_TRY(check_known(&v, name));
+	return print(ctl, json_pack("{s:o, s:o}", "database", database_json(&v), "merchants", merchants_json(&v, name)));
+}
+
+bh_status cmd_merchant_show(bhctl *ctl, int argc, char **argv)
+{
+	BH_CLEANUP(view_clear) view v = { 0 };
+	char **args;
+	int count;
+
+	BH_TRY(bhctl_parse(ctl, argc, argv, NULL, 1, 1, &args, &count));
+	BH_TRY(bh_name_check("merchant", args[0]));
+	BH_TRY(view_open(ctl, &v));
+	BH_TRY(check_known(&v, args[0]));
+	return print(ctl, json_pack("{s:o}", "merchants", merchants_json(&v, args[0])));
+}
+
+static void print_row(const bh_merchant_info *merchant)
+{
+	printf("%-24s %-11s", merchant->name, bh_merchant_state_name(merchant->state));
+	for (size_t i = 0; i < merchant->class_count; i++)
+		printf(" %s", merchant->classes[i]);
+	printf("  %s\n", merchant->cmk_uri);
+}
+
+bh_status cmd_merchant_list(bhctl *ctl, int argc, char **argv)
+{
+	BH_CLEANUP(view_clear) view v = { 0 };
+	char **args;
+	int count;
+
+	BH_TRY(bhctl_parse(ctl, argc, argv, NULL, 0, 0, &args, &count));
+	BH_TRY(view_open(ctl, &v));
+	if (ctl->json)
+		return out_json(json_pack("{s:o}", "merchants", merchants_json(&v, NULL)));
+	for (size_t i = 0; i < v.in.merchant_count; i++)
+		print_row(&v.in.merchants[i]);
+	return BH_OK;
+}

@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * inspect.c: see inspect.h.
+ */
+#include "tools/bhctl/inspect.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+static bool always_attached(void *arg, bh_view name)
+{
+	(void)arg;
+	(void)name;
+	return true;
+}
+
+bh_status inspect_open(const char *dir, const bh_kms_options *kms, inspect *out)
+{
+	bh_keyring_options options = { .kms = *kms };
+
+	BH_TRY(bh_keyring_open(dir, &options, false, &out->keyring));
+	BH_TRY(bh_keyring_merchants(out->keyring, &out->merchants, &out->merchant_count));
+	out->unlocked = calloc(BH_MAX(out->merchant_count, 1u), sizeof(*out->unlocked));
+	if (out->unlocked == NULL)
+		return bh_fail(BH_E_NOMEM, "%s: no memory", dir);
+	return bh_keyring_deks(out->keyring, &out->deks, &out->dek_count);
+}
+
+static bh_status unlock(inspect *in, const bh_merchant_info *merchant)
+{
+	if (merchant->state == BH_MERCHANT_SHREDDING || merchant->state == BH_MERCHANT_SHREDDED)
+		return BH_E_SHREDDED;
+	return bh_keyring_merchant_unlock(in->keyring, merchant->name);
+}
+
+bh_status inspect_unlock(const char *dir, inspect *in)
+{
+	for (size_t i = 0; i < in->merchant_count; i++)
+		in->unlocked[i] = unlock(in, &in->merchants[i]);
+	BH_TRY(bh_fs_new(dir, in->keyring, &in->fs));
+	in->scopes = *bh_fs_scopes(in->fs);
+	in->scopes.cf_attached = always_attached;
+	return BH_OK;
+}
+
+void inspect_clear(inspect *in)
+{
+	if (in->fs != NULL)
+		bh_fs_free(in->fs);
+	else
+		bh_keyring_close(in->keyring);
+	for (size_t i = 0; i < in->merchant_count; i++)
+		bh_merchant_info_clear(&in->merchants[i]);
+	free(in->merchants);
+	free(in->unlocked);
+	free(in->deks);
+	*in = (inspect){ 0 };
+}
+
+const bh_dek_info *inspect_dek(const inspect *in, const uint8_t id[BH_ID_LEN])
+{
+	for (size_t i = 0; i < in->dek_count; i++)
+		if (memcmp(in->deks[i].id, id, BH_ID_LEN) == 0)
+			return &in->deks[i];
+	return NULL;
+}
+
+void inspect_owner(const inspect *in, const uint8_t dek_id[BH_ID_LEN], char out[BH_CF_NAME_SIZE])
+{
+	const bh_dek_info *dek = inspect_dek(in, dek_id);
+
+	if (dek == NULL)
+		snprintf(out, BH_CF_NAME_SIZE, "unknown");
+	else if (bh_scope_is_platform(&dek->scope))
+		snprintf(out, BH_CF_NAME_SIZE, "platform");
+	else
+		bh_cf_name_format(&dek->scope, out);
+}

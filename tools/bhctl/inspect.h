@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * inspect.h: a closed database seen from outside, for the commands that look at it without RocksDB: status, merchant, verify, dump.
+ *
+ * The keyring is opened read-only and stays locked meanwhile, so no other process works on the files; nothing in the directory
+ * changes. Merchants whose keys cannot be had are left locked: what is theirs stays closed, all else can be read. Thread-safety:
+ * none.
+ */
+#ifndef BHCTL_INSPECT_H
+#define BHCTL_INSPECT_H
+
+#include <jansson.h>
+
+#include "env/fs.h"
+
+typedef struct inspect {
+	bh_keyring *keyring; /* owned; by `fs` once there is one */
+	bh_fs *fs;
+	bh_scopes scopes; /* those of `fs`, but every family counts as attached: files are shown as they are, without RocksDB's view
+			     of them */
+	bh_merchant_info *merchants; /* owned, tombstones included */
+	bh_status *unlocked;         /* of each merchant: BH_OK, or why its keys are not available */
+	size_t merchant_count;
+	bh_dek_info *deks; /* owned */
+	size_t dek_count;
+} inspect;
+
+/* Opens the keyring of `dir` and lists what it knows; unwraps no merchant's DEK. Errors: those of bh_keyring_open(). */
+BH_MUST_CHECK bh_status inspect_open(const char *dir, const bh_kms_options *kms, inspect *out);
+/* Unwraps the DEKs of every living merchant whose KMS allows it, and makes `fs` and `scopes`. */
+BH_MUST_CHECK bh_status inspect_unlock(const char *dir, inspect *in);
+void inspect_clear(inspect *in); /* idempotent */
+
+/* Who a DEK belongs to; NULL if the keyring has never known it. */
+const bh_dek_info *inspect_dek(const inspect *in, const uint8_t id[BH_ID_LEN]);
+/* "merchant/class" of a DEK, "platform", or "unknown". */
+void inspect_owner(const inspect *in, const uint8_t dek_id[BH_ID_LEN], char out[BH_CF_NAME_SIZE]);
+
+/* cmd_kms.c */
+json_t *kms_key_json(const bh_kms_key_info *info);
+const char *kms_state_name(bh_kms_key_state state);
+
+#endif

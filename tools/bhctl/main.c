@@ -1,0 +1,203 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * main.c: finds the command, runs it, and says how it ended: exit code (bh_status_exit_code), message on stderr, JSON error on
+ * stdout.
+ */
+#include <getopt.h>
+#include <openssl/crypto.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "tools/bhctl/bhctl.h"
+
+#define WORDS_MAX 2 /* of a command's name */
+
+static const bhctl_command commands[] = {
+	{ "init", cmd_init, "Makes a database in --db DIR",
+	  "--region R [--platform-cmk URI]\n\n"
+	  "  --region R           home region: where this database and its keys live\n"
+	  "  --platform-cmk URI   the operator's own key; without it a local KMS is made in DIR-kms" },
+	{ "kms create", cmd_kms_create, "Makes a key in a KMS",
+	  "URI [--region R]\n\n"
+	  "  --region R   region of the key; the default is that of --db, if it is given and can be read" },
+	{ "kms list", cmd_kms_list, "Lists the keys of a KMS", "URI" },
+	{ "kms rotate", cmd_kms_rotate, "Gives a key a new version, which wraps from now on", "URI" },
+	{ "kms disable", cmd_kms_disable, "Lets a key refuse everything until it is enabled again", "URI" },
+	{ "kms enable", cmd_kms_enable, "Lets a disabled key work again", "URI" },
+	{ "kms destroy", cmd_kms_destroy, "Destroys a key for good, and all that it has wrapped", "URI" },
+	{ "merchant add", cmd_merchant_add, "Adds a merchant under a key of its own",
+	  "NAME --cmk URI [--class C]...\n\n"
+	  "  --cmk URI   its key, which exists and which nobody else uses\n"
+	  "  --class C   a data class; may be given several times; the default is one class, 'data'" },
+	{ "merchant list", cmd_merchant_list, "Lists the merchants, shredded ones included", "" },
+	{ "merchant show", cmd_merchant_show, "Shows one merchant", "NAME" },
+	{ "merchant shred", cmd_merchant_shred, "Destroys a merchant's keys and data for good",
+	  "NAME --yes\n\n"
+	  "  --yes   no question; without it, a terminal is asked to type the merchant's name" },
+	{ "put", cmd_put, "Stores a value",
+	  "NAME/CLASS KEY [VALUE] [--hex] [--no-sync]\n\n"
+	  "  VALUE       without it, or as '-', it is read from standard input to the end\n"
+	  "  --hex       key and value are in hex\n"
+	  "  --no-sync   do not wait until it is durable" },
+	{ "get", cmd_get, "Prints a value as it is",
+	  "NAME/CLASS KEY [--hex]\n\n"
+	  "  --hex   the key is in hex, and the value is printed in hex" },
+	{ "delete", cmd_delete, "Removes a key; one that is not there is no error",
+	  "NAME/CLASS KEY [--hex] [--no-sync]\n\n"
+	  "  --hex       the key is in hex\n"
+	  "  --no-sync   do not wait until it is durable" },
+	{ "scan", cmd_scan, "Prints keys and values in order, one 'KEY<tab>VALUE' a line, escaped as 'load' reads them",
+	  "NAME/CLASS [--prefix P] [--limit N] [--hex]\n\n"
+	  "  --prefix P   only keys that begin with P\n"
+	  "  --limit N    at most N of them\n"
+	  "  --hex        the prefix is in hex, and keys and values are printed in hex" },
+	{ "load", cmd_load, "Stores many records out of a file",
+	  "NAME/CLASS FILE|- [--format tsv|jsonl] [--blob-min-size N]\n\n"
+	  "  --format tsv        KEY<tab>VALUE a line (the default); \\t \\n \\\\ \\xHH stand for tab, newline, backslash, a byte\n"
+	  "  --format jsonl      a line {\"key\": ..., \"value\": ...}; key_hex and value_hex for bytes that are no text\n"
+	  "  --blob-min-size N   values of N bytes or more go to blob files" },
+	{ "compact", cmd_compact, "Rewrites a class without what was deleted or replaced", "NAME/CLASS" },
+	{ "status", cmd_status, "Shows the database, its merchants, their keys and their sizes", "[NAME]" },
+	{ "verify", cmd_verify, "Checks every byte of a closed database; changes nothing", "" },
+	{ "dump", cmd_dump, "Shows what is in a file of a database",
+	  "FILE [--raw] [--hex] [--full] [--limit N]\n\n"
+	  "  --raw       header and layout alone, which need no key\n"
+	  "  --hex       keys and values in hex\n"
+	  "  --full      long keys and values whole\n"
+	  "  --limit N   at most N records, frames or entries\n\n"
+	  "The database is that of --db, or the one that FILE lies in" },
+};
+#define COMMAND_COUNT (sizeof(commands) / sizeof(commands[0]))
+
+static void usage(FILE *out)
+{
+	fprintf(out, "usage: bhctl [--db DIR] [--json] [--passphrase-fd N] COMMAND ...\n\n");
+	for (size_t i = 0; i < COMMAND_COUNT; i++)
+		fprintf(out, "  %-16s %s\n", commands[i].name, commands[i].summary);
+	fprintf(out,
+		"\n  --db DIR            the database\n"
+		"  --json              one JSON document on standard output\n"
+		"  --passphrase-fd N   descriptor that the local KMS's passphrase is read from (or BULKHEAD_KMS_PASSPHRASE)\n"
+		"  --help              after a command: how it is used\n\n"
+		"Exit codes: 0 done, 1 other failure, 2 refused input, 3 not found, 4 suspended or key not available, 5 shredded,\n"
+		"6 integrity failure, 7 KMS refused, 8 KMS unreachable, 9 region refused, 10 I/O.\n");
+}
+
+/* ---- the command line up to the command */
+
+static bh_status take_global(bhctl *ctl, int argc, char **argv)
+{
+	static const struct option longs[] = {
+		{ "db", required_argument, NULL, 'd' },
+		{ "json", no_argument, NULL, 'j' },
+		{ "passphrase-fd", required_argument, NULL, 'p' },
+		{ "version", no_argument, NULL, 'v' },
+		{ "help", no_argument, NULL, 'h' },
+		{ 0 },
+	};
+	int c;
+
+	opterr = 0;
+	while ((c = getopt_long(argc, argv, "+h", longs, NULL)) != -1) {
+		switch (c) {
+		case 'd': ctl->db = optarg; break;
+		case 'j': ctl->json = true; break;
+		case 'p': BH_TRY(bhctl_passphrase(ctl, optarg)); break;
+		case 'v': puts("bhctl " BH_VERSION); exit(EXIT_SUCCESS);
+		case 'h': usage(stdout); exit(EXIT_SUCCESS);
+		default:
+			return bh_fail(BH_E_INVALID, "option '%s': not known, or without its value; 'bhctl --help' lists them",
+				       argv[optind - 1]);
+		}
+	}
+	return BH_OK;
+}
+
+/* How many of `words` are the command's name; 0: it is another one. */
+static int match(const bhctl_command *command, char **words, int count)
+{
+	const char *name = command->name;
+	int used = 0;
+
+	for (; used < count && *name != '\0'; used++) {
+		size_t len = strlen(words[used]);
+
+		if (strncmp(name, words[used], len) != 0 || (name[len] != ' ' && name[len] != '\0'))
+			return 0;
+		name += len + (name[len] == ' ');
+	}
+	return *name == '\0' ? used : 0;
+}
+
+static bh_status find_command(char **words, int count, const bhctl_command **out, int *used_out)
+{
+	if (count == 0)
+		return bh_fail(BH_E_INVALID, "which command? 'bhctl --help' lists them");
+	for (size_t i = 0; i < COMMAND_COUNT; i++) {
+		*used_out = match(&commands[i], words, count);
+		if (*used_out > 0) {
+			*out = &commands[i];
+			return BH_OK;
+		}
+	}
+	return bh_fail(BH_E_INVALID, "'%s%s%s': no such command; 'bhctl --help' lists them", words[0], count > 1 ? " " : "",
+		       count > 1 ? words[1] : "");
+}
+
+static bh_status run(bhctl *ctl, int argc, char **argv)
+{
+	int used = 0;
+
+	BH_TRY(take_global(ctl, argc, argv));
+	BH_TRY(find_command(argv + optind, BH_MIN(argc - optind, WORDS_MAX), &ctl->command, &used));
+	/* The last word of the name stands where getopt expects the program's. */
+	return ctl->command->run(ctl, argc - optind - used + 1, argv + optind + used - 1);
+}
+
+/* ---- the end */
+
+/* A message may quote a file name or an argument: nothing of it may steer a terminal. */
+static void print_message(const char *message)
+{
+	fputs("bhctl: ", stderr);
+	for (const char *p = message; *p != '\0'; p++)
+		fputc((unsigned char)*p < 0x20 || *p == 0x7f ? '?' : *p, stderr);
+	fputc('\n', stderr);
+}
+
+static void report(const bhctl *ctl, bh_status status)
+{
+	print_message(bh_status_message());
+	if (ctl->json && !ctl->reported)
+		status = out_json(json_pack("{s:o}", "error", out_error(status)));
+	(void)status;
+}
+
+/* --json in front of what could not be parsed counts, too. */
+static bool wants_json(int argc, char **argv)
+{
+	for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++)
+		if (strcmp(argv[i], "--json") == 0)
+			return true;
+	return false;
+}
+
+int main(int argc, char **argv)
+{
+	bhctl ctl = { 0 };
+	bh_status status;
+
+	/* RocksDB's threads end after main(), each with a random generator that OpenSSL frees then, unless it has cleaned up
+	 * before. */
+	if (OPENSSL_init_crypto(OPENSSL_INIT_NO_ATEXIT, NULL) != 1)
+		return bh_status_exit_code(BH_E_CRYPTO);
+	ctl.json = wants_json(argc, argv);
+	status = run(&ctl, argc, argv);
+	if (status == BH_OK)
+		status = out_finish();
+	if (status != BH_OK)
+		report(&ctl, status);
+	bh_secret_clear(&ctl.passphrase);
+	return bh_status_exit_code(status);
+}

@@ -1,0 +1,223 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * output.c: see output.h.
+ */
+#include "tools/bhctl/output.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <time.h>
+
+#define JSON_STYLE (JSON_COMPACT | JSON_ENSURE_ASCII | JSON_ENCODE_ANY)
+
+static bh_status write_error(void)
+{
+	return bh_fail(BH_E_IO, "standard output: cannot be written: %s", strerror(errno));
+}
+
+bh_status out_finish(void)
+{
+	return fflush(stdout) == 0 && !ferror(stdout) ? BH_OK : write_error();
+}
+
+static bh_status print_json(json_t *value)
+{
+	int rc;
+
+	if (value == NULL)
+		return bh_fail(BH_E_NOMEM, "no memory for the output");
+	rc = json_dumpf(value, stdout, JSON_STYLE);
+	json_decref(value);
+	return rc == 0 ? BH_OK : write_error();
+}
+
+bh_status out_json(json_t *document)
+{
+	BH_TRY(print_json(document));
+	putchar('\n');
+	return out_finish();
+}
+
+/* ---- a document with a long array */
+
+static bh_status print_members(json_t *object, bool first)
+{
+	const char *name;
+	json_t *value;
+
+	json_object_foreach(object, name, value)
+	{
+		printf("%s\"%s\":", first ? "" : ",", name);
+		BH_TRY(print_json(json_incref(value)));
+		first = false;
+	}
+	return BH_OK;
+}
+
+bh_status out_array_begin(out_array *array, json_t *head, const char *name)
+{
+	bh_status status;
+
+	putchar('{');
+	status = print_members(head, true);
+	printf("%s\"%s\":[", json_object_size(head) > 0 ? "," : "", name);
+	json_decref(head);
+	array->open = true;
+	array->count = 0;
+	return status;
+}
+
+bh_status out_array_item(out_array *array, json_t *item)
+{
+	if (array->count++ > 0)
+		putchar(',');
+	return print_json(item);
+}
+
+bh_status out_array_end(out_array *array, json_t *tail)
+{
+	bh_status status;
+
+	putchar(']');
+	status = print_members(tail, false);
+	json_decref(tail);
+	puts("}");
+	array->open = false;
+	return status == BH_OK ? out_finish() : status;
+}
+
+json_t *out_error(bh_status status)
+{
+	json_t *text = json_string(bh_status_message());
+
+	/* A path in the message may be no UTF-8. */
+	if (text == NULL)
+		text = json_string("(the message is on standard error)");
+	return json_pack("{s:i, s:s, s:o}", "code", bh_status_exit_code(status), "name", bh_status_name(status), "message", text);
+}
+
+/* ---- values */
+
+static bh_status append_hex(bh_view bytes, bh_buf *out)
+{
+	if (bytes.len == 0)
+		return BH_OK;
+	BH_TRY(bh_buf_reserve(out, 2 * bytes.len + 1));
+	bh_hex(bytes.data, bytes.len, (char *)out->data + out->len);
+	out->len += 2 * bytes.len;
+	return BH_OK;
+}
+
+void out_set_bytes(json_t *object, const char *name, bh_view bytes, bool hex)
+{
+	BH_CLEANUP(bh_buf_clear) bh_buf text = { 0 };
+	char name_hex[64];
+	json_t *value = hex ? NULL : json_stringn(bytes.len > 0 ? (const char *)bytes.data : "", bytes.len);
+
+	if (value != NULL || append_hex(bytes, &text) != BH_OK) {
+		json_object_set_new(object, name, value);
+		return;
+	}
+	snprintf(name_hex, sizeof(name_hex), "%s_hex", name);
+	json_object_set_new(object, name_hex, json_stringn(text.len > 0 ? (const char *)text.data : "", text.len));
+}
+
+void out_set_id(json_t *object, const char *name, const uint8_t id[BH_ID_LEN])
+{
+	char hex[BH_ID_HEX_SIZE];
+
+	bh_hex(id, BH_ID_LEN, hex);
+	json_object_set_new(object, name, json_string(hex));
+}
+
+void out_time(int64_t at_s, char out[OUT_TIME_SIZE])
+{
+	time_t at = (time_t)at_s;
+	struct tm tm;
+
+	if (gmtime_r(&at, &tm) == NULL || strftime(out, OUT_TIME_SIZE, "%Y-%m-%dT%H:%M:%SZ", &tm) == 0)
+		snprintf(out, OUT_TIME_SIZE, "%lld", (long long)at_s);
+}
+
+void out_set_time(json_t *object, const char *name, int64_t at_s)
+{
+	char text[OUT_TIME_SIZE];
+
+	out_time(at_s, text);
+	json_object_set_new(object, name, json_string(text));
+}
+
+/* ---- escaped text */
+
+/* Length of the UTF-8 character at `p` (RFC 3629), 0 if there is none. */
+static size_t utf8_len(const uint8_t *p, size_t left)
+{
+	static const struct {
+		uint8_t lead_min, lead_max, second_min, second_max, len;
+	} forms[] = {
+		{ 0xc2, 0xdf, 0x80, 0xbf, 2 }, { 0xe0, 0xe0, 0xa0, 0xbf, 3 }, { 0xe1, 0xec, 0x80, 0xbf, 3 },
+		{ 0xed, 0xed, 0x80, 0x9f, 3 }, { 0xee, 0xef, 0x80, 0xbf, 3 }, { 0xf0, 0xf0, 0x90, 0xbf, 4 },
+		{ 0xf1, 0xf3, 0x80, 0xbf, 4 }, { 0xf4, 0xf4, 0x80, 0x8f, 4 },
+	};
+
+	for (size_t i = 0; i < sizeof(forms) / sizeof(forms[0]); i++) {
+		if (p[0] < forms[i].lead_min || p[0] > forms[i].lead_max)
+			continue;
+		if (left < forms[i].len || p[1] < forms[i].second_min || p[1] > forms[i].second_max)
+			return 0;
+		for (size_t k = 2; k < forms[i].len; k++)
+			if ((p[k] & 0xc0) != 0x80)
+				return 0;
+		return forms[i].len;
+	}
+	return 0;
+}
+
+/* What stands for the character at the front of `bytes`; returns how many bytes it covers. */
+static size_t escape_one(bh_view bytes, char out[8], size_t *out_len)
+{
+	static const char named[] = { ['\t'] = 't', ['\n'] = 'n', ['\\'] = '\\' };
+	uint8_t c = bytes.data[0];
+	size_t len = c >= 0x20 && c < 0x7f ? 1 : utf8_len(bytes.data, bytes.len);
+
+	/* The C1 control characters, U+0080 to U+009F, are no text either. */
+	if (len == 2 && c == 0xc2 && bytes.data[1] < 0xa0)
+		len = 0;
+	if (c < sizeof(named) && named[c] != '\0') {
+		*out_len = (size_t)snprintf(out, 8, "\\%c", named[c]);
+		return 1;
+	}
+	if (len == 0) {
+		*out_len = (size_t)snprintf(out, 8, "\\x%02x", c);
+		return 1;
+	}
+	memcpy(out, bytes.data, len);
+	*out_len = len;
+	return len;
+}
+
+bh_status out_escape(bh_view bytes, bool hex, bh_buf *out)
+{
+	if (hex)
+		return append_hex(bytes, out);
+	while (bytes.len > 0) {
+		char text[8];
+		size_t text_len;
+		size_t taken = escape_one(bytes, text, &text_len);
+
+		BH_TRY(bh_buf_append(out, text, text_len));
+		bytes = bh_view_of(bytes.data + taken, bytes.len - taken);
+	}
+	return BH_OK;
+}
+
+void out_bytes(bh_view bytes, bool hex, size_t max)
+{
+	BH_CLEANUP(bh_buf_clear) bh_buf text = { 0 };
+	bool cut = max > 0 && bytes.len > max;
+
+	if (out_escape(bh_view_of(bytes.data, cut ? max : bytes.len), hex, &text) == BH_OK)
+		fwrite(text.data, 1, text.len, stdout);
+	if (cut)
+		printf("... (%zu bytes)", bytes.len);
+}

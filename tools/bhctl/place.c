@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * place.c: where things lie: absolute paths, CMK URIs, and opening the database of --db.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "tools/bhctl/bhctl.h"
+
+#define LOCAL_SCHEME "local:"
+
+void bhctl_freep(char **p)
+{
+	free(*p);
+	*p = NULL;
+}
+
+static bh_status no_memory(const char *path)
+{
+	return bh_fail(BH_E_NOMEM, "%s: no memory", path);
+}
+
+/* Joins a resolved directory and what does not exist below it yet. */
+static bh_status join_rest(const char *path, const char *resolved, const char *rest, char **out)
+{
+	char *joined = NULL;
+
+	while (*rest == '/')
+		rest++;
+	/* Nothing can be resolved through a directory that is not there, so where ".." leads is anyone's guess. */
+	if (strstr(rest, "..") != NULL)
+		return bh_fail(BH_E_INVALID, "%s: '..' below a directory that does not exist; name the place without it", path);
+	if (asprintf(&joined, "%s%s%s", resolved, strcmp(resolved, "/") == 0 || *rest == '\0' ? "" : "/", rest) < 0)
+		return no_memory(path);
+	for (size_t len = strlen(joined); len > 1 && joined[len - 1] == '/'; len--)
+		joined[len - 1] = '\0';
+	*out = joined;
+	return BH_OK;
+}
+
+bh_status bhctl_absolute(const char *path, char **out)
+{
+	BH_CLEANUP(bhctl_freep) char *prefix = strdup(path);
+	size_t cut = strlen(path);
+
+	if (path[0] == '\0')
+		return bh_fail(BH_E_INVALID, "an empty path names nothing");
+	/* The longest part of the path that exists. */
+	while (prefix != NULL) {
+		BH_CLEANUP(bhctl_freep) char *resolved = realpath(cut > 0 ? prefix : ".", NULL);
+
+		if (resolved != NULL)
+			return join_rest(path, resolved, path + cut, out);
+		if (cut == 0)
+			return bh_fail(BH_E_IO, "%s: the current directory cannot be found", path);
+		while (cut > 0 && prefix[cut - 1] == '/')
+			cut--;
+		while (cut > 0 && prefix[cut - 1] != '/')
+			cut--;
+		prefix[cut] = '\0';
+	}
+	return no_memory(path);
+}
+
+/* Whether `path` is `dir` or lies below it; both are absolute. */
+static bool is_inside(const char *dir, const char *path)
+{
+	size_t len = strlen(dir);
+
+	return strncmp(dir, path, len) == 0 && (path[len] == '\0' || path[len] == '/' || strcmp(dir, "/") == 0);
+}
+
+static bh_status check_outside(const char *db, const char *dir, const char *uri)
+{
+	BH_CLEANUP(bhctl_freep) char *db_path = NULL;
+
+	if (db == NULL)
+		return BH_OK;
+	BH_TRY(bhctl_absolute(db, &db_path));
+	if (!is_inside(db_path, dir))
+		return BH_OK;
+	return bh_fail(BH_E_INVALID,
+		       "CMK URI '%s': lies inside of the database %s, so whoever takes the data takes the key with it; give it "
+		       "another directory",
+		       uri, db);
+}
+
+bh_status bhctl_cmk_uri(const char *db, const char *uri, char **out)
+{
+	const char *hash = strrchr(uri, '#');
+	BH_CLEANUP(bhctl_freep) char *dir = NULL;
+	BH_CLEANUP(bhctl_freep) char *absolute = NULL;
+	size_t scheme = strlen(LOCAL_SCHEME);
+
+	/* What is no local URI, or a broken one, is the KMS's to judge. */
+	if (strncmp(uri, LOCAL_SCHEME, scheme) != 0 || hash == uri + scheme || uri[scheme] == '\0') {
+		*out = strdup(uri);
+		return *out != NULL ? BH_OK : no_memory(uri);
+	}
+	dir = hash != NULL ? strndup(uri + scheme, (size_t)(hash - uri) - scheme) : strdup(uri + scheme);
+	if (dir == NULL)
+		return no_memory(uri);
+	BH_TRY(bhctl_absolute(dir, &absolute));
+	BH_TRY(check_outside(db, absolute, uri));
+	return asprintf(out, LOCAL_SCHEME "%s%s", absolute, hash != NULL ? hash : "") >= 0 ? BH_OK : no_memory(uri);
+}
+
+/* ---- the database */
+
+bh_status bhctl_need_db(const bhctl *ctl)
+{
+	if (ctl->db == NULL || ctl->db[0] == '\0')
+		return bhctl_usage_error(ctl, "which database? give --db DIR");
+	return BH_OK;
+}
+
+static void print_note(void *arg, const char *line)
+{
+	(void)arg;
+	fprintf(stderr, "bhctl: note: %s\n", line);
+}
+
+static rocksdb_options_t *options_with_blobs(uint64_t min_size)
+{
+	rocksdb_options_t *options = rocksdb_options_create();
+
+	rocksdb_options_set_compression(options, rocksdb_zstd_compression);
+	rocksdb_options_set_enable_blob_files(options, 1);
+	rocksdb_options_set_min_blob_size(options, min_size);
+	rocksdb_options_set_blob_compression_type(options, rocksdb_zstd_compression);
+	return options;
+}
+
+bh_status bhctl_open(bhctl *ctl, uint64_t blob_min_size, bh_db **out)
+{
+	rocksdb_options_t *rocksdb = blob_min_size > 0 ? options_with_blobs(blob_min_size) : NULL;
+	bh_db_options options = { .rocksdb = rocksdb, .kms = ctl->kms, .log = print_note };
+	bh_status status = bhctl_need_db(ctl);
+
+	if (status == BH_OK)
+		status = bh_db_open(ctl->db, &options, out);
+	if (rocksdb != NULL)
+		rocksdb_options_destroy(rocksdb);
+	return status;
+}
+
+void bhctl_db_close(bh_db **db)
+{
+	bh_db_close(*db);
+}
+
+void bhctl_cf_close(bh_cf **cf)
+{
+	if (*cf != NULL)
+		bh_cf_close(*cf);
+}

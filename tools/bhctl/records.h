@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * records.h: the records of a WAL or MANIFEST, put together out of its logical bytes (env/logfmt.h has the format).
+ *
+ * Thread-safety: none.
+ */
+#ifndef BHCTL_RECORDS_H
+#define BHCTL_RECORDS_H
+
+#include "env/logfmt.h"
+
+typedef struct record {
+	uint64_t number;
+	uint64_t off; /* logical offset of its first header */
+	bh_view payload;
+} record;
+
+typedef struct records {
+	bh_log_parser log;
+	bh_buf payload;      /* of the record under way */
+	uint64_t off;        /* logical offset of the next byte */
+	uint64_t record_off; /* of the record under way */
+	uint64_t count;      /* whole records */
+} records;
+void records_clear(records *r);
+
+/* Takes the next bytes in; calls `each` for every record that is whole with them. Errors: those of the parser and of `each`. */
+BH_MUST_CHECK bh_status records_feed(records *r, bh_view data, bh_status (*each)(void *arg, const record *rec), void *arg);
+
+#endif

@@ -1,0 +1,318 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * verify_files.c: every sealed file: header, place, every page or frame. Beyond the first bad page of a file the others are still
+ * opened.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "tools/bhctl/verify.h"
+
+#define FAILURES_PER_FILE 16 /* pages that are named; what is beyond is counted in a note */
+
+/* A file that is being checked. */
+typedef struct target {
+	verify *v;
+	report *r;
+	const tree_entry *entry;
+	char *path; /* owned */
+	bh_path_info info;
+	sealed file;
+	bool live; /* RocksDB needs it: what is wrong with it is a failure. False: a leftover, whose end may well be missing */
+} target;
+
+static void target_clear(target *t)
+{
+	free(t->path);
+	sealed_close(&t->file);
+}
+
+static void fail_at(const target *t, const char *unit, uint64_t idx, uint64_t off, bh_status status)
+{
+	if (t->live)
+		report_failure(t->r, t->entry->path, unit, idx, off, status);
+	else
+		report_note(t->r, "%s: a leftover that RocksDB removes at the next open; it is incomplete: %s", t->entry->path,
+			    bh_status_message());
+}
+
+/* ---- the header and whose it is */
+
+/* Whether the file's key cannot be had although the keyring knows it: then it is skipped. */
+static bool lacks_key(const target *t, const bh_header *header)
+{
+	const inspect *in = &t->v->in;
+	const bh_dek_info *dek = inspect_dek(in, header->dek_id);
+
+	if (dek == NULL)
+		return false;
+	if (dek->tombstone) {
+		report_note(t->r, "%s: sealed for %s/%s, which is shredded; nobody can read it, and it can be removed",
+			    t->entry->path, dek->scope.merchant, dek->scope.cls);
+		return true;
+	}
+	for (size_t i = 0; i < in->merchant_count; i++)
+		if (memcmp(in->merchants[i].id, dek->merchant_id, BH_ID_LEN) == 0)
+			return in->unlocked[i] != BH_OK;
+	return false;
+}
+
+/* Whether the file can be opened at all; says why not. */
+static bool check_header(const target *t)
+{
+	bh_header header;
+	bh_status status = bh_header_parse(bh_view_of(t->file.header, t->file.header_len), &header);
+
+	if (status != BH_OK) {
+		fail_at(t, NULL, 0, 0, status);
+		return false;
+	}
+	if (lacks_key(t, &header)) {
+		t->r->skipped++;
+		return false;
+	}
+	return true;
+}
+
+static bool check_place(const target *t, const bh_file_key *key)
+{
+	bh_status status = bh_fs_check_place(t->entry->path, &t->info, key);
+
+	if (status != BH_OK)
+		report_failure(t->r, t->entry->path, NULL, 0, 0, status);
+	return status == BH_OK;
+}
+
+/* ---- pages */
+
+static bh_status open_one_page(target *t, const bh_page_file *pages, uint64_t idx, uint32_t page_data, uint8_t *scratch)
+{
+	uint64_t off = idx * page_data;
+	bh_page_range range = bh_page_file_range(pages, off, page_data);
+	bh_view physical;
+
+	BH_TRY(sealed_view(&t->file, range.off, range.len, &physical));
+	return bh_page_file_open_range(pages, off, page_data, physical, scratch);
+}
+
+static void open_every_page(target *t, const bh_page_file *pages)
+{
+	uint32_t page_size = bh_page_file_key(pages)->header.page_size;
+	uint64_t count = (t->file.size - BH_HEADER_LEN + page_size - 1) / page_size;
+	uint8_t scratch[BH_PAGE_SIZE_MAX];
+	uint64_t bad = 0;
+
+	for (uint64_t idx = 0; idx < count; idx++) {
+		bh_status status = open_one_page(t, pages, idx, page_size - BH_TAG_LEN, scratch);
+
+		t->r->units++;
+		if (status != BH_OK && ++bad <= (t->live ? FAILURES_PER_FILE : 1))
+			fail_at(t, "page", idx, BH_HEADER_LEN + idx * page_size, status);
+	}
+	if (bad > FAILURES_PER_FILE)
+		report_note(t->r, "%s: %llu pages in all do not authenticate", t->entry->path, (unsigned long long)bad);
+	bh_wipe(scratch, sizeof(scratch));
+}
+
+static bh_status check_paged(target *t)
+{
+	bh_page_file *pages = NULL;
+	bh_status status;
+
+	t->live = verify_needs(t->v, t->entry->path);
+	if (!check_header(t))
+		return BH_OK;
+	status = bh_page_file_new(bh_view_of(t->file.header, t->file.header_len), t->file.size, &t->v->in.scopes, &pages);
+	if (status != BH_OK) {
+		fail_at(t, NULL, 0, 0, status);
+		return BH_OK;
+	}
+	if (check_place(t, bh_page_file_key(pages)))
+		open_every_page(t, pages);
+	bh_page_file_free(pages);
+	return BH_OK;
+}
+
+/* ---- frames */
+
+static bh_status drop_ready(void *arg, bh_stream_reader *r)
+{
+	(void)arg;
+	bh_stream_reader_consume(r, bh_stream_reader_ready(r).len);
+	return BH_OK;
+}
+
+static void check_end(const target *t, const bh_stream_reader *stream)
+{
+	uint64_t frame = bh_stream_reader_frame(stream), off = bh_stream_reader_offset(stream);
+
+	if (bh_stream_reader_end(stream) == BH_STREAM_TORN)
+		report_note(t->r, "%s: torn at offset %llu, above what was synced: %llu bytes that the next open ignores",
+			    t->entry->path, (unsigned long long)off, (unsigned long long)(t->file.size - off));
+	if (bh_stream_reader_end(stream) == BH_STREAM_DAMAGED)
+		report_failure(
+			t->r, t->entry->path, "frame", frame, off,
+			bh_fail(BH_E_TAG, "does not authenticate; it was never synced, so the next open ends the file here"));
+}
+
+/* `take` gets the logical bytes. */
+static bh_status check_stream(target *t, bh_status (*take)(void *arg, bh_stream_reader *r), void *arg)
+{
+	bh_stream_reader *stream = NULL;
+	bh_status status;
+
+	t->live = true;
+	if (!check_header(t))
+		return BH_OK;
+	status = bh_stream_reader_new(bh_view_of(t->file.header, t->file.header_len), &t->v->in.scopes, false, &stream);
+	if (status != BH_OK) {
+		report_failure(t->r, t->entry->path, NULL, 0, 0, status);
+		return BH_OK;
+	}
+	if (check_place(t, bh_stream_reader_key(stream))) {
+		status = sealed_pump(&t->file, stream, take, arg);
+		t->r->units += bh_stream_reader_frame(stream);
+		if (status != BH_OK)
+			report_failure(t->r, t->entry->path, "frame", bh_stream_reader_frame(stream),
+				       bh_stream_reader_offset(stream), status);
+		else
+			check_end(t, stream);
+	}
+	bh_stream_reader_free(stream);
+	return status;
+}
+
+/* ---- every file of a kind */
+
+/* Opens the file if it is one of `kind`. */
+static bh_status begin(verify *v, report *r, const tree_entry *entry, bh_file_kind kind, target *t, bool *wanted_out)
+{
+	*t = (target){ .v = v, .r = r, .entry = entry, .file = SEALED_CLOSED };
+	*wanted_out = false;
+	/* Strangers and leftovers are among the strays. */
+	if (entry->type != TREE_FILE || !verify_knows(entry->path) || strcmp(entry->path, BH_KEYRING_FILE) == 0)
+		return BH_OK;
+	if (asprintf(&t->path, "%s/%s", v->ctl->db, entry->path) < 0)
+		return bh_fail(BH_E_NOMEM, "%s: no memory", entry->path);
+	if (bh_fs_classify(v->in.fs, t->path, &t->info) != BH_OK || !t->info.sealed || t->info.kind != kind)
+		return BH_OK;
+	r->files++;
+	*wanted_out = true;
+	return sealed_open(t->path, &t->file);
+}
+
+static bh_status check_pages_of(verify *v, report *r, bh_file_kind kind)
+{
+	for (size_t i = 0; i < v->files.count; i++) {
+		BH_CLEANUP(target_clear) target t;
+		bool wanted;
+
+		BH_TRY(begin(v, r, &v->files.entries[i], kind, &t, &wanted));
+		if (wanted)
+			BH_TRY(check_paged(&t));
+	}
+	return BH_OK;
+}
+
+bh_status verify_ssts(verify *v, report *r)
+{
+	return check_pages_of(v, r, BH_KIND_SST);
+}
+
+bh_status verify_blobs(verify *v, report *r)
+{
+	return check_pages_of(v, r, BH_KIND_BLOB);
+}
+
+bh_status verify_wals(verify *v, report *r)
+{
+	for (size_t i = 0; i < v->files.count; i++) {
+		BH_CLEANUP(target_clear) target t;
+		bool wanted;
+
+		BH_TRY(begin(v, r, &v->files.entries[i], BH_KIND_WAL, &t, &wanted));
+		if (wanted)
+			(void)check_stream(&t, drop_ready, NULL);
+	}
+	return BH_OK;
+}
+
+/* ---- CURRENT and its like */
+
+static bh_status take_current(void *arg, bh_stream_reader *r)
+{
+	bh_view ready = bh_stream_reader_ready(r);
+	verify *v = arg;
+	size_t have = strlen(v->current);
+
+	if (ready.len >= sizeof(v->current) - have)
+		return bh_fail(BH_E_FORMAT, "CURRENT is longer than the name of a MANIFEST");
+	if (ready.len > 0)
+		memcpy(v->current + have, ready.data, ready.len);
+	bh_stream_reader_consume(r, ready.len);
+	return BH_OK;
+}
+
+bh_status verify_small(verify *v, report *r)
+{
+	for (size_t i = 0; i < v->files.count; i++) {
+		BH_CLEANUP(target_clear) target t;
+		bool wanted, is_current = strcmp(v->files.entries[i].path, "CURRENT") == 0;
+		bh_status status;
+
+		BH_TRY(begin(v, r, &v->files.entries[i], BH_KIND_OTHER, &t, &wanted));
+		if (!wanted)
+			continue;
+		status = check_stream(&t, is_current ? take_current : drop_ready, v);
+		if (is_current && status != BH_OK)
+			v->current[0] = '\0';
+	}
+	v->current[strcspn(v->current, "\n")] = '\0';
+	if (!tree_has(&v->files, "CURRENT"))
+		report_failure(r, "CURRENT", NULL, 0, 0, bh_fail(BH_E_FORMAT, "is missing: RocksDB cannot find its MANIFEST"));
+	else if (v->current[0] != '\0' && !tree_has(&v->files, v->current))
+		report_failure(r, "CURRENT", NULL, 0, 0, bh_fail(BH_E_FORMAT, "names %s, which is not there", v->current));
+	return BH_OK;
+}
+
+/* ---- MANIFESTs */
+
+typedef struct manifest_taking {
+	records records;
+	manifest *manifest;
+} manifest_taking;
+
+static bh_status take_edit(void *arg, const record *rec)
+{
+	return manifest_take(arg, rec->payload);
+}
+
+static bh_status take_manifest(void *arg, bh_stream_reader *r)
+{
+	manifest_taking *taking = arg;
+	bh_view ready = bh_stream_reader_ready(r);
+
+	BH_TRY(records_feed(&taking->records, ready, take_edit, taking->manifest));
+	bh_stream_reader_consume(r, ready.len);
+	return BH_OK;
+}
+
+bh_status verify_manifests(verify *v, report *r)
+{
+	for (size_t i = 0; i < v->files.count; i++) {
+		BH_CLEANUP(target_clear) target t;
+		manifest_taking taking = { .manifest = &v->manifest };
+		bool wanted, is_current = strcmp(v->files.entries[i].path, v->current) == 0;
+		size_t failures = json_array_size(r->failures);
+		bh_status status;
+
+		BH_TRY(begin(v, r, &v->files.entries[i], BH_KIND_MANIFEST, &t, &wanted));
+		if (!wanted)
+			continue;
+		status = is_current ? check_stream(&t, take_manifest, &taking) : check_stream(&t, drop_ready, NULL);
+		records_clear(&taking.records);
+		if (is_current)
+			v->have_manifest = status == BH_OK && json_array_size(r->failures) == failures;
+	}
+	return BH_OK;
+}

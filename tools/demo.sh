@@ -1,0 +1,274 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+#
+# The main job on real input: Debian's package index as the data of six merchants, in one database. Loads it, reads all of it
+# back, shows what an operator sees, searches the disk for it, shreds one merchant, and proves what is gone and what is not. Each
+# numbered line is something that was checked; the first that does not hold ends the demo with exit code 1. Everything happens in
+# ./demo, made anew each time.
+#
+# usage: tools/demo.sh        BHCTL: the program; the default is the release build's
+set -euo pipefail
+cd "$(dirname "$(readlink -f "$0")")/.."
+export LC_ALL=C
+
+bhctl=${BHCTL:-build/release/tools/bhctl/bhctl}
+place=demo
+marker=$place/.made-by-bulkhead-demo
+db=$place/db
+kms=$place/kms
+input=$place/input
+sections=(python libs doc perl net games)
+victim=games
+proven=0
+began=$EPOCHREALTIME
+
+fail() {
+	printf 'FAILED: %s\n' "$*" >&2
+	exit 1
+}
+
+part() { printf '\n== %s\n' "$*"; }
+
+# since TIME: seconds from then to now.
+since() { awk -v a="$1" -v b="$EPOCHREALTIME" 'BEGIN { printf "%.2f", b - a }'; }
+
+proved() {
+	proven=$((proven + 1))
+	printf '%2d. [%5s s] %s\n' "$proven" "$(since "$began")" "$*"
+}
+
+# Prints a command and what it says, the first lines of it. The command may fail; it is the output that is shown.
+show() {
+	local lines=$1
+	shift
+	printf '$ bhctl %s\n' "$*"
+	"$bhctl" "$@" 2>&1 | cut -c1-132 | sed -n "1,${lines}{s/^/    /;p}" || true
+}
+
+# expect_exit CODE COMMAND...: bhctl has to end with this code.
+expect_exit() {
+	local want=$1 code=0
+	shift
+	"$bhctl" "$@" >"$place/out" 2>"$place/err" || code=$?
+	[[ $code == "$want" ]] || fail "bhctl $* ended with $code, not $want: $(head -c 400 "$place/err")"
+}
+
+sha() { sha256sum | cut -d' ' -f1; }
+
+# ---- input
+
+prepare_place() {
+	if [[ -e $place && ! -e $marker ]]; then
+		fail "./$place was not made by this demo: move it away"
+	fi
+	rm -rf "$place"
+	mkdir "$place" "$input"
+	: >"$marker"
+}
+
+# A record a package: `index` has what a list shows, `records` the whole of it, escaped as `bhctl load` reads it.
+split_sections() {
+	awk -v out="$input" -v wanted="${sections[*]}" '
+		BEGIN { RS = ""; FS = "\n"; n = split(wanted, names, " "); for (i = 1; i <= n; i++) known[names[i]] = 1 }
+		{
+			delete field
+			for (i = 1; i <= NF; i++)
+				if (match($i, /^[A-Za-z0-9-]+: /))
+					field[substr($i, 1, RLENGTH - 2)] = substr($i, RLENGTH + 1)
+			name = field["Package"]; section = field["Section"]
+			if (!(section in known) || (name, section) in seen)
+				next
+			seen[name, section] = 1
+			short = field["Description"]
+			line = name "\t" field["Version"] " " field["Size"] " " short
+			gsub(/\\/, "\\\\", line)
+			print line > (out "/" section ".index")
+			record = $0
+			gsub(/\\/, "\\\\", record); gsub(/\t/, "\\t", record); gsub(/\n/, "\\n", record)
+			print name "\t" record > (out "/" section ".records")
+			if (length(name) >= 8)
+				print name > (out "/" section ".strings")
+			if (length(short) >= 20)
+				print short > (out "/" section ".strings")
+		}' "$place/available"
+}
+
+make_input() {
+	local section class
+	apt-cache dumpavail >"$place/available"
+	if [[ ! -s $place/available && $EUID == 0 ]]; then
+		echo "the package index is empty: apt-get update"
+		apt-get -q update >/dev/null </dev/null || fail "apt-get update failed"
+		apt-cache dumpavail >"$place/available"
+	fi
+	[[ -s $place/available ]] || fail "apt-cache dumpavail says nothing: run apt-get update"
+	split_sections
+	for section in "${sections[@]}"; do
+		for class in index records; do
+			[[ -s $input/$section.$class ]] || fail "no packages in section $section"
+			sort -t $'\t' -k1,1 -o "$input/$section.$class" "$input/$section.$class"
+		done
+	done
+	rm "$place/available"
+}
+
+# ---- steps
+
+make_database() {
+	local section
+	"$bhctl" --db "$db" init --region eu-west
+	for section in "${sections[@]}"; do
+		"$bhctl" --db "$db" kms create "local:$kms#$section" >/dev/null
+		"$bhctl" --db "$db" merchant add "$section" --cmk "local:$kms#$section" --class index --class records
+	done
+}
+
+load_all() {
+	local section
+	for section in "${sections[@]}"; do
+		"$bhctl" --db "$db" load "$section/records" "$input/$section.records" --blob-min-size 2048
+		"$bhctl" --db "$db" load "$section/index" "$input/$section.index"
+	done
+}
+
+# compare MERCHANT...: every row of both classes against the input, by its hash.
+compare() {
+	local section class rows=0 want got
+	for section; do
+		for class in index records; do
+			want=$(sha <"$input/$section.$class")
+			got=$("$bhctl" --db "$db" scan "$section/$class" | sha)
+			[[ $want == "$got" ]] || fail "$section/$class: what was read is not what was loaded"
+			rows=$((rows + $(wc -l <"$input/$section.$class")))
+		done
+	done
+	echo "$rows"
+}
+
+# The strings to search for: package names and descriptions, but for those that RocksDB says by itself, as an empty database shows.
+make_canaries() {
+	local empty=$place/empty own=$place/own
+	"$bhctl" --db "$empty" init --region eu-west >/dev/null
+	"$bhctl" --db "$empty" kms create "local:$kms#empty" --region eu-west >/dev/null
+	"$bhctl" --db "$empty" merchant add empty --cmk "local:$kms#empty" >/dev/null
+	sort -u "$input"/*.strings >"$place/all"
+	find "$empty" -type f -name 'LOG*' -exec cat {} + >"$own"
+	grep -aoFf "$place/all" "$own" | sort -u >"$place/said" || true
+	comm -23 "$place/all" "$place/said" >"$place/canaries"
+	rm -rf "$empty" "$empty-kms" "$own" "$place/all"
+}
+
+# search DIR: fails if any file below it, whatever it is, has any of the canaries.
+search() {
+	local hits
+	hits=$(grep -rlaFf "$place/canaries" "$1" || true)
+	[[ -z $hits ]] || fail "found in: $hits"
+}
+
+newest() { find "$1" -name "$2" -printf '%T@ %p\n' | sort -n | tail -n 1 | cut -d' ' -f2-; }
+biggest() { find "$1" -name "$2" -printf '%s %p\n' | sort -n | tail -n 1 | cut -d' ' -f2-; }
+
+# ---- the story
+
+[[ -x $bhctl ]] || fail "$bhctl is not built: run tools/dev demo"
+
+part "input: Debian's package index, by section"
+prepare_place
+make_input
+wc -lc "$input"/*.records | awk '{ printf "    %7d packages %9d bytes  %s\n", $1, $2, $3 }'
+
+part "a database of six merchants, each under a key of its own"
+make_database
+load_began=$EPOCHREALTIME
+load_all
+proved "loaded $(cat "$input"/*.index "$input"/*.records | wc -l) records in ${#sections[@]} x 2 classes, $(since "$load_began") s"
+
+make_canaries
+count=$(wc -l <"$place/canaries")
+((count > 10000)) || fail "only $count strings to search for"
+found=$(grep -aoFf "$place/canaries" "$input"/*.records | wc -l) || true
+((found > 0)) || fail "the search does not even find them in the input"
+search "$db"
+proved "0 hits on disk for $count package names and descriptions, which hit $found times in the input;" \
+	"$(wc -l <"$input/$victim.index") rows are still in the WAL"
+
+rows=$(compare "${sections[@]}")
+proved "all $rows rows read back by scan, equal to the input by SHA-256"
+package=$(head -n 1 "$input/$victim.index" | cut -f1)
+"$bhctl" --db "$db" get "$victim/index" "$package" >"$place/value"
+[[ $(<"$place/value") == "$(head -n 1 "$input/$victim.index" | cut -f2)" ]] || fail "get of $package is another value"
+proved "one row by get: '$package' is '$(cut -c1-60 "$place/value")'"
+
+part "what an operator sees"
+"$bhctl" --db "$db" status | sed 's/^/    /' | grep -E '^ +(database|region|logs|merchant|class)' | cut -c1-132
+# The last write stays in the WAL, for the search and for the dumps.
+"$bhctl" --db "$db" put "$victim/index" "written-last-$package" "a value of the last write: $package"
+printf '%s\n' "written-last-$package" "a value of the last write" >>"$input/$victim.strings"
+"$bhctl" --db "$db" verify >"$place/out" || fail "verify: $(<"$place/out")"
+sed 's/^/    /' "$place/out"
+proved "verify: every page and frame of every file authenticates"
+
+part "dump: with keys, and without"
+table=$(biggest "$db/tenants/$victim/index" '*.sst')
+log=$(newest "$db" '*.log')
+manifest=$(newest "$db" 'MANIFEST-*')
+show 12 dump "$table"
+show 9 dump --raw "$table"
+show 16 dump "$log"
+show 9 dump --raw "$log"
+printf '$ bhctl dump %s\n' "$manifest"
+"$bhctl" dump "$manifest" >"$place/out"
+grep -A 9 -m 1 "$victim/index" "$place/out" | cut -c1-132 | sed 's/^/    /'
+grep -q "file-added .*smallest \"" "$place/out" || fail "the MANIFEST's dump lacks boundary keys"
+"$bhctl" dump "$log" >"$place/out"
+grep -q "put $victim/index \"written-last-$package\"" "$place/out" || fail "the WAL's dump lacks the last write"
+"$bhctl" dump "$table" >"$place/out"
+grep -qF "\"$package\"" "$place/out" || fail "the table's dump lacks $package"
+for file in "$table" "$log" "$manifest"; do
+	"$bhctl" dump --raw "$file" >"$place/out" || fail "dump --raw $file"
+	! grep -qaFf "$input/$victim.strings" "$place/out" || fail "dump --raw $file shows a row"
+done
+proved "records of an SST, a WAL and a MANIFEST with keys; headers and layout alone without"
+
+part "a search of the disk"
+printf '%s\n' "written-last-$package" "a value of the last write" >>"$place/canaries"
+search "$db"
+proved "0 hits in the $(find "$db" -type f | wc -l) files of the database, $(du -sh "$db" | cut -f1), info logs included"
+
+part "shred of one merchant"
+cp -a "$db" "$place/old"
+old_table=${table/#$db/$place/old}
+old_log=${log/#$db/$place/old}
+shred_began=$EPOCHREALTIME
+"$bhctl" --db "$db" merchant shred "$victim" --yes
+proved "'$victim' is shredded in $(since "$shred_began") s; a copy of the disk from before is kept in $place/old"
+[[ ! -e $db/tenants/$victim ]] || fail "its directory is still there"
+expect_exit 5 --db "$db" get "$victim/index" "$package"
+expect_exit 5 --db "$db" scan "$victim/records"
+expect_exit 5 --db "$db" put "$victim/index" key value
+proved "its directory is gone; get, scan and put end with exit code 5"
+expect_exit 5 --db "$db" dump "$old_table"
+! grep -qaFf "$input/$victim.strings" "$place/out" || fail "the old copy of its table still shows a row"
+show 10 --db "$db" dump "$old_log"
+"$bhctl" --db "$db" dump "$old_log" >"$place/out"
+grep -q '<no key' "$place/out" || fail "the old WAL's dump does not say that the key is gone"
+! grep -qaFf "$input/$victim.strings" "$place/out" || fail "the old copy of the WAL still shows a row"
+proved "an old copy of its SST gives exit code 5, of the WAL '<no key>' for its bytes"
+expect_exit 7 --db "$place/old" get "$victim/index" "$package"
+expect_exit 7 --db "$place/old" scan "$victim/records"
+proved "the old copy of the whole database does not open any more: its CMK is destroyed"
+search "$db"
+search "$place/old"
+proved "0 hits in the database and in the old copy"
+
+part "the other merchants"
+others=()
+for section in "${sections[@]}"; do
+	[[ $section == "$victim" ]] || others+=("$section")
+done
+rows=$(compare "${others[@]}")
+proved "all $rows rows of the other ${#others[@]} merchants are there, equal by SHA-256"
+"$bhctl" --db "$db" verify >"$place/out" || fail "verify: $(<"$place/out")"
+proved "verify is clean"
+
+printf '\n%d things checked, all of them hold; %s s\n' "$proven" "$(since "$began")"
