@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * store.h: the engines under test behind one table, so that every workload runs the same code over each of them.
+ *
+ * All of them are the same RocksDB in the same layout: one column family per merchant, each with a directory of its own.
+ */
+#ifndef BENCH_STORE_H
+#define BENCH_STORE_H
+
+#include <bulkhead/bulkhead.h>
+
+typedef struct bench_config {
+	const char *engine;
+	const char *dir;
+	const char *benchmarks; /* comma-separated */
+	uint64_t num;           /* keys */
+	uint64_t reads;         /* operations of read workloads; 0: num */
+	size_t key_size;        /* bytes, at least 8 */
+	size_t value_size;      /* bytes */
+	unsigned threads;
+	unsigned merchants;
+	size_t cache_size;        /* bytes of block cache */
+	size_t write_buffer_size; /* bytes */
+	size_t batch_size;        /* entries in a batch of fillbatch and multireadrandom */
+	const char *compression;  /* none, zstd */
+	bool sync;
+	bool direct; /* direct I/O for reads, flushes and compactions */
+	bool json;
+	uint64_t seed;
+} bench_config;
+
+typedef struct bench_store bench_store;
+
+/* A cursor over one merchant's keys. */
+typedef struct bench_cursor bench_cursor;
+
+typedef struct bench_engine {
+	const char *name;
+	bh_status (*open)(const bench_config *config, bool fresh, bench_store **out);
+	void (*close)(bench_store *store);
+	bh_status (*put)(bench_store *store, unsigned merchant, bh_view key, bh_view value, bool sync);
+	bh_status (*get)(bench_store *store, unsigned merchant, bh_view key, bh_buf *value); /* BH_E_NOT_FOUND */
+	bh_status (*multi_get)(bench_store *store, unsigned merchant, size_t count, const bh_view *keys, bh_buf *values,
+			       bh_status *found);
+	bh_status (*put_batch)(bench_store *store, unsigned merchant, size_t count, const bh_view *keys, bh_view value, bool sync);
+	bh_status (*cursor_open)(bench_store *store, unsigned merchant, bench_cursor **out);
+	void (*cursor_close)(bench_cursor *cursor);
+	bh_status (*seek)(bench_cursor *cursor, bh_view key); /* empty: the first */
+	bh_status (*next)(bench_cursor *cursor);
+	bh_status (*prev)(bench_cursor *cursor);
+	bh_status (*last)(bench_cursor *cursor);
+	bool (*valid)(bench_cursor *cursor);
+	size_t (*entry)(bench_cursor *cursor); /* looks at key and value; their bytes */
+	bh_status (*flush)(bench_store *store);
+	bh_status (*compact)(bench_store *store);
+} bench_engine;
+
+extern const bench_engine bench_engine_plain;
+extern const bench_engine bench_engine_bulkhead;
+const bench_engine *bench_engine_find(const char *name); /* NULL if unknown */
+
+/* RocksDB options as the configuration has them; the caller destroys them. */
+rocksdb_options_t *bench_rocksdb_options(const bench_config *config);
+
+/* Runs the configured benchmarks and prints a line (or a JSON document) for each. */
+BH_MUST_CHECK bh_status bench_run(const bench_config *config);
+
+#endif

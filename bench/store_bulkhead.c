@@ -1,0 +1,180 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * store_bulkhead.c: Bulkhead by its own API, gate and all, with a local KMS beside the database.
+ */
+#include "store.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "keyring/base.h"
+
+struct bench_store {
+	bh_db *db;
+	unsigned count; /* merchants */
+	bh_cf **cfs;
+};
+
+struct bench_cursor {
+	bh_iter *iter;
+};
+
+static bh_status make_database(const bench_config *config, const bh_db_options *options)
+{
+	char uri[4096];
+
+	snprintf(uri, sizeof(uri), "local:%s-kms#platform", config->dir);
+	BH_TRY(bh_kms_create(uri, "bench", NULL));
+	return bh_db_create(config->dir, "bench", uri, options);
+}
+
+static bh_status make_merchant(const bench_config *config, bench_store *store, unsigned i)
+{
+	const char *classes[] = { "data" };
+	const bh_merchant_options options = { classes, 1 };
+	char uri[4096], name[32];
+
+	snprintf(name, sizeof(name), "m%u", i);
+	snprintf(uri, sizeof(uri), "local:%s-kms#%s", config->dir, name);
+	BH_TRY(bh_kms_create(uri, "bench", NULL));
+	return bh_merchant_add(store->db, name, uri, &options);
+}
+
+static bh_status open_steps(const bench_config *config, bool fresh, const bh_db_options *options, bench_store *store)
+{
+	if (fresh)
+		BH_TRY(make_database(config, options));
+	BH_TRY(bh_db_open(config->dir, options, &store->db));
+	for (unsigned i = 0; i < store->count; i++) {
+		char name[32];
+
+		if (fresh)
+			BH_TRY(make_merchant(config, store, i));
+		snprintf(name, sizeof(name), "m%u", i);
+		BH_TRY(bh_cf_open(store->db, name, "data", &store->cfs[i]));
+	}
+	return BH_OK;
+}
+
+static bh_status bulkhead_open(const bench_config *config, bool fresh, bench_store **out)
+{
+	rocksdb_options_t *rocksdb = bench_rocksdb_options(config);
+	const bh_db_options options = { .rocksdb = rocksdb };
+	bench_store *store = calloc(1, sizeof(*store));
+	bh_status status;
+
+	store->count = config->merchants;
+	store->cfs = calloc(store->count, sizeof(store->cfs[0]));
+	*out = store;
+	status = open_steps(config, fresh, &options, store);
+	rocksdb_options_destroy(rocksdb);
+	return status;
+}
+
+static void bulkhead_close(bench_store *store)
+{
+	for (unsigned i = 0; i < store->count; i++)
+		bh_cf_close(store->cfs[i]);
+	bh_db_close(store->db);
+	free(store->cfs);
+	free(store);
+}
+
+static bh_status bulkhead_put(bench_store *store, unsigned merchant, bh_view key, bh_view value, bool sync)
+{
+	const bh_write_options options = { .sync = sync };
+
+	return bh_put(store->cfs[merchant], &options, key, value);
+}
+
+static bh_status bulkhead_get(bench_store *store, unsigned merchant, bh_view key, bh_buf *value)
+{
+	return bh_get(store->cfs[merchant], NULL, key, value);
+}
+
+static bh_status bulkhead_multi_get(bench_store *store, unsigned merchant, size_t count, const bh_view *keys, bh_buf *values,
+				    bh_status *found)
+{
+	return bh_multi_get(store->cfs[merchant], NULL, count, keys, values, found);
+}
+
+static bh_status bulkhead_put_batch(bench_store *store, unsigned merchant, size_t count, const bh_view *keys, bh_view value,
+				    bool sync)
+{
+	const bh_write_options options = { .sync = sync };
+	bh_batch *batch = NULL;
+	bh_status status;
+
+	BH_TRY(bh_batch_new(store->db, &batch));
+	status = BH_OK;
+	for (size_t i = 0; i < count && status == BH_OK; i++)
+		status = bh_batch_put(batch, store->cfs[merchant], keys[i], value);
+	if (status == BH_OK)
+		status = bh_batch_write(batch, &options);
+	bh_batch_free(batch);
+	return status;
+}
+
+static bh_status bulkhead_cursor_open(bench_store *store, unsigned merchant, bench_cursor **out)
+{
+	*out = calloc(1, sizeof(**out));
+	return bh_iter_new(store->cfs[merchant], NULL, &(*out)->iter);
+}
+
+static void bulkhead_cursor_close(bench_cursor *cursor)
+{
+	bh_iter_free(cursor->iter);
+	free(cursor);
+}
+
+static bh_status bulkhead_seek(bench_cursor *cursor, bh_view key)
+{
+	return key.len == 0 ? bh_iter_first(cursor->iter) : bh_iter_seek(cursor->iter, key);
+}
+
+static bh_status bulkhead_next(bench_cursor *cursor)
+{
+	return bh_iter_next(cursor->iter);
+}
+
+static bh_status bulkhead_prev(bench_cursor *cursor)
+{
+	return bh_iter_prev(cursor->iter);
+}
+
+static bh_status bulkhead_last(bench_cursor *cursor)
+{
+	return bh_iter_last(cursor->iter);
+}
+
+static bool bulkhead_valid(bench_cursor *cursor)
+{
+	return bh_iter_valid(cursor->iter);
+}
+
+static size_t bulkhead_entry(bench_cursor *cursor)
+{
+	bh_view key = { 0 }, value = { 0 };
+
+	return bh_iter_entry(cursor->iter, &key, &value) == BH_OK ? key.len + value.len : 0;
+}
+
+static bh_status bulkhead_flush(bench_store *store)
+{
+	for (unsigned i = 0; i < store->count; i++)
+		BH_TRY(bh_flush(store->cfs[i]));
+	return BH_OK;
+}
+
+static bh_status bulkhead_compact(bench_store *store)
+{
+	for (unsigned i = 0; i < store->count; i++)
+		BH_TRY(bh_compact(store->cfs[i], (bh_view){ 0 }, (bh_view){ 0 }));
+	return BH_OK;
+}
+
+const bench_engine bench_engine_bulkhead = {
+	"bulkhead",         bulkhead_open,        bulkhead_close,        bulkhead_put,   bulkhead_get,     bulkhead_multi_get,
+	bulkhead_put_batch, bulkhead_cursor_open, bulkhead_cursor_close, bulkhead_seek,  bulkhead_next,    bulkhead_prev,
+	bulkhead_last,      bulkhead_valid,       bulkhead_entry,        bulkhead_flush, bulkhead_compact,
+};
