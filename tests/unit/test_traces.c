@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * test_traces.c: once a key and all contexts made from it are released, no half of it is left anywhere in the memory of the
+ * process: heap, stacks, arena, the libraries' own. An expanded AES-256 key begins with the two halves of the key.
+ *
+ * The key itself is kept inverted outside of the arena, so that the search does not find what it searches with.
+ */
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "keyring/aead.h"
+#include "keyring/kdf.h"
+
+#define HALF (BH_DEK_LEN / 2)
+
+static uint8_t inverted[BH_DEK_LEN];
+
+static unsigned count_in(const uint8_t *data, size_t len)
+{
+	unsigned found = 0;
+	size_t i, j, half;
+
+	for (i = 0; i + HALF <= len; i++) {
+		for (half = 0; half < BH_DEK_LEN; half += HALF) {
+			for (j = 0; j < HALF && (data[i + j] ^ inverted[half + j]) == 0xff; j++)
+				;
+			found += j == HALF;
+		}
+	}
+	return found;
+}
+
+/* Halves of the key in all writable memory. What it reads into is read again: a trace there is of its own making, so it is wiped.
+ */
+static unsigned count_traces(void)
+{
+	static uint8_t window[1 << 16];
+	FILE *maps = fopen("/proc/self/maps", "r");
+	int mem = open("/proc/self/mem", O_RDONLY);
+	unsigned found = 0;
+	char line[512];
+
+	assert_non_null(maps);
+	assert_true(mem >= 0);
+	while (fgets(line, sizeof(line), maps)) {
+		unsigned long from, to;
+		char perms[5];
+
+		if (sscanf(line, "%lx-%lx %4s", &from, &to, perms) != 3 || strncmp(perms, "rw", 2) != 0)
+			continue;
+		while (from < to) {
+			ssize_t n = pread(mem, window, BH_MIN(sizeof(window), to - from), (off_t)from);
+
+			if (n <= 0)
+				break;
+			found += count_in(window, (size_t)n);
+			bh_wipe(window, sizeof(window));
+			/* Windows overlap, so that a half is not cut in two. */
+			from += (size_t)n == to - from ? (size_t)n : (size_t)n - HALF + 1;
+		}
+	}
+	fclose(maps);
+	close(mem);
+	return found;
+}
+
+static bh_secret new_key(void)
+{
+	bh_secret key = { 0 };
+	size_t i;
+
+	assert_int_equal(bh_secret_random(&key, BH_DEK_LEN), BH_OK);
+	for (i = 0; i < BH_DEK_LEN; i++)
+		inverted[i] = (uint8_t)~key.data[i];
+	return key;
+}
+
+static void use_aead(const bh_aead_engine *engine, bh_view key)
+{
+	uint8_t data[5000] = { 0 }, tag[BH_TAG_LEN], nonce[BH_NONCE_LEN] = { 0 };
+	bh_aead *aead = NULL;
+
+	assert_int_equal(bh_aead_new(engine, key, &aead), BH_OK);
+	assert_int_equal(bh_aead_seal(aead, nonce, (bh_view){ 0 }, data, sizeof(data), data, tag), BH_OK);
+	assert_int_equal(bh_aead_open(aead, nonce, (bh_view){ 0 }, data, sizeof(data), tag, data), BH_OK);
+	assert_true(count_traces() > 2);
+	bh_aead_free(aead);
+}
+
+static void of_aead_by_openssl(void **state)
+{
+	bh_secret key = new_key();
+
+	(void)state;
+	use_aead(&bh_aead_engine_openssl, bh_secret_view(&key));
+	bh_secret_clear(&key);
+	assert_int_equal(count_traces(), 0);
+}
+
+static void of_aead_by_ipsecmb(void **state)
+{
+	const char *forced = getenv("BH_AEAD");
+	const bh_aead_engine *engine = forced && strcmp(forced, "openssl") == 0 ? NULL : bh_aead_engine_ipsecmb();
+	bh_secret key;
+
+	(void)state;
+	if (!engine)
+		skip();
+	key = new_key();
+	use_aead(engine, bh_secret_view(&key));
+	bh_secret_clear(&key);
+	assert_int_equal(count_traces(), 0);
+}
+
+static void of_ctr(void **state)
+{
+	bh_secret key = new_key();
+	uint8_t data[5000] = { 0 };
+	bh_ctr *ctr = NULL;
+
+	(void)state;
+	assert_int_equal(bh_ctr_new(bh_secret_view(&key), &ctr), BH_OK);
+	assert_int_equal(bh_ctr_xor(ctr, 7, data, sizeof(data)), BH_OK);
+	assert_int_equal(bh_ctr_xor(ctr, 7, data, 100), BH_OK);
+	assert_true(count_traces() > 2);
+	bh_ctr_free(ctr);
+	bh_secret_clear(&key);
+	assert_int_equal(count_traces(), 0);
+}
+
+static void of_kdf_input(void **state)
+{
+	bh_secret key = new_key(), okm = { 0 };
+	uint8_t mac[BH_SHA256_LEN];
+	bh_view part = bh_view_str("data");
+
+	(void)state;
+	assert_int_equal(bh_hkdf_secret(bh_secret_view(&key), bh_view_str("salt"), bh_view_str("info"), BH_DEK_LEN, &okm), BH_OK);
+	assert_int_equal(bh_hmac(bh_secret_view(&key), &part, 1, mac), BH_OK);
+	assert_true(count_traces() >= 2);
+	bh_secret_clear(&okm);
+	bh_secret_clear(&key);
+	assert_int_equal(count_traces(), 0);
+}
+
+static void of_kdf_output(void **state)
+{
+	bh_secret key = new_key(), okm = { 0 };
+	size_t i;
+
+	(void)state;
+	assert_int_equal(bh_hkdf_secret(bh_secret_view(&key), bh_view_str("salt"), bh_view_str("info"), BH_DEK_LEN, &okm), BH_OK);
+	for (i = 0; i < BH_DEK_LEN; i++)
+		inverted[i] = (uint8_t)~okm.data[i];
+	bh_secret_clear(&key);
+	assert_int_equal(count_traces(), 2);
+	bh_secret_clear(&okm);
+	assert_int_equal(count_traces(), 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(of_aead_by_openssl), cmocka_unit_test(of_aead_by_ipsecmb), cmocka_unit_test(of_ctr),
+		cmocka_unit_test(of_kdf_input),       cmocka_unit_test(of_kdf_output),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
