@@ -212,6 +212,9 @@ static bh_status info_fill(const bh_keyring *keyring, const bh_merchant_record *
 	memcpy(out->name, merchant->name, sizeof(out->name));
 	memcpy(out->id, merchant->id, BH_ID_LEN);
 	out->state = merchant->state;
+	out->changed_at_s = merchant->changed_at_s;
+	out->cause = merchant->cause;
+	memcpy(out->note, merchant->note, sizeof(out->note));
 	out->unlocked = is_unlocked(keyring, merchant);
 	out->cmk_uri = strdup(merchant->cmk_uri);
 	out->classes = calloc(merchant->dek_count, sizeof(*out->classes));

@@ -37,6 +37,18 @@ typedef enum bh_merchant_state {
 
 const char *bh_merchant_state_name(bh_merchant_state state);
 
+/* Why a merchant is in SUSPENDING, SUSPENDED or RESUMING. */
+typedef enum bh_suspend_cause {
+	BH_SUSPEND_NONE = 0,            /* it is in none of these */
+	BH_SUSPEND_OPERATOR = 1,        /* somebody asked for it; nobody but an operator takes it back */
+	BH_SUSPEND_KMS_REFUSED = 2,     /* its CMK is disabled, deleted, denied, or of another region */
+	BH_SUSPEND_KMS_UNREACHABLE = 3, /* its KMS did not answer for longer than a lease lasts */
+	BH_SUSPEND_KMS_DAMAGED = 4,     /* its KMS answered with something wrong */
+} bh_suspend_cause;
+const char *bh_suspend_cause_name(bh_suspend_cause cause);
+
+#define BH_SUSPEND_NOTE_MAX 255 /* bytes of the note that goes with it: reason and operator */
+
 /* An unwrapped DEK. Immutable but for the count. */
 typedef struct bh_dek bh_dek;
 bh_dek *bh_dek_ref(bh_dek *dek);
@@ -83,6 +95,9 @@ typedef struct bh_merchant_info {
 	char name[BH_NAME_MAX + 1];
 	uint8_t id[BH_ID_LEN]; /* random; a name used again after a shred is a new id */
 	bh_merchant_state state;
+	int64_t changed_at_s;   /* of the last change of state, seconds since 1970 */
+	bh_suspend_cause cause; /* why it is suspended */
+	char note[BH_SUSPEND_NOTE_MAX + 1];
 	char *cmk_uri; /* owned */
 	size_t class_count;
 	char (*classes)[BH_NAME_MAX + 1]; /* owned */
@@ -113,9 +128,13 @@ BH_MUST_CHECK bh_status bh_keyring_deks(bh_keyring *keyring, bh_dek_info **out, 
  * BH_E_REGION (the CMK says it is in another region), those of the KMS, BH_E_IO. */
 BH_MUST_CHECK bh_status bh_keyring_merchant_add(bh_keyring *keyring, const char *name, const char *cmk_uri,
 						const char *const *classes, size_t class_count);
-/* Records a transition. Refuses those that the state machine does not have (BH_E_INVALID; BH_E_SHREDDED from SHREDDING and
- * SHREDDED), and the one to SHREDDED, which bh_keyring_merchant_destroy() makes. Further errors: BH_E_NOT_FOUND, BH_E_IO. */
+/* Records a transition; cause and note stay as they are, but for ACTIVE, which has none. Refuses those that the state machine does
+ * not have (BH_E_INVALID; BH_E_SHREDDED from SHREDDING and SHREDDED), and the one to SHREDDED, which bh_keyring_merchant_destroy()
+ * makes. Further errors: BH_E_NOT_FOUND, BH_E_IO. */
 BH_MUST_CHECK bh_status bh_keyring_merchant_set_state(bh_keyring *keyring, const char *name, bh_merchant_state state);
+/* The same, with why: for SUSPENDING and SUSPENDED. Further error: BH_E_INVALID (a note of more than BH_SUSPEND_NOTE_MAX bytes). */
+BH_MUST_CHECK bh_status bh_keyring_merchant_set_suspended(bh_keyring *keyring, const char *name, bh_merchant_state state,
+							  bh_suspend_cause cause, const char *note);
 /* Unwraps all DEK generations of the merchant, all or none; asks no KMS if they are in memory already. Errors: BH_E_NOT_FOUND
  * (merchant), BH_E_SHREDDED, BH_E_NO_KEY (its CMK does not exist), and the KMS's own reasons, kept distinct: BH_E_KMS_REFUSED,
  * BH_E_KMS_UNREACHABLE, BH_E_TAG, BH_E_FORMAT, BH_E_VERSION. */

@@ -200,7 +200,8 @@ static bh_status refuse_transition(const bh_merchant_record *merchant, bh_mercha
 		       bh_merchant_state_name(merchant->state), bh_merchant_state_name(to));
 }
 
-static bh_status state_set(bh_keyring *keyring, const char *name, bh_merchant_state to)
+/* `why` NULL: as it was. */
+static bh_status state_set(bh_keyring *keyring, const char *name, bh_merchant_state to, const bh_state_change *why)
 {
 	BH_CLEANUP(bh_buf_clear) bh_buf payload = { 0 };
 	const bh_merchant_record *merchant = bh_keyring_state_find(&keyring->state, name);
@@ -209,14 +210,30 @@ static bh_status state_set(bh_keyring *keyring, const char *name, bh_merchant_st
 		return bh_fail(BH_E_NOT_FOUND, "merchant '%s': does not exist in this database", name);
 	if (to == BH_MERCHANT_SHREDDED || !bh_merchant_state_may(merchant->state, to))
 		return refuse_transition(merchant, to);
-	BH_TRY(bh_state_change_encode(merchant->id, to, (int64_t)time(NULL), &payload));
+	bh_state_change change = { .state = to, .at_s = (int64_t)time(NULL), .cause = merchant->cause, .note = merchant->note };
+	if (why != NULL || to == BH_MERCHANT_ACTIVE) {
+		change.cause = why != NULL ? why->cause : BH_SUSPEND_NONE;
+		change.note = why != NULL ? why->note : "";
+	}
+	BH_TRY(bh_state_change_encode(merchant->id, &change, &payload));
 	return edit_commit(keyring, BH_KEYRING_STATE_CHANGED, bh_buf_view(&payload));
 }
 
 bh_status bh_keyring_merchant_set_state(bh_keyring *keyring, const char *name, bh_merchant_state state)
 {
 	pthread_mutex_lock(&keyring->change);
-	bh_status status = state_set(keyring, name, state);
+	bh_status status = state_set(keyring, name, state, NULL);
+	pthread_mutex_unlock(&keyring->change);
+	return status;
+}
+
+bh_status bh_keyring_merchant_set_suspended(bh_keyring *keyring, const char *name, bh_merchant_state state, bh_suspend_cause cause,
+					    const char *note)
+{
+	const bh_state_change why = { .cause = cause, .note = note != NULL ? note : "" };
+
+	pthread_mutex_lock(&keyring->change);
+	bh_status status = state_set(keyring, name, state, &why);
 	pthread_mutex_unlock(&keyring->change);
 	return status;
 }

@@ -12,10 +12,10 @@
 /* From each state, the set of states that may follow. SHREDDED comes with the destruction of the wraps alone, and nothing comes
  * after. */
 static const unsigned next_states[] = {
-	[BH_MERCHANT_CREATING] = BIT(BH_MERCHANT_ACTIVE) | BIT(BH_MERCHANT_SHREDDING),
+	[BH_MERCHANT_CREATING] = BIT(BH_MERCHANT_ACTIVE) | BIT(BH_MERCHANT_SUSPENDING) | BIT(BH_MERCHANT_SHREDDING),
 	[BH_MERCHANT_ACTIVE] = BIT(BH_MERCHANT_SUSPENDING) | BIT(BH_MERCHANT_SHREDDING),
 	[BH_MERCHANT_SUSPENDING] = BIT(BH_MERCHANT_SUSPENDED) | BIT(BH_MERCHANT_SHREDDING),
-	[BH_MERCHANT_SUSPENDED] = BIT(BH_MERCHANT_RESUMING) | BIT(BH_MERCHANT_SHREDDING),
+	[BH_MERCHANT_SUSPENDED] = BIT(BH_MERCHANT_SUSPENDED) | BIT(BH_MERCHANT_RESUMING) | BIT(BH_MERCHANT_SHREDDING),
 	[BH_MERCHANT_RESUMING] = BIT(BH_MERCHANT_ACTIVE) | BIT(BH_MERCHANT_SUSPENDED) | BIT(BH_MERCHANT_SHREDDING),
 	[BH_MERCHANT_SHREDDING] = BIT(BH_MERCHANT_SHREDDED),
 	[BH_MERCHANT_SHREDDED] = 0,
@@ -26,6 +26,24 @@ static const char *const state_names[] = {
 	[BH_MERCHANT_SUSPENDED] = "suspended", [BH_MERCHANT_RESUMING] = "resuming", [BH_MERCHANT_SHREDDING] = "shredding",
 	[BH_MERCHANT_SHREDDED] = "shredded",
 };
+
+static const char *const cause_names[] = {
+	[BH_SUSPEND_NONE] = "none",
+	[BH_SUSPEND_OPERATOR] = "operator",
+	[BH_SUSPEND_KMS_REFUSED] = "kms-refused",
+	[BH_SUSPEND_KMS_UNREACHABLE] = "kms-unreachable",
+	[BH_SUSPEND_KMS_DAMAGED] = "kms-damaged",
+};
+
+static bool cause_known(unsigned cause)
+{
+	return cause <= BH_SUSPEND_KMS_DAMAGED;
+}
+
+const char *bh_suspend_cause_name(bh_suspend_cause cause)
+{
+	return cause_known(cause) ? cause_names[cause] : "unknown";
+}
 
 static bool state_known(unsigned state)
 {
@@ -177,8 +195,33 @@ static bh_status dek_decode(bh_reader *r, bool tombstone, bh_dek_record *out)
 	return bh_buf_append(&out->wrapped, wrapped.data, wrapped.len);
 }
 
+/* Why a merchant is suspended: u8 cause, blob16 note */
+
+static bh_status why_encode(bh_suspend_cause cause, const char *note, bh_buf *out)
+{
+	if (strlen(note) > BH_SUSPEND_NOTE_MAX)
+		return bh_fail(BH_E_INVALID, "a note of %zu bytes; %d are the most", strlen(note), BH_SUSPEND_NOTE_MAX);
+	BH_TRY(bh_buf_append_u8(out, (uint8_t)cause));
+	return text_append(out, note);
+}
+
+static bool why_read(bh_reader *r, bh_suspend_cause *cause_out, char note_out[BH_SUSPEND_NOTE_MAX + 1])
+{
+	unsigned cause = bh_read_u8(r);
+	bh_view note = bh_read_blob16(r);
+
+	if (!bh_reader_ok(r) || !cause_known(cause) || note.len > BH_SUSPEND_NOTE_MAX ||
+	    (note.len > 0 && memchr(note.data, 0, note.len) != NULL))
+		return false;
+	*cause_out = (bh_suspend_cause)cause;
+	memset(note_out, 0, BH_SUSPEND_NOTE_MAX + 1);
+	if (note.len > 0)
+		memcpy(note_out, note.data, note.len);
+	return true;
+}
+
 /* Merchant, the payload of MERCHANT_ADDED, too: blob16 name, 16 id, blob16 region, u8 state, i64 created at, i64 changed at,
- * blob16 CMK URI, u16 count of DEKs, the DEKs */
+ * u8 cause, blob16 note, blob16 CMK URI, u16 count of DEKs, the DEKs */
 
 bh_status bh_merchant_record_encode(const bh_merchant_record *merchant, bh_buf *out)
 {
@@ -188,6 +231,7 @@ bh_status bh_merchant_record_encode(const bh_merchant_record *merchant, bh_buf *
 	BH_TRY(bh_buf_append_u8(out, (uint8_t)merchant->state));
 	BH_TRY(bh_buf_append_u64(out, (uint64_t)merchant->created_at_s));
 	BH_TRY(bh_buf_append_u64(out, (uint64_t)merchant->changed_at_s));
+	BH_TRY(why_encode(merchant->cause, merchant->note, out));
 	BH_TRY(text_append(out, merchant->cmk_uri));
 	if (merchant->dek_count > UINT16_MAX)
 		return bh_fail(BH_E_INVALID, "merchant '%s': %zu DEKs; 65535 are the most", merchant->name, merchant->dek_count);
@@ -204,6 +248,8 @@ static bh_status merchant_fields(bh_reader *r, bh_merchant_record *out)
 	unsigned state = bh_read_u8(r);
 	out->created_at_s = (int64_t)bh_read_u64(r);
 	out->changed_at_s = (int64_t)bh_read_u64(r);
+	if (!why_read(r, &out->cause, out->note))
+		return malformed("why a merchant is suspended");
 	bh_view uri = bh_read_blob16(r);
 	if (!bh_reader_ok(r) || !state_known(state) || uri.len == 0 || uri.len > BH_KMS_URI_MAX ||
 	    memchr(uri.data, 0, uri.len) != NULL)
@@ -266,24 +312,27 @@ bh_status bh_keyring_state_copy(const bh_keyring_state *state, bh_keyring_state 
 	return bh_keyring_state_decode(bh_buf_view(&bytes), out);
 }
 
-/* State change: 16 merchant id, u8 state, i64 at */
+/* State change: 16 merchant id, u8 state, i64 at, u8 cause, blob16 note */
 
-bh_status bh_state_change_encode(const uint8_t merchant_id[BH_ID_LEN], bh_merchant_state state, int64_t at_s, bh_buf *out)
+bh_status bh_state_change_encode(const uint8_t merchant_id[BH_ID_LEN], const bh_state_change *change, bh_buf *out)
 {
 	BH_TRY(bh_buf_append(out, merchant_id, BH_ID_LEN));
-	BH_TRY(bh_buf_append_u8(out, (uint8_t)state));
-	return bh_buf_append_u64(out, (uint64_t)at_s);
+	BH_TRY(bh_buf_append_u8(out, (uint8_t)change->state));
+	BH_TRY(bh_buf_append_u64(out, (uint64_t)change->at_s));
+	return why_encode(change->cause, change->note, out);
 }
 
 static bh_status apply_state_change(bh_keyring_state *state, bh_view payload)
 {
 	bh_reader r = bh_reader_of(payload);
 	uint8_t id[BH_ID_LEN] = { 0 };
+	char note[BH_SUSPEND_NOTE_MAX + 1];
+	bh_suspend_cause cause;
 
 	id_read(&r, id);
 	unsigned next = bh_read_u8(&r);
 	int64_t at_s = (int64_t)bh_read_u64(&r);
-	if (!bh_reader_done(&r))
+	if (!why_read(&r, &cause, note) || !bh_reader_done(&r))
 		return malformed("change of a state");
 
 	bh_merchant_record *merchant = bh_keyring_state_find_id(state, id);
@@ -291,6 +340,8 @@ static bh_status apply_state_change(bh_keyring_state *state, bh_view payload)
 		return malformed("impossible change of a state");
 	merchant->state = (bh_merchant_state)next;
 	merchant->changed_at_s = at_s;
+	merchant->cause = cause;
+	memcpy(merchant->note, note, sizeof(note));
 	return BH_OK;
 }
 

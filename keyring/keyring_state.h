@@ -39,8 +39,10 @@ typedef struct bh_merchant_record {
 	bh_merchant_state state;
 	int64_t created_at_s;
 	int64_t changed_at_s; /* of the last change of state */
-	char *cmk_uri;        /* owned */
-	bh_dek_record *deks;  /* owned */
+	bh_suspend_cause cause;
+	char note[BH_SUSPEND_NOTE_MAX + 1];
+	char *cmk_uri;       /* owned */
+	bh_dek_record *deks; /* owned */
 	size_t dek_count;
 } bh_merchant_record;
 void bh_merchant_record_clear(bh_merchant_record *merchant);
@@ -69,8 +71,13 @@ BH_MUST_CHECK bh_status bh_keyring_state_copy(const bh_keyring_state *state, bh_
 
 /* Payloads of the edits. */
 BH_MUST_CHECK bh_status bh_merchant_record_encode(const bh_merchant_record *merchant, bh_buf *out);
-BH_MUST_CHECK bh_status bh_state_change_encode(const uint8_t merchant_id[BH_ID_LEN], bh_merchant_state state, int64_t at_s,
-					       bh_buf *out);
+typedef struct bh_state_change {
+	bh_merchant_state state;
+	int64_t at_s;
+	bh_suspend_cause cause;
+	const char *note; /* "" for none */
+} bh_state_change;
+BH_MUST_CHECK bh_status bh_state_change_encode(const uint8_t merchant_id[BH_ID_LEN], const bh_state_change *change, bh_buf *out);
 
 /* Applies one edit. Errors: BH_E_FORMAT (malformed, or not possible in this state), BH_E_VERSION (a type this build does not know),
  * BH_E_NOMEM. */

@@ -150,6 +150,45 @@ static void test_states_survive_reopen(void **state)
 	bh_keyring_close(keyring);
 }
 
+static void assert_why(bh_keyring *keyring, bh_suspend_cause cause, const char *note)
+{
+	BH_CLEANUP(bh_merchant_info_clear) bh_merchant_info info = { 0 };
+
+	assert_done(bh_keyring_merchant(keyring, "acme", &info));
+	assert_int_equal(info.cause, cause);
+	assert_string_equal(info.note, note);
+}
+
+static void test_why_it_is_suspended_is_kept(void **state)
+{
+	const keyring_fixture *f = *state;
+	char long_note[BH_SUSPEND_NOTE_MAX + 2];
+	bh_keyring *keyring = fixture_open(f);
+
+	memset(long_note, 'n', sizeof(long_note) - 1);
+	long_note[sizeof(long_note) - 1] = '\0';
+	fixture_add(f, keyring, "acme");
+	assert_done(bh_keyring_merchant_set_state(keyring, "acme", BH_MERCHANT_ACTIVE));
+	assert_why(keyring, BH_SUSPEND_NONE, "");
+	assert_status(bh_keyring_merchant_set_suspended(keyring, "acme", BH_MERCHANT_SUSPENDING, BH_SUSPEND_OPERATOR, long_note),
+		      BH_E_INVALID);
+	assert_done(bh_keyring_merchant_set_suspended(keyring, "acme", BH_MERCHANT_SUSPENDING, BH_SUSPEND_KMS_REFUSED, "disabled"));
+	assert_done(bh_keyring_merchant_set_state(keyring, "acme", BH_MERCHANT_SUSPENDED));
+	assert_why(keyring, BH_SUSPEND_KMS_REFUSED, "disabled");
+	assert_done(bh_keyring_merchant_set_suspended(keyring, "acme", BH_MERCHANT_SUSPENDED, BH_SUSPEND_OPERATOR, "unpaid"));
+	bh_keyring_close(keyring);
+	keyring = fixture_open(f);
+	assert_why(keyring, BH_SUSPEND_OPERATOR, "unpaid");
+	assert_done(bh_keyring_compact(keyring));
+	bh_keyring_close(keyring);
+	keyring = fixture_open(f);
+	assert_why(keyring, BH_SUSPEND_OPERATOR, "unpaid");
+	assert_done(bh_keyring_merchant_set_state(keyring, "acme", BH_MERCHANT_RESUMING));
+	assert_done(bh_keyring_merchant_set_state(keyring, "acme", BH_MERCHANT_ACTIVE));
+	assert_why(keyring, BH_SUSPEND_NONE, "");
+	bh_keyring_close(keyring);
+}
+
 static void test_lock_forgets_the_keys(void **state)
 {
 	const keyring_fixture *f = *state;
@@ -469,6 +508,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_merchant_survives_reopen, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_add_refuses, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_states_survive_reopen, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_why_it_is_suspended_is_kept, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_lock_forgets_the_keys, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_unlock_keeps_the_reasons_apart, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_lists, setup, teardown),
