@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <time.h>
 
+#define SIGNER_INFO "bulkhead ed25519 v1"
+
 static const bh_keyring_options default_options;
 
 static const bh_scope platform_scope;
@@ -82,6 +84,15 @@ static bh_status apply_record(void *arg, const bh_keyring_record *record)
 	return bh_keyring_state_apply(&keyring->state, record->type, record->payload);
 }
 
+static bh_status signer_make(bh_keyring *keyring)
+{
+	BH_CLEANUP(bh_secret_clear) bh_secret seed = { 0 };
+
+	BH_TRY(bh_hkdf_secret(bh_dek_key(keyring->platform), bh_view_of(keyring->file.head.database_id, BH_ID_LEN),
+			      bh_view_str(SIGNER_INFO), BH_SIGN_SEED_LEN, &seed));
+	return bh_signer_new(bh_secret_view(&seed), &keyring->signer);
+}
+
 static bh_status keyring_open(const char *dir, const bh_keyring_options *options, bool writable, bh_keyring *keyring)
 {
 	BH_CLEANUP(bh_secret_clear) bh_secret key = { 0 };
@@ -93,6 +104,7 @@ static bh_status keyring_open(const char *dir, const bh_keyring_options *options
 	BH_TRY(bh_secret_copy(&key, bh_dek_key(keyring->platform)));
 	BH_TRY(bh_keyring_mac_key(&key, keyring->file.head.database_id, &mac_key));
 	BH_TRY(bh_keyring_file_load(&keyring->file, &mac_key, options->generation_floor, apply_record, keyring));
+	BH_TRY(signer_make(keyring));
 	keyring->generation = keyring->file.mark.generation;
 	BH_TRY(bh_dek_table_reserve(&keyring->live, 1));
 	bh_dek_table_insert(&keyring->live, keyring->platform);
@@ -124,6 +136,7 @@ void bh_keyring_close(bh_keyring *keyring)
 		return;
 	bh_dek_table_clear(&keyring->live);
 	bh_dek_unref(keyring->platform);
+	bh_signer_free(keyring->signer);
 	bh_keyring_state_clear(&keyring->state);
 	bh_keyring_file_close(&keyring->file);
 	bh_secret_clear(&keyring->passphrase);
@@ -171,6 +184,11 @@ const char *bh_keyring_region(const bh_keyring *keyring)
 const char *bh_keyring_platform_cmk(const bh_keyring *keyring)
 {
 	return keyring->file.head.cmk_uri;
+}
+
+const bh_signer *bh_keyring_signer(const bh_keyring *keyring)
+{
+	return keyring->signer;
 }
 
 uint64_t bh_keyring_generation(bh_keyring *keyring)

@@ -18,6 +18,7 @@
 
 #include "context.h"
 #include "secret.h"
+#include "sign.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -89,6 +90,10 @@ const uint8_t *bh_keyring_database_id(const bh_keyring *keyring); /* BH_ID_LEN b
 const char *bh_keyring_region(const bh_keyring *keyring);
 const char *bh_keyring_platform_cmk(const bh_keyring *keyring); /* URI */
 uint64_t bh_keyring_generation(bh_keyring *keyring);            /* grows with every durable change */
+
+/* What the database signs with: Ed25519, its seed derived from the platform DEK, so that it needs no storage and whoever opens the
+ * database has it. Borrowed: lives as long as the keyring. */
+const bh_signer *bh_keyring_signer(const bh_keyring *keyring);
 
 /* Merchants, as copies. */
 typedef struct bh_merchant_info {

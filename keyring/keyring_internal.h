@@ -29,6 +29,7 @@ typedef struct bh_dek_table {
 struct bh_keyring {
 	bh_secret passphrase; /* for the KMS, with its NUL; empty if none was given */
 	bh_dek *platform;
+	bh_signer *signer; /* made from the platform's DEK */
 
 	pthread_mutex_t change;
 	bh_keyring_file file; /* file.head is immutable after open */

@@ -19,6 +19,7 @@
 
 #include "keyring/aead.h"
 #include "keyring/kdf.h"
+#include "keyring/sign.h"
 
 #define HALF (BH_DEK_LEN / 2)
 
@@ -167,11 +168,27 @@ static void of_kdf_output(void **state)
 	assert_int_equal(count_traces(), 0);
 }
 
+static void of_signing(void **state)
+{
+	bh_secret key = new_key();
+	uint8_t signature[BH_SIGNATURE_LEN];
+	bh_signer *signer = NULL;
+
+	(void)state;
+	assert_int_equal(bh_signer_new(bh_secret_view(&key), &signer), BH_OK);
+	bh_secret_clear(&key);
+	assert_int_equal(count_traces(), 2);
+	assert_int_equal(bh_sign(signer, bh_view_str("message"), signature), BH_OK);
+	assert_int_equal(count_traces(), 2);
+	bh_signer_free(signer);
+	assert_int_equal(count_traces(), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(of_aead_by_openssl), cmocka_unit_test(of_aead_by_ipsecmb), cmocka_unit_test(of_ctr),
-		cmocka_unit_test(of_kdf_input),       cmocka_unit_test(of_kdf_output),
+		cmocka_unit_test(of_kdf_input),       cmocka_unit_test(of_kdf_output),      cmocka_unit_test(of_signing),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
