@@ -2,19 +2,49 @@
  *
  * bh_bench.c: the command line of the benchmark; names and flags follow db_bench where it has them.
  */
-#include "store.h"
-
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-static const bench_engine *const engines[] = { &bench_engine_plain, &bench_engine_bulkhead };
+#include "keyring/base.h"
+#include "store.h"
 
-const bench_engine *bench_engine_find(const char *name)
+static const struct engine {
+	const char *name;
+	const bench_engine *engine;
+	const char *aead; /* what BH_AEAD has to be; NULL: as it is */
+} engines[] = {
+	{ "plain", &bench_engine_rocksdb, NULL },
+	{ "stock-ctr", &bench_engine_rocksdb, NULL },
+	{ "evp-ctr", &bench_engine_rocksdb, NULL },
+	{ "bulkhead", &bench_engine_bulkhead, NULL },
+	{ "bulkhead-openssl", &bench_engine_bulkhead, "openssl" },
+	{ "bulkhead-ipsec-mb", &bench_engine_bulkhead, "ipsec-mb" },
+};
+
+static const struct engine *find_engine(const char *name)
 {
 	for (size_t i = 0; i < sizeof(engines) / sizeof(engines[0]); i++)
-		if (strcmp(engines[i]->name, name) == 0)
-			return engines[i];
+		if (strcmp(engines[i].name, name) == 0)
+			return &engines[i];
+	return NULL;
+}
+
+static const struct compression {
+	const char *name;
+	int value;
+} compressions[] = {
+	{ "none", rocksdb_no_compression },
+	{ "snappy", rocksdb_snappy_compression },
+	{ "lz4", rocksdb_lz4_compression },
+	{ "zstd", rocksdb_zstd_compression },
+};
+
+static const struct compression *find_compression(const char *name)
+{
+	for (size_t i = 0; i < sizeof(compressions) / sizeof(compressions[0]); i++)
+		if (strcmp(compressions[i].name, name) == 0)
+			return &compressions[i];
 	return NULL;
 }
 
@@ -23,11 +53,10 @@ rocksdb_options_t *bench_rocksdb_options(const bench_config *config)
 	rocksdb_options_t *options = rocksdb_options_create();
 	rocksdb_block_based_table_options_t *table = rocksdb_block_based_options_create();
 	rocksdb_cache_t *cache = rocksdb_cache_create_lru(config->cache_size);
-	bool zstd = strcmp(config->compression, "zstd") == 0;
 
 	rocksdb_block_based_options_set_block_cache(table, cache);
 	rocksdb_options_set_block_based_table_factory(options, table);
-	rocksdb_options_set_compression(options, zstd ? rocksdb_zstd_compression : rocksdb_no_compression);
+	rocksdb_options_set_compression(options, find_compression(config->compression)->value);
 	rocksdb_options_set_write_buffer_size(options, config->write_buffer_size);
 	rocksdb_options_set_use_direct_reads(options, config->direct);
 	rocksdb_options_set_use_direct_io_for_flush_and_compaction(options, config->direct);
@@ -38,17 +67,28 @@ rocksdb_options_t *bench_rocksdb_options(const bench_config *config)
 
 static const char usage[] =
 	"usage: bh_bench --db=DIR [flags]\n"
-	"  --engine=plain|bulkhead       what runs the benchmarks (bulkhead)\n"
-	"  --benchmarks=A,B,...          in this order (fillrandom,readrandom): fillseq fillrandom fillsync fillbatch\n"
-	"                                overwrite readrandom readmissing multireadrandom readseq\n"
-	"                                readreverse seekrandom readwhilewriting\n"
-	"                                compact; a fill makes the database anew, the others use what is there\n"
+	"  --engine=NAME                 what runs the benchmarks (bulkhead): plain, stock-ctr, evp-ctr, bulkhead, or\n"
+	"                                bulkhead-openssl, bulkhead-ipsec-mb: with that AEAD\n"
+	"  --benchmarks=A,B,...          in this order (fillrandom,readrandom):\n"
+	"    fillseq fillrandom fillsync fillbatch        make the database anew in an empty DIR; the others use what is there\n"
+	"    overwrite deleterange compact                \n"
+	"    readrandom readmissing multireadrandom readseq readreverse seekrandom\n"
+	"    readwhilewriting readrandomwriterandom\n"
+	"    mixeduniform mixedzipf                       readrandomwriterandom over merchants, alike or by Zipf's law\n"
+	"    open                                         closes and opens; tells the memory that an open database takes\n"
+	"    shred                                        every merchant (Bulkhead alone)\n"
 	"  --num=N                       keys (1000000)          --reads=N         operations of read benchmarks (num)\n"
-	"  --key_size=N                  bytes (16)              --value_size=N    bytes (100)\n"
-	"  --threads=N                   (1)                     --merchants=N     column families, keys spread over them (1)\n"
-	"  --cache_size=N                bytes (8388608)         --write_buffer_size=N  bytes (67108864)\n"
+	"  --key_size=N                  bytes, from 8 (16)      --value_size=N    bytes (100)\n"
+	"  --threads=N                   share the operations (1)\n"
+	"  --merchants=N                 column families, keys spread over them (1)\n"
+	"  --cache_size=N                bytes (8388608)         --write_buffer_size=N  bytes a family (67108864)\n"
 	"  --batch_size=N                of fillbatch, multireadrandom (100)\n"
-	"  --compression_type=none|zstd  (zstd)                  --use_direct_io   --sync   --seed=N   --json\n";
+	"  --range_tombstone_width=N     keys that each of deleterange's num / N / 10 operations deletes (100)\n"
+	"  --seek_nexts=N                of seekrandom (0)\n"
+	"  --readwritepercent=N          reads among reads and writes (90)\n"
+	"  --zipf_theta=X                of mixedzipf (0.99)\n"
+	"  --compression_type=NAME       none, snappy, lz4, zstd (zstd)\n"
+	"  --use_direct_io   --sync   --histogram   --json   --seed=N\n";
 
 enum {
 	OPT_ENGINE = 1,
@@ -63,9 +103,14 @@ enum {
 	OPT_CACHE,
 	OPT_BUFFER,
 	OPT_BATCH,
+	OPT_TOMBSTONE,
+	OPT_NEXTS,
+	OPT_PERCENT,
+	OPT_THETA,
 	OPT_COMPRESSION,
 	OPT_DIRECT,
 	OPT_SYNC,
+	OPT_HISTOGRAM,
 	OPT_SEED,
 	OPT_JSON,
 	OPT_HELP
@@ -84,24 +129,52 @@ static const struct option long_options[] = {
 	{ "cache_size", required_argument, NULL, OPT_CACHE },
 	{ "write_buffer_size", required_argument, NULL, OPT_BUFFER },
 	{ "batch_size", required_argument, NULL, OPT_BATCH },
+	{ "range_tombstone_width", required_argument, NULL, OPT_TOMBSTONE },
+	{ "seek_nexts", required_argument, NULL, OPT_NEXTS },
+	{ "readwritepercent", required_argument, NULL, OPT_PERCENT },
+	{ "zipf_theta", required_argument, NULL, OPT_THETA },
 	{ "compression_type", required_argument, NULL, OPT_COMPRESSION },
 	{ "use_direct_io", no_argument, NULL, OPT_DIRECT },
 	{ "sync", no_argument, NULL, OPT_SYNC },
+	{ "histogram", no_argument, NULL, OPT_HISTOGRAM },
 	{ "seed", required_argument, NULL, OPT_SEED },
 	{ "json", no_argument, NULL, OPT_JSON },
 	{ "help", no_argument, NULL, OPT_HELP },
 	{ NULL, 0, NULL, 0 },
 };
 
+static void bad_number(const char *text)
+{
+	fprintf(stderr, "bh_bench: '%s' is not a number that fits here\n", text);
+	exit(2);
+}
+
 static uint64_t number(const char *text)
 {
 	char *end;
 	unsigned long long value = strtoull(text, &end, 10);
 
-	if (*text == '\0' || *end != '\0') {
-		fprintf(stderr, "bh_bench: '%s' is not a number\n", text);
-		exit(2);
-	}
+	if (*text < '0' || *text > '9' || *end != '\0')
+		bad_number(text);
+	return value;
+}
+
+static unsigned small_number(const char *text)
+{
+	uint64_t value = number(text);
+
+	if (value > 1000000)
+		bad_number(text);
+	return (unsigned)value;
+}
+
+static double fraction(const char *text)
+{
+	char *end;
+	double value = strtod(text, &end);
+
+	if (*text == '\0' || *end != '\0' || !(value >= 0 && value <= 10))
+		bad_number(text);
 	return value;
 }
 
@@ -115,19 +188,50 @@ static void set_option(bench_config *config, int opt, const char *arg)
 	case OPT_READS: config->reads = number(arg); break;
 	case OPT_KEY_SIZE: config->key_size = number(arg); break;
 	case OPT_VALUE_SIZE: config->value_size = number(arg); break;
-	case OPT_THREADS: config->threads = (unsigned)number(arg); break;
-	case OPT_MERCHANTS: config->merchants = (unsigned)number(arg); break;
+	case OPT_THREADS: config->threads = small_number(arg); break;
+	case OPT_MERCHANTS: config->merchants = small_number(arg); break;
 	case OPT_CACHE: config->cache_size = number(arg); break;
 	case OPT_BUFFER: config->write_buffer_size = number(arg); break;
-	case OPT_BATCH: config->batch_size = number(arg); break;
+	case OPT_BATCH: config->batch_size = small_number(arg); break;
+	case OPT_TOMBSTONE: config->tombstone_width = small_number(arg); break;
+	case OPT_NEXTS: config->seek_nexts = small_number(arg); break;
+	case OPT_PERCENT: config->read_percent = small_number(arg); break;
+	case OPT_THETA: config->zipf_theta = fraction(arg); break;
 	case OPT_COMPRESSION: config->compression = arg; break;
 	case OPT_DIRECT: config->direct = true; break;
 	case OPT_SYNC: config->sync = true; break;
+	case OPT_HISTOGRAM: config->histogram = true; break;
 	case OPT_SEED: config->seed = number(arg); break;
 	case OPT_JSON: config->json = true; break;
 	case OPT_HELP: fputs(usage, stdout); exit(0);
 	default: fputs(usage, stderr); exit(2);
 	}
+}
+
+/* What is wrong; NULL: nothing. */
+static const char *refuse(const bench_config *c)
+{
+	const struct {
+		bool broken;
+		const char *what;
+	} rules[] = {
+		{ c->dir == NULL, "--db is missing" },
+		{ find_engine(c->engine) == NULL, "no such --engine" },
+		{ find_compression(c->compression) == NULL, "no such --compression_type" },
+		{ c->num == 0, "--num is 0" },
+		{ c->key_size < 8 || c->key_size > 65536, "--key_size is not 8 to 65536" },
+		{ c->value_size > 524288, "--value_size is above 524288" },
+		{ c->threads == 0 || c->threads > c->num, "--threads is not 1 to --num" },
+		{ c->merchants == 0, "--merchants is 0" },
+		{ c->batch_size == 0, "--batch_size is 0" },
+		{ c->tombstone_width == 0, "--range_tombstone_width is 0" },
+		{ c->read_percent > 100, "--readwritepercent is above 100" },
+	};
+
+	for (size_t i = 0; i < sizeof(rules) / sizeof(rules[0]); i++)
+		if (rules[i].broken)
+			return rules[i].what;
+	return NULL;
 }
 
 int main(int argc, char **argv)
@@ -143,21 +247,29 @@ int main(int argc, char **argv)
 		.cache_size = 8 << 20,
 		.write_buffer_size = 64 << 20,
 		.batch_size = 100,
+		.tombstone_width = 100,
+		.read_percent = 90,
+		.zipf_theta = 0.99,
 		.compression = "zstd",
 		.seed = 1,
 	};
+	const struct engine *engine;
+	const char *wrong;
 	int opt;
 
 	while ((opt = getopt_long(argc, argv, "", long_options, NULL)) != -1)
 		set_option(&config, opt, optarg);
-	if (config.dir == NULL || bench_engine_find(config.engine) == NULL || config.key_size < 8 || config.threads == 0 ||
-	    config.merchants == 0 || config.num == 0 || config.batch_size == 0) {
-		fputs(usage, stderr);
+	wrong = optind < argc ? "there are flags alone" : refuse(&config);
+	if (wrong != NULL) {
+		fprintf(stderr, "bh_bench: %s; see --help\n", wrong);
 		return 2;
 	}
 	if (config.reads == 0)
 		config.reads = config.num;
-	if (bench_run(&config) != BH_OK) {
+	engine = find_engine(config.engine);
+	if (engine->aead != NULL)
+		(void)setenv("BH_AEAD", engine->aead, 1);
+	if (bench_run(&config, engine->engine) != BH_OK) {
 		fprintf(stderr, "bh_bench: %s\n", bh_status_message());
 		return 1;
 	}

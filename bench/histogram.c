@@ -26,12 +26,24 @@ static double middle_of(unsigned bucket)
 
 void histogram_add(histogram *h, uint64_t ns)
 {
+	if (h->count == 0 || ns < h->min)
+		h->min = ns;
+	if (ns > h->max)
+		h->max = ns;
+	h->sum += ns;
 	h->count++;
 	h->buckets[bucket_of(ns)]++;
 }
 
 void histogram_merge(histogram *into, const histogram *from)
 {
+	if (from->count == 0)
+		return;
+	if (into->count == 0 || from->min < into->min)
+		into->min = from->min;
+	if (from->max > into->max)
+		into->max = from->max;
+	into->sum += from->sum;
 	into->count += from->count;
 	for (unsigned i = 0; i < HISTOGRAM_BUCKETS; i++)
 		into->buckets[i] += from->buckets[i];

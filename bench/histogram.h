@@ -11,6 +11,7 @@
 
 typedef struct histogram {
 	uint64_t count;
+	uint64_t sum, min, max; /* ns, exact; min 0 if empty */
 	uint64_t buckets[HISTOGRAM_BUCKETS];
 } histogram;
 

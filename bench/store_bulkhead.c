@@ -63,8 +63,12 @@ static bh_status bulkhead_open(const bench_config *config, bool fresh, bench_sto
 	bench_store *store = calloc(1, sizeof(*store));
 	bh_status status;
 
+	if (store == NULL)
+		abort();
 	store->count = config->merchants;
 	store->cfs = calloc(store->count, sizeof(store->cfs[0]));
+	if (store->cfs == NULL)
+		abort();
 	*out = store;
 	status = open_steps(config, fresh, &options, store);
 	rocksdb_options_destroy(rocksdb);
@@ -113,6 +117,11 @@ static bh_status bulkhead_put_batch(bench_store *store, unsigned merchant, size_
 		status = bh_batch_write(batch, &options);
 	bh_batch_free(batch);
 	return status;
+}
+
+static bh_status bulkhead_delete_range(bench_store *store, unsigned merchant, bh_view begin, bh_view end)
+{
+	return bh_delete_range(store->cfs[merchant], NULL, begin, end);
 }
 
 static bh_status bulkhead_cursor_open(bench_store *store, unsigned merchant, bench_cursor **out)
@@ -173,8 +182,31 @@ static bh_status bulkhead_compact(bench_store *store)
 	return BH_OK;
 }
 
+static bh_status bulkhead_shred(bench_store *store, unsigned merchant)
+{
+	char name[32];
+
+	snprintf(name, sizeof(name), "m%u", merchant);
+	return bh_merchant_shred(store->db, name);
+}
+
 const bench_engine bench_engine_bulkhead = {
-	"bulkhead",         bulkhead_open,        bulkhead_close,        bulkhead_put,   bulkhead_get,     bulkhead_multi_get,
-	bulkhead_put_batch, bulkhead_cursor_open, bulkhead_cursor_close, bulkhead_seek,  bulkhead_next,    bulkhead_prev,
-	bulkhead_last,      bulkhead_valid,       bulkhead_entry,        bulkhead_flush, bulkhead_compact,
+	.open = bulkhead_open,
+	.close = bulkhead_close,
+	.put = bulkhead_put,
+	.get = bulkhead_get,
+	.multi_get = bulkhead_multi_get,
+	.put_batch = bulkhead_put_batch,
+	.delete_range = bulkhead_delete_range,
+	.cursor_open = bulkhead_cursor_open,
+	.cursor_close = bulkhead_cursor_close,
+	.seek = bulkhead_seek,
+	.next = bulkhead_next,
+	.prev = bulkhead_prev,
+	.last = bulkhead_last,
+	.valid = bulkhead_valid,
+	.entry = bulkhead_entry,
+	.flush = bulkhead_flush,
+	.compact = bulkhead_compact,
+	.shred = bulkhead_shred,
 };

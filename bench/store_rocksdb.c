@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * store_plain.c: RocksDB as it comes, on its default Env.
+ * store_rocksdb.c: RocksDB by its C API, on its default Env (plain) or on a rival's (rivals.h).
  */
 #include "store.h"
 
@@ -9,10 +9,12 @@
 
 #include "env/bridge.h"
 #include "keyring/base.h"
+#include "rivals.h"
 
 struct bench_store {
 	rocksdb_t *db;
-	unsigned count; /* column families: the default one, then one a merchant */
+	rocksdb_env_t *env; /* NULL: the default one */
+	unsigned count;     /* column families: the default one, then one a merchant */
 	rocksdb_column_family_handle_t **handles;
 	rocksdb_readoptions_t *read;
 	rocksdb_writeoptions_t *write, *write_sync;
@@ -22,9 +24,18 @@ struct bench_cursor {
 	rocksdb_iterator_t *raw;
 };
 
-static rocksdb_options_t *family_options(const bench_config *config, unsigned merchant)
+static bh_status make_env(const char *engine, rocksdb_env_t **out)
 {
-	rocksdb_options_t *options = bench_rocksdb_options(config);
+	BH_TRY(bh_bridge_check_layout());
+	if (strcmp(engine, "stock-ctr") == 0)
+		return bench_stock_ctr_env(out);
+	return strcmp(engine, "evp-ctr") == 0 ? bench_evp_ctr_env(out) : BH_OK;
+}
+
+/* A copy of `base`: all families share its block cache. */
+static rocksdb_options_t *family_options(const bench_config *config, const rocksdb_options_t *base, unsigned merchant)
+{
+	rocksdb_options_t *options = rocksdb_options_create_copy((rocksdb_options_t *)(uintptr_t)base); /* only read */
 	char name[32];
 
 	snprintf(name, sizeof(name), "m%u", merchant);
@@ -33,44 +44,45 @@ static rocksdb_options_t *family_options(const bench_config *config, unsigned me
 	return options;
 }
 
-static bh_status open_existing(const bench_config *config, bench_store *store)
+static bh_status open_existing(const bench_config *config, rocksdb_options_t *base, bench_store *store)
 {
 	const rocksdb_options_t **options = calloc(store->count, sizeof(*options));
-	const char **names = calloc(store->count, sizeof(*names));
-	rocksdb_options_t *base = bench_rocksdb_options(config);
+	char **names = calloc(store->count, sizeof(*names));
 	char *error = NULL;
 
+	if (options == NULL || names == NULL)
+		abort();
 	options[0] = base;
-	names[0] = "default";
+	names[0] = strdup("default");
 	for (unsigned i = 1; i < store->count; i++) {
 		char name[32];
 
 		snprintf(name, sizeof(name), "m%u/data", i - 1);
 		names[i] = strdup(name);
-		options[i] = family_options(config, i - 1);
+		options[i] = family_options(config, base, i - 1);
 	}
-	store->db = rocksdb_open_column_families(base, config->dir, (int)store->count, names, options, store->handles, &error);
-	for (unsigned i = 1; i < store->count; i++) {
-		rocksdb_options_destroy((rocksdb_options_t *)(uintptr_t)options[i]);
-		free((char *)(uintptr_t)names[i]);
+	store->db = rocksdb_open_column_families(base, config->dir, (int)store->count, (const char *const *)names, options,
+						 store->handles, &error);
+	for (unsigned i = 0; i < store->count; i++) {
+		if (i > 0)
+			rocksdb_options_destroy((rocksdb_options_t *)(uintptr_t)options[i]);
+		free(names[i]);
 	}
-	rocksdb_options_destroy(base);
 	free(options);
 	free(names);
 	return bh_status_of_rocksdb(error);
 }
 
-static bh_status open_fresh(const bench_config *config, bench_store *store)
+static bh_status open_fresh(const bench_config *config, rocksdb_options_t *base, bench_store *store)
 {
-	rocksdb_options_t *base = bench_rocksdb_options(config);
 	char *error = NULL;
 
 	rocksdb_options_set_create_if_missing(base, 1);
+	rocksdb_options_set_error_if_exists(base, 1);
 	store->db = rocksdb_open(base, config->dir, &error);
-	rocksdb_options_destroy(base);
 	BH_TRY(bh_status_of_rocksdb(error));
 	for (unsigned i = 1; i < store->count; i++) {
-		rocksdb_options_t *options = family_options(config, i - 1);
+		rocksdb_options_t *options = family_options(config, base, i - 1);
 		char name[32];
 
 		snprintf(name, sizeof(name), "m%u/data", i - 1);
@@ -84,7 +96,11 @@ static bh_status open_fresh(const bench_config *config, bench_store *store)
 static bh_status plain_open(const bench_config *config, bool fresh, bench_store **out)
 {
 	bench_store *store = calloc(1, sizeof(*store));
+	rocksdb_options_t *base;
+	bh_status status;
 
+	if (store == NULL)
+		return bh_fail(BH_E_NOMEM, "no memory for a store");
 	store->count = config->merchants + 1;
 	store->handles = calloc(store->count, sizeof(store->handles[0]));
 	store->read = rocksdb_readoptions_create();
@@ -92,16 +108,26 @@ static bh_status plain_open(const bench_config *config, bool fresh, bench_store 
 	store->write_sync = rocksdb_writeoptions_create();
 	rocksdb_writeoptions_set_sync(store->write_sync, 1);
 	*out = store;
-	return fresh ? open_fresh(config, store) : open_existing(config, store);
+	if (store->handles == NULL)
+		return bh_fail(BH_E_NOMEM, "no memory for %u column families", store->count);
+	BH_TRY(make_env(config->engine, &store->env));
+	base = bench_rocksdb_options(config);
+	if (store->env != NULL)
+		rocksdb_options_set_env(base, store->env);
+	status = fresh ? open_fresh(config, base, store) : open_existing(config, base, store);
+	rocksdb_options_destroy(base);
+	return status;
 }
 
 static void plain_close(bench_store *store)
 {
-	for (unsigned i = 0; i < store->count; i++)
+	for (unsigned i = 0; store->handles != NULL && i < store->count; i++)
 		if (store->handles[i] != NULL)
 			rocksdb_column_family_handle_destroy(store->handles[i]);
 	if (store->db != NULL)
 		rocksdb_close(store->db);
+	if (store->env != NULL)
+		rocksdb_env_destroy(store->env);
 	rocksdb_readoptions_destroy(store->read);
 	rocksdb_writeoptions_destroy(store->write);
 	rocksdb_writeoptions_destroy(store->write_sync);
@@ -181,6 +207,15 @@ static bh_status plain_put_batch(bench_store *store, unsigned merchant, size_t c
 	return bh_status_of_rocksdb(error);
 }
 
+static bh_status plain_delete_range(bench_store *store, unsigned merchant, bh_view begin, bh_view end)
+{
+	char *error = NULL;
+
+	rocksdb_delete_range_cf(store->db, store->write, store->handles[merchant + 1], (const char *)begin.data, begin.len,
+				(const char *)end.data, end.len, &error);
+	return bh_status_of_rocksdb(error);
+}
+
 static bh_status plain_cursor_open(bench_store *store, unsigned merchant, bench_cursor **out)
 {
 	*out = calloc(1, sizeof(**out));
@@ -250,15 +285,29 @@ static bh_status plain_compact(bench_store *store)
 {
 	rocksdb_compactoptions_t *options = rocksdb_compactoptions_create();
 
-	rocksdb_compactoptions_set_bottommost_level_compaction(options, 1);
+	rocksdb_compactoptions_set_bottommost_level_compaction(options, 3); /* kForceOptimized, as bh_compact() */
 	for (unsigned i = 1; i < store->count; i++)
 		rocksdb_compact_range_cf_opt(store->db, store->handles[i], options, NULL, 0, NULL, 0);
 	rocksdb_compactoptions_destroy(options);
 	return BH_OK;
 }
 
-const bench_engine bench_engine_plain = {
-	"plain",         plain_open,        plain_close,        plain_put,   plain_get,     plain_multi_get,
-	plain_put_batch, plain_cursor_open, plain_cursor_close, plain_seek,  plain_next,    plain_prev,
-	plain_last,      plain_valid,       plain_entry,        plain_flush, plain_compact,
+const bench_engine bench_engine_rocksdb = {
+	.open = plain_open,
+	.close = plain_close,
+	.put = plain_put,
+	.get = plain_get,
+	.multi_get = plain_multi_get,
+	.put_batch = plain_put_batch,
+	.delete_range = plain_delete_range,
+	.cursor_open = plain_cursor_open,
+	.cursor_close = plain_cursor_close,
+	.seek = plain_seek,
+	.next = plain_next,
+	.prev = plain_prev,
+	.last = plain_last,
+	.valid = plain_valid,
+	.entry = plain_entry,
+	.flush = plain_flush,
+	.compact = plain_compact,
 };

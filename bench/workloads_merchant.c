@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * workloads_merchant.c: what concerns whole merchants: opening a database that has many, and what only Bulkhead can do to one; see
+ * workload.h.
+ */
+#include <malloc.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "workload.h"
+
+/* Bytes that the allocator has handed out. */
+static long long heap_bytes(void)
+{
+	struct mallinfo2 info = mallinfo2();
+
+	return (long long)(info.uordblks + info.hblkhd);
+}
+
+/* Bytes of physical memory of this process; 0 where /proc does not tell. */
+static long long resident_bytes(void)
+{
+	FILE *statm = fopen("/proc/self/statm", "re");
+	char line[128] = "";
+	long long total = 0, resident = 0;
+
+	if (statm == NULL)
+		return 0;
+	if (fgets(line, sizeof(line), statm) == NULL ||
+	    sscanf(line, "%lld %lld", &total, &resident) != 2) /* NOLINT(cert-err34-c) */
+		resident = 0;
+	(void)fclose(statm);
+	return resident * sysconf(_SC_PAGESIZE);
+}
+
+/* Closes the database if it is open (not timed) and opens it. The memory it then holds is in the report. The first open of a
+ * process is the honest one for resident memory: later ones use again what was freed. */
+bh_status workload_open(worker *w)
+{
+	bench_run_state *r = w->run;
+	long long heap, resident;
+
+	if (r->store != NULL)
+		r->engine->close(r->store);
+	r->store = NULL;
+	heap = heap_bytes();
+	resident = resident_bytes();
+	w->clock = bench_now_ns();
+	BH_TRY(r->engine->open(r->config, false, &r->store));
+	worker_count(w, 1, 0);
+	w->heap_bytes = heap_bytes() - heap;
+	w->resident_bytes = resident_bytes() - resident;
+	return BH_OK;
+}
+
+static bh_status each_merchant(worker *w, bh_status (*act)(bench_store *store, unsigned merchant), const char *what)
+{
+	if (act == NULL)
+		return bh_fail(BH_E_UNSUPPORTED, "%s has no %s", w->run->config->engine, what);
+	for (unsigned i = 0; i < w->ops; i++) {
+		BH_TRY(act(w->run->store, i));
+		worker_count(w, 1, 0);
+	}
+	return BH_OK;
+}
+
+bh_status workload_shred(worker *w)
+{
+	return each_merchant(w, w->run->engine->shred, "shred");
+}
