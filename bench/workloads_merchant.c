@@ -14,7 +14,7 @@ static long long heap_bytes(void)
 {
 	struct mallinfo2 info = mallinfo2();
 
-	return (long long)(info.uordblks + info.hblkhd);
+	return (long long)info.uordblks + (long long)info.hblkhd;
 }
 
 /* Bytes of physical memory of this process; 0 where /proc does not tell. */

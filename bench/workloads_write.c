@@ -59,19 +59,30 @@ unsigned worker_batch_keys(worker *w, bh_view *keys, uint8_t *memory)
 	return merchant;
 }
 
+static bh_status fill_batches(worker *w, bh_view *keys, uint8_t *memory)
+{
+	const bench_config *c = w->run->config;
+
+	for (uint64_t i = 0; i < w->ops; i += c->batch_size) {
+		unsigned merchant = worker_batch_keys(w, keys, memory);
+
+		BH_TRY(w->run->engine->put_batch(w->run->store, merchant, c->batch_size, keys, worker_value(w), c->sync));
+		worker_count(w, c->batch_size, c->batch_size * (c->key_size + c->value_size));
+	}
+	return BH_OK;
+}
+
 bh_status workload_fill_batch(worker *w)
 {
 	const bench_config *c = w->run->config;
 	bh_view *keys = calloc(c->batch_size, sizeof(*keys));
 	uint8_t *memory = malloc(c->batch_size * c->key_size);
-	bh_status status = keys != NULL && memory != NULL ? BH_OK : bh_fail(BH_E_NOMEM, "no memory for a batch");
+	bh_status status;
 
-	for (uint64_t i = 0; i < w->ops && status == BH_OK; i += c->batch_size) {
-		unsigned merchant = worker_batch_keys(w, keys, memory);
-
-		status = w->run->engine->put_batch(w->run->store, merchant, c->batch_size, keys, worker_value(w), c->sync);
-		worker_count(w, c->batch_size, c->batch_size * (c->key_size + c->value_size));
-	}
+	if (keys != NULL && memory != NULL)
+		status = fill_batches(w, keys, memory);
+	else
+		status = bh_fail(BH_E_NOMEM, "no memory for a batch");
 	free(keys);
 	free(memory);
 	return status;
