@@ -232,6 +232,8 @@ static bh_status info_fill(const bh_keyring *keyring, const bh_merchant_record *
 	out->state = merchant->state;
 	out->changed_at_s = merchant->changed_at_s;
 	out->cause = merchant->cause;
+	out->cmk_pending = merchant->state >= BH_MERCHANT_SHREDDING && !bh_shred_is_final(&merchant->shred);
+	out->certificate_due = merchant->state == BH_MERCHANT_SHREDDED && !merchant->shred.issued;
 	memcpy(out->note, merchant->note, sizeof(out->note));
 	out->unlocked = is_unlocked(keyring, merchant);
 	out->cmk_uri = strdup(merchant->cmk_uri);

@@ -18,6 +18,7 @@
 
 #include "context.h"
 #include "secret.h"
+#include "shred_record.h"
 #include "sign.h"
 
 #ifdef __cplusplus
@@ -33,7 +34,7 @@ typedef enum bh_merchant_state {
 	BH_MERCHANT_SUSPENDED = 4,  /* detached, no key in memory */
 	BH_MERCHANT_RESUMING = 5,   /* attach under way: open finishes it or goes back to SUSPENDED */
 	BH_MERCHANT_SHREDDING = 6,  /* irreversible from here: open finishes it */
-	BH_MERCHANT_SHREDDED = 7,   /* tombstone: DEK ids are kept, wraps are gone */
+	BH_MERCHANT_SHREDDED = 7,   /* tombstone: DEK ids and fingerprints are kept, wraps are gone */
 } bh_merchant_state;
 
 const char *bh_merchant_state_name(bh_merchant_state state);
@@ -107,6 +108,8 @@ typedef struct bh_merchant_info {
 	size_t class_count;
 	char (*classes)[BH_NAME_MAX + 1]; /* owned */
 	bool unlocked;                    /* its DEKs are in memory */
+	bool cmk_pending;                 /* being shredded, or shredded, and its CMK is not known to be destroyed */
+	bool certificate_due;             /* shredded, and the certificate that says so is not stored yet */
 } bh_merchant_info;
 void bh_merchant_info_clear(bh_merchant_info *info);
 
@@ -121,11 +124,12 @@ typedef struct bh_dek_info {
 	bh_scope scope;
 	uint8_t merchant_id[BH_ID_LEN]; /* all zero for the platform */
 	uint32_t generation;
-	uint32_t cmk_version; /* that wrapped it; 0 in a tombstone */
+	uint32_t cmk_version; /* that wrapped it */
 	int64_t created_at_s;
 	bool tombstone;
+	uint8_t fingerprint[BH_SHA256_LEN]; /* of the wrap, from SHREDDING on; else zero */
 } bh_dek_info;
-/* Every DEK generation the keyring knows, tombstones included: free() the array. */
+/* Every DEK generation the keyring knows, tombstones included: free() the array. Errors: BH_E_NOMEM, BH_E_CRYPTO. */
 BH_MUST_CHECK bh_status bh_keyring_deks(bh_keyring *keyring, bh_dek_info **out, size_t *count_out);
 
 /* Records a new merchant in state CREATING with a first DEK for each class, wrapped by its CMK; its DEKs are unlocked afterwards.
@@ -150,6 +154,17 @@ BH_MUST_CHECK bh_status bh_keyring_merchant_lock(bh_keyring *keyring, const char
  * leaves a tombstone in state SHREDDED. The CMK is not touched. BH_OK if it is SHREDDED already. Errors: BH_E_NOT_FOUND,
  * BH_E_INVALID (another state), BH_E_IO. */
 BH_MUST_CHECK bh_status bh_keyring_merchant_destroy(bh_keyring *keyring, const char *name);
+
+/* The record of a shred, by the merchant's id: a name may have a successor by then. From SHREDDING on, else BH_E_INVALID. */
+BH_MUST_CHECK bh_status bh_keyring_shred(bh_keyring *keyring, const uint8_t merchant_id[BH_ID_LEN], bh_shred_record *out);
+/* Replaces it, durably; `destroyed_at_ms` stays what it is. Errors: BH_E_NOT_FOUND, BH_E_INVALID (not being shredded), BH_E_IO. */
+BH_MUST_CHECK bh_status bh_keyring_shred_note(bh_keyring *keyring, const uint8_t merchant_id[BH_ID_LEN],
+					      const bh_shred_record *record);
+/* Asks the KMS to destroy the CMK, then tries what a destroyed CMK refuses: an unwrap while the wraps are there, later a wrap. What
+ * came of it goes into `record`; nothing is durable. Two calls to the KMS, with no lock held. The KMS's own failures are part of
+ * the record, not of the status. Errors: BH_E_NOT_FOUND, BH_E_INVALID (not being shredded), BH_E_NOMEM, BH_E_CRYPTO. */
+BH_MUST_CHECK bh_status bh_keyring_shred_ask(bh_keyring *keyring, const uint8_t merchant_id[BH_ID_LEN], bh_shred_record *record);
+
 /* Compacts KEYRING to one snapshot by atomic replacement. Done by itself when edits outgrow the snapshot. */
 BH_MUST_CHECK bh_status bh_keyring_compact(bh_keyring *keyring);
 

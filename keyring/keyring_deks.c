@@ -225,7 +225,7 @@ static size_t dek_count(const bh_keyring_state *state)
 	return count;
 }
 
-static void dek_info_fill(const bh_merchant_record *merchant, const bh_dek_record *record, bh_dek_info *out)
+static bh_status dek_info_fill(const bh_merchant_record *merchant, const bh_dek_record *record, bh_dek_info *out)
 {
 	memcpy(out->id, record->id, BH_ID_LEN);
 	scope_set(&out->scope, merchant->name, record->cls);
@@ -234,9 +234,10 @@ static void dek_info_fill(const bh_merchant_record *merchant, const bh_dek_recor
 	out->cmk_version = record->cmk_version;
 	out->created_at_s = record->created_at_s;
 	out->tombstone = bh_dek_record_is_tombstone(record);
+	return merchant->state >= BH_MERCHANT_SHREDDING ? bh_dek_record_fingerprint(record, out->fingerprint) : BH_OK;
 }
 
-static void dek_infos_fill(const bh_keyring *keyring, bh_dek_info *infos)
+static bh_status dek_infos_fill(const bh_keyring *keyring, bh_dek_info *infos)
 {
 	const bh_keyring_head *head = &keyring->file.head;
 
@@ -248,8 +249,9 @@ static void dek_infos_fill(const bh_keyring *keyring, bh_dek_info *infos)
 	for (size_t i = 0; i < keyring->state.count; i++) {
 		const bh_merchant_record *merchant = &keyring->state.merchants[i];
 		for (size_t j = 0; j < merchant->dek_count; j++)
-			dek_info_fill(merchant, &merchant->deks[j], ++infos);
+			BH_TRY(dek_info_fill(merchant, &merchant->deks[j], ++infos));
 	}
+	return BH_OK;
 }
 
 bh_status bh_keyring_deks(bh_keyring *keyring, bh_dek_info **out, size_t *count_out)
@@ -257,11 +259,13 @@ bh_status bh_keyring_deks(bh_keyring *keyring, bh_dek_info **out, size_t *count_
 	bh_keyring_read_lock(keyring);
 	size_t count = dek_count(&keyring->state);
 	bh_dek_info *infos = calloc(count, sizeof(*infos));
-	if (infos != NULL)
-		dek_infos_fill(keyring, infos);
+	bh_status status =
+		infos != NULL ? dek_infos_fill(keyring, infos) : bh_fail(BH_E_NOMEM, "no memory to list %zu DEKs", count);
 	bh_keyring_unlock(keyring);
-	if (infos == NULL)
-		return bh_fail(BH_E_NOMEM, "no memory to list %zu DEKs", count);
+	if (status != BH_OK) {
+		free(infos);
+		return status;
+	}
 	*out = infos;
 	*count_out = count;
 	return BH_OK;

@@ -69,6 +69,7 @@ typedef enum bh_keyring_record_type {
 	BH_KEYRING_SNAPSHOT = 1,       /* all merchants; first in the file and nowhere else */
 	BH_KEYRING_MERCHANT_ADDED = 2, /* one merchant with its first DEKs */
 	BH_KEYRING_STATE_CHANGED = 3,  /* of one merchant */
+	BH_KEYRING_SHRED = 4,          /* begun, or got further: all that is known of it */
 } bh_keyring_record_type;
 
 typedef struct bh_keyring_record {

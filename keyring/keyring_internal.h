@@ -53,6 +53,11 @@ static inline void bh_keyring_unlock(bh_keyring *keyring)
 	pthread_rwlock_unlock(&keyring->lock);
 }
 
+/* Writes one edit and makes what it says the state: appended, or rolled into a new snapshot where the edits would outgrow the one
+ * there is. The caller holds `change`. */
+BH_MUST_CHECK bh_status bh_keyring_edit(bh_keyring *keyring, bh_keyring_record_type type, bh_view payload);
+int64_t bh_keyring_now_ms(void); /* since 1970 */
+
 /* Opens the CMK with the passphrase the keyring was opened with. */
 BH_MUST_CHECK bh_status bh_keyring_kms_open(const bh_keyring *keyring, const char *uri, bh_kms **out);
 /* Opens the CMK and refuses one that says it is in another region. Errors: those of bh_kms_open() and _describe(), BH_E_REGION. */

@@ -32,8 +32,7 @@ static bh_status state_replace(bh_keyring *keyring, const bh_keyring_state *next
 	return bh_keyring_file_replace(&keyring->file, bh_buf_view(&snapshot));
 }
 
-/* One edit: appended, or rolled into a new snapshot where the edits would outgrow the one there is. The caller holds `change`. */
-static bh_status edit_commit(bh_keyring *keyring, bh_keyring_record_type type, bh_view payload)
+bh_status bh_keyring_edit(bh_keyring *keyring, bh_keyring_record_type type, bh_view payload)
 {
 	BH_CLEANUP(bh_keyring_state_clear) bh_keyring_state next = { 0 };
 
@@ -167,7 +166,7 @@ static bh_status record_commit(bh_keyring *keyring, const bh_merchant_record *re
 	BH_TRY(twin_check(keyring, record->name));
 	BH_TRY(bh_merchant_record_encode(record, &payload));
 	BH_TRY(live_insert(keyring, deks));
-	bh_status status = edit_commit(keyring, BH_KEYRING_MERCHANT_ADDED, bh_buf_view(&payload));
+	bh_status status = bh_keyring_edit(keyring, BH_KEYRING_MERCHANT_ADDED, bh_buf_view(&payload));
 	if (status != BH_OK)
 		live_remove(keyring, record->name);
 	return status;
@@ -200,6 +199,16 @@ static bh_status refuse_transition(const bh_merchant_record *merchant, bh_mercha
 		       bh_merchant_state_name(merchant->state), bh_merchant_state_name(to));
 }
 
+/* The one change of state that brings a record of its own. */
+static bh_status shred_begin(bh_keyring *keyring, const bh_merchant_record *merchant)
+{
+	BH_CLEANUP(bh_buf_clear) bh_buf payload = { 0 };
+	const bh_shred_record begun = { .asked_at_ms = bh_keyring_now_ms() };
+
+	BH_TRY(bh_shred_edit_encode(merchant->id, &begun, &payload));
+	return bh_keyring_edit(keyring, BH_KEYRING_SHRED, bh_buf_view(&payload));
+}
+
 /* `why` NULL: as it was. */
 static bh_status state_set(bh_keyring *keyring, const char *name, bh_merchant_state to, const bh_state_change *why)
 {
@@ -210,13 +219,15 @@ static bh_status state_set(bh_keyring *keyring, const char *name, bh_merchant_st
 		return bh_fail(BH_E_NOT_FOUND, "merchant '%s': does not exist in this database", name);
 	if (to == BH_MERCHANT_SHREDDED || !bh_merchant_state_may(merchant->state, to))
 		return refuse_transition(merchant, to);
+	if (to == BH_MERCHANT_SHREDDING)
+		return shred_begin(keyring, merchant);
 	bh_state_change change = { .state = to, .at_s = (int64_t)time(NULL), .cause = merchant->cause, .note = merchant->note };
 	if (why != NULL || to == BH_MERCHANT_ACTIVE) {
 		change.cause = why != NULL ? why->cause : BH_SUSPEND_NONE;
 		change.note = why != NULL ? why->note : "";
 	}
 	BH_TRY(bh_state_change_encode(merchant->id, &change, &payload));
-	return edit_commit(keyring, BH_KEYRING_STATE_CHANGED, bh_buf_view(&payload));
+	return bh_keyring_edit(keyring, BH_KEYRING_STATE_CHANGED, bh_buf_view(&payload));
 }
 
 bh_status bh_keyring_merchant_set_state(bh_keyring *keyring, const char *name, bh_merchant_state state)
@@ -252,7 +263,7 @@ static bh_status destroy(bh_keyring *keyring, const char *name)
 		return BH_OK;
 	if (!bh_merchant_state_may(merchant->state, BH_MERCHANT_SHREDDED))
 		return refuse_transition(merchant, BH_MERCHANT_SHREDDED);
-	bh_merchant_record_destroy(merchant, (int64_t)time(NULL));
+	BH_TRY(bh_merchant_record_destroy(merchant, bh_keyring_now_ms()));
 	BH_TRY(state_replace(keyring, &next));
 	state_install(keyring, &next);
 	live_remove(keyring, name);

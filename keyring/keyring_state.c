@@ -9,8 +9,10 @@
 
 #define BIT(state) (1u << (state))
 
-/* From each state, the set of states that may follow. SHREDDED comes with the destruction of the wraps alone, and nothing comes
- * after. */
+#define FINGERPRINT_LABEL "bulkhead dek fingerprint v1"
+
+/* From each state, the set of states that may follow. SHREDDING comes with the record of a shred, SHREDDED with the destruction of
+ * the wraps alone, and nothing comes after. */
 static const unsigned next_states[] = {
 	[BH_MERCHANT_CREATING] = BIT(BH_MERCHANT_ACTIVE) | BIT(BH_MERCHANT_SUSPENDING) | BIT(BH_MERCHANT_SHREDDING),
 	[BH_MERCHANT_ACTIVE] = BIT(BH_MERCHANT_SUSPENDING) | BIT(BH_MERCHANT_SHREDDING),
@@ -50,6 +52,11 @@ static bool state_known(unsigned state)
 	return state >= BH_MERCHANT_CREATING && state <= BH_MERCHANT_SHREDDED;
 }
 
+static bool is_ending(bh_merchant_state state)
+{
+	return state >= BH_MERCHANT_SHREDDING;
+}
+
 const char *bh_merchant_state_name(bh_merchant_state state)
 {
 	return state_known(state) ? state_names[state] : "unknown";
@@ -79,15 +86,32 @@ void bh_keyring_state_clear(bh_keyring_state *state)
 	*state = (bh_keyring_state){ 0 };
 }
 
-void bh_merchant_record_destroy(bh_merchant_record *merchant, int64_t at_s)
+bh_status bh_dek_record_fingerprint(const bh_dek_record *dek, uint8_t out[BH_SHA256_LEN])
+{
+	BH_CLEANUP(bh_buf_clear) bh_buf bytes = { 0 };
+
+	if (bh_dek_record_is_tombstone(dek)) {
+		memcpy(out, dek->fingerprint, BH_SHA256_LEN);
+		return BH_OK;
+	}
+	BH_TRY(bh_buf_append(&bytes, FINGERPRINT_LABEL, strlen(FINGERPRINT_LABEL)));
+	BH_TRY(bh_buf_append(&bytes, dek->id, BH_ID_LEN));
+	BH_TRY(bh_buf_append(&bytes, dek->wrapped.data, dek->wrapped.len));
+	return bh_sha256(bh_buf_view(&bytes), out);
+}
+
+bh_status bh_merchant_record_destroy(bh_merchant_record *merchant, int64_t at_ms)
 {
 	for (size_t i = 0; i < merchant->dek_count; i++) {
 		bh_dek_record *dek = &merchant->deks[i];
+
+		BH_TRY(bh_dek_record_fingerprint(dek, dek->fingerprint));
 		bh_buf_clear(&dek->wrapped);
-		dek->cmk_version = 0;
 	}
 	merchant->state = BH_MERCHANT_SHREDDED;
-	merchant->changed_at_s = at_s;
+	merchant->changed_at_s = at_ms / 1000;
+	merchant->shred.destroyed_at_ms = at_ms;
+	return BH_OK;
 }
 
 /* Moves `merchant` to the end of the list, and leaves it empty. */
@@ -169,7 +193,8 @@ static bh_status malformed(const char *what)
 	return bh_fail(BH_E_FORMAT, "a record has the wrong form (%s); it was written by another version of this program", what);
 }
 
-/* DEK: blob16 class, 16 id, u32 generation, u32 CMK version, i64 created at, blob16 wrap (empty in a tombstone) */
+/* DEK: blob16 class, 16 id, u32 generation, u32 CMK version, i64 created at, blob16 wrap; in a tombstone the wrap is empty, and 32
+ * fingerprint follow */
 
 static bh_status dek_encode(const bh_dek_record *dek, bh_buf *out)
 {
@@ -178,7 +203,8 @@ static bh_status dek_encode(const bh_dek_record *dek, bh_buf *out)
 	BH_TRY(bh_buf_append_u32(out, dek->generation));
 	BH_TRY(bh_buf_append_u32(out, dek->cmk_version));
 	BH_TRY(bh_buf_append_u64(out, (uint64_t)dek->created_at_s));
-	return bh_buf_append_blob16(out, bh_buf_view(&dek->wrapped));
+	BH_TRY(bh_buf_append_blob16(out, bh_buf_view(&dek->wrapped)));
+	return bh_dek_record_is_tombstone(dek) ? bh_buf_append(out, dek->fingerprint, sizeof(dek->fingerprint)) : BH_OK;
 }
 
 static bh_status dek_decode(bh_reader *r, bool tombstone, bh_dek_record *out)
@@ -189,9 +215,12 @@ static bh_status dek_decode(bh_reader *r, bool tombstone, bh_dek_record *out)
 	out->cmk_version = bh_read_u32(r);
 	out->created_at_s = (int64_t)bh_read_u64(r);
 	bh_view wrapped = bh_read_blob16(r);
+	bh_view fingerprint = bh_read_bytes(r, tombstone ? BH_SHA256_LEN : 0);
 	if (!bh_reader_ok(r) || out->generation == 0 || wrapped.len > BH_KMS_WRAPPED_MAX || (wrapped.len == 0) != tombstone ||
-	    (out->cmk_version == 0) != tombstone)
+	    out->cmk_version == 0)
 		return malformed("DEK");
+	if (tombstone)
+		memcpy(out->fingerprint, fingerprint.data, BH_SHA256_LEN);
 	return bh_buf_append(&out->wrapped, wrapped.data, wrapped.len);
 }
 
@@ -221,7 +250,8 @@ static bool why_read(bh_reader *r, bh_suspend_cause *cause_out, char note_out[BH
 }
 
 /* Merchant, the payload of MERCHANT_ADDED, too: blob16 name, 16 id, blob16 region, u8 state, i64 created at, i64 changed at,
- * u8 cause, blob16 note, blob16 CMK URI, u16 count of DEKs, the DEKs */
+ * u8 cause, blob16 note, blob16 CMK URI, u16 count of DEKs, the DEKs, in SHREDDING and
+ * SHREDDED the record of the shred */
 
 bh_status bh_merchant_record_encode(const bh_merchant_record *merchant, bh_buf *out)
 {
@@ -238,7 +268,7 @@ bh_status bh_merchant_record_encode(const bh_merchant_record *merchant, bh_buf *
 	BH_TRY(bh_buf_append_u16(out, (uint16_t)merchant->dek_count));
 	for (size_t i = 0; i < merchant->dek_count; i++)
 		BH_TRY(dek_encode(&merchant->deks[i], out));
-	return BH_OK;
+	return is_ending(merchant->state) ? bh_shred_record_encode(&merchant->shred, out) : BH_OK;
 }
 
 static bh_status merchant_fields(bh_reader *r, bh_merchant_record *out)
@@ -259,6 +289,14 @@ static bh_status merchant_fields(bh_reader *r, bh_merchant_record *out)
 	return out->cmk_uri != NULL ? BH_OK : bh_fail(BH_E_NOMEM, "no memory for merchant '%s'", out->name);
 }
 
+static bh_status shred_decode(bh_reader *r, bh_merchant_state state, bh_shred_record *out)
+{
+	BH_TRY(bh_shred_record_decode(r, out));
+	if ((out->destroyed_at_ms != 0) != (state == BH_MERCHANT_SHREDDED))
+		return malformed("end of a shred");
+	return BH_OK;
+}
+
 /* On failure `out` holds what was read so far, and is the caller's to clear. */
 static bh_status merchant_decode(bh_reader *r, bh_merchant_record *out)
 {
@@ -273,7 +311,7 @@ static bh_status merchant_decode(bh_reader *r, bh_merchant_record *out)
 		out->dek_count = i + 1;
 		BH_TRY(dek_decode(r, out->state == BH_MERCHANT_SHREDDED, &out->deks[i]));
 	}
-	return BH_OK;
+	return is_ending(out->state) ? shred_decode(r, out->state, &out->shred) : BH_OK;
 }
 
 /* Snapshot: u32 count of merchants, the merchants */
@@ -336,12 +374,44 @@ static bh_status apply_state_change(bh_keyring_state *state, bh_view payload)
 		return malformed("change of a state");
 
 	bh_merchant_record *merchant = bh_keyring_state_find_id(state, id);
-	if (merchant == NULL || next == BH_MERCHANT_SHREDDED || !bh_merchant_state_may(merchant->state, next))
+	if (merchant == NULL || is_ending(next) || !bh_merchant_state_may(merchant->state, next))
 		return malformed("impossible change of a state");
 	merchant->state = (bh_merchant_state)next;
 	merchant->changed_at_s = at_s;
 	merchant->cause = cause;
 	memcpy(merchant->note, note, sizeof(note));
+	return BH_OK;
+}
+
+/* Shred: 16 merchant id, the record of the shred */
+
+bh_status bh_shred_edit_encode(const uint8_t merchant_id[BH_ID_LEN], const bh_shred_record *shred, bh_buf *out)
+{
+	BH_TRY(bh_buf_append(out, merchant_id, BH_ID_LEN));
+	return bh_shred_record_encode(shred, out);
+}
+
+static bh_status apply_shred(bh_keyring_state *state, bh_view payload)
+{
+	bh_reader r = bh_reader_of(payload);
+	bh_shred_record shred = { 0 };
+	uint8_t id[BH_ID_LEN] = { 0 };
+
+	id_read(&r, id);
+	bh_merchant_record *merchant = bh_keyring_state_find_id(state, id);
+	if (merchant == NULL)
+		return malformed("shred of nobody");
+	bool shredded = merchant->state == BH_MERCHANT_SHREDDED;
+	BH_TRY(shred_decode(&r, shredded ? BH_MERCHANT_SHREDDED : BH_MERCHANT_SHREDDING, &shred));
+	if (!bh_reader_done(&r))
+		return malformed("length of a shred");
+	if (!is_ending(merchant->state)) {
+		merchant->state = BH_MERCHANT_SHREDDING;
+		merchant->changed_at_s = shred.asked_at_ms / 1000;
+		merchant->cause = BH_SUSPEND_NONE;
+		memset(merchant->note, 0, sizeof(merchant->note));
+	}
+	merchant->shred = shred;
 	return BH_OK;
 }
 
@@ -363,6 +433,7 @@ bh_status bh_keyring_state_apply(bh_keyring_state *state, uint8_t type, bh_view 
 	switch (type) {
 	case BH_KEYRING_MERCHANT_ADDED: return apply_merchant_added(state, payload);
 	case BH_KEYRING_STATE_CHANGED: return apply_state_change(state, payload);
+	case BH_KEYRING_SHRED: return apply_shred(state, payload);
 	default: return bh_fail(BH_E_VERSION, "has a record of type %u, which this build does not know", type);
 	}
 }

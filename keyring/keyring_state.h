@@ -14,6 +14,7 @@
 
 #include "keyring.h"
 #include "keyring_format.h"
+#include "shred_record.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -23,10 +24,13 @@ typedef struct bh_dek_record {
 	uint8_t id[BH_ID_LEN];
 	char cls[BH_NAME_MAX + 1];
 	uint32_t generation;  /* from 1, within its class */
-	uint32_t cmk_version; /* that wrapped it; 0 in a tombstone */
+	uint32_t cmk_version; /* that wrapped it */
 	int64_t created_at_s;
-	bh_buf wrapped; /* empty: a tombstone */
+	bh_buf wrapped;                     /* empty: a tombstone */
+	uint8_t fingerprint[BH_SHA256_LEN]; /* of a tombstone: what the wrap was */
 } bh_dek_record;
+/* SHA-256 of a label, the DEK's id and its wrap: says which key was destroyed, and nothing about it. Errors: BH_E_CRYPTO. */
+BH_MUST_CHECK bh_status bh_dek_record_fingerprint(const bh_dek_record *dek, uint8_t out[BH_SHA256_LEN]);
 static inline bool bh_dek_record_is_tombstone(const bh_dek_record *dek)
 {
 	return dek->wrapped.len == 0;
@@ -44,6 +48,7 @@ typedef struct bh_merchant_record {
 	char *cmk_uri;       /* owned */
 	bh_dek_record *deks; /* owned */
 	size_t dek_count;
+	bh_shred_record shred; /* in SHREDDING and SHREDDED */
 } bh_merchant_record;
 void bh_merchant_record_clear(bh_merchant_record *merchant);
 
@@ -78,13 +83,16 @@ typedef struct bh_state_change {
 	const char *note; /* "" for none */
 } bh_state_change;
 BH_MUST_CHECK bh_status bh_state_change_encode(const uint8_t merchant_id[BH_ID_LEN], const bh_state_change *change, bh_buf *out);
+/* From a living state this is the change to SHREDDING, too. */
+BH_MUST_CHECK bh_status bh_shred_edit_encode(const uint8_t merchant_id[BH_ID_LEN], const bh_shred_record *shred, bh_buf *out);
 
 /* Applies one edit. Errors: BH_E_FORMAT (malformed, or not possible in this state), BH_E_VERSION (a type this build does not know),
  * BH_E_NOMEM. */
 BH_MUST_CHECK bh_status bh_keyring_state_apply(bh_keyring_state *state, uint8_t type, bh_view payload);
 
-/* SHREDDING to SHREDDED: drops the wraps and leaves tombstones. */
-void bh_merchant_record_destroy(bh_merchant_record *merchant, int64_t at_s);
+/* SHREDDING to SHREDDED: drops the wraps and leaves tombstones. On failure (BH_E_CRYPTO) some are dropped: the record is of no use.
+ */
+BH_MUST_CHECK bh_status bh_merchant_record_destroy(bh_merchant_record *merchant, int64_t at_ms);
 
 #ifdef __cplusplus
 }

@@ -283,7 +283,7 @@ static void test_lists(void **state)
 	assert_done(bh_keyring_deks(keyring, &deks, &count));
 	assert_int_equal(count, 7);
 	assert_true(bh_scope_is_platform(&deks[0].scope));
-	assert_true(deks[1].tombstone && deks[1].cmk_version == 0);
+	assert_true(deks[1].tombstone && deks[1].cmk_version == 1);
 	assert_false(deks[3].tombstone);
 	assert_string_equal(deks[4].scope.cls, "events");
 	free(deks);

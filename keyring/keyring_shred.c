@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * keyring_shred.c: what the keyring knows of a merchant's shred, and what its KMS says to it.
+ */
+#include <time.h>
+
+#include "keyring/keyring_internal.h"
+
+int64_t bh_keyring_now_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+/* ---- the record */
+
+/* The caller holds a lock. */
+static bh_status find(bh_keyring *keyring, const uint8_t id[BH_ID_LEN], const bh_merchant_record **out)
+{
+	const bh_merchant_record *merchant = bh_keyring_state_find_id(&keyring->state, id);
+	char hex[BH_ID_HEX_SIZE];
+
+	bh_hex(id, BH_ID_LEN, hex);
+	if (merchant == NULL)
+		return bh_fail(BH_E_NOT_FOUND, "merchant of id %s: does not exist in this database", hex);
+	if (merchant->state < BH_MERCHANT_SHREDDING)
+		return bh_fail(BH_E_INVALID, "merchant '%s': is %s, and nobody has asked to shred it", merchant->name,
+			       bh_merchant_state_name(merchant->state));
+	*out = merchant;
+	return BH_OK;
+}
+
+bh_status bh_keyring_shred(bh_keyring *keyring, const uint8_t merchant_id[BH_ID_LEN], bh_shred_record *out)
+{
+	const bh_merchant_record *merchant = NULL;
+
+	bh_keyring_read_lock(keyring);
+	bh_status status = find(keyring, merchant_id, &merchant);
+	if (status == BH_OK)
+		*out = merchant->shred;
+	bh_keyring_unlock(keyring);
+	return status;
+}
+
+/* The caller holds `change`. */
+static bh_status note(bh_keyring *keyring, const uint8_t id[BH_ID_LEN], const bh_shred_record *record)
+{
+	BH_CLEANUP(bh_buf_clear) bh_buf payload = { 0 };
+	const bh_merchant_record *merchant = NULL;
+	bh_shred_record noted = *record;
+
+	BH_TRY(find(keyring, id, &merchant));
+	noted.destroyed_at_ms = merchant->shred.destroyed_at_ms;
+	BH_TRY(bh_shred_edit_encode(id, &noted, &payload));
+	return bh_keyring_edit(keyring, BH_KEYRING_SHRED, bh_buf_view(&payload));
+}
+
+bh_status bh_keyring_shred_note(bh_keyring *keyring, const uint8_t merchant_id[BH_ID_LEN], const bh_shred_record *record)
+{
+	pthread_mutex_lock(&keyring->change);
+	bh_status status = note(keyring, merchant_id, record);
+	pthread_mutex_unlock(&keyring->change);
+	return status;
+}
+
+/* ---- the KMS */
+
+/* A copy of what can be asked without a lock. */
+static bh_status merchant_copy(bh_keyring *keyring, const uint8_t id[BH_ID_LEN], bh_keyring_state *out)
+{
+	const bh_merchant_record *merchant = NULL;
+
+	bh_keyring_read_lock(keyring);
+	bh_status status = find(keyring, id, &merchant);
+	if (status == BH_OK) {
+		bh_keyring_state one = { .merchants = bh_keyring_state_find_id(&keyring->state, id), .count = 1 };
+		status = bh_keyring_state_copy(&one, out);
+	}
+	bh_keyring_unlock(keyring);
+	return status;
+}
+
+static void message_keep(char out[BH_SHRED_MESSAGE_MAX + 1])
+{
+	const char *message = bh_status_message();
+	size_t len = strnlen(message, BH_SHRED_MESSAGE_MAX);
+
+	memcpy(out, message, len);
+	out[len] = '\0';
+}
+
+static bh_status destroy_at(bh_kms *kms, bh_shred_answer *answer)
+{
+	bh_kms_key_info info;
+
+	BH_TRY(bh_kms_destroy(kms));
+	BH_TRY(bh_kms_describe(kms, &info));
+	answer->state = info.state;
+	answer->destroyed_at_s = info.state == BH_KMS_DESTROYED ? info.changed_at_s : 0;
+	return BH_OK;
+}
+
+static void ask_to_destroy(bh_kms *kms, bh_status opened, bh_shred_answer *out)
+{
+	bh_shred_answer answer = { .at_ms = bh_keyring_now_ms(), .status = opened };
+
+	if (opened == BH_OK)
+		answer.status = destroy_at(kms, &answer);
+	if (answer.status != BH_OK)
+		message_keep(answer.message);
+	*out = answer;
+}
+
+static bh_status try_unwrap(const bh_keyring *keyring, bh_kms *kms, const bh_merchant_record *merchant)
+{
+	const bh_dek_record *record = &merchant->deks[0];
+	BH_CLEANUP(bh_dek_unrefp) bh_dek *dek = NULL;
+	bh_scope scope = { 0 };
+
+	memcpy(scope.merchant, merchant->name, sizeof(scope.merchant));
+	memcpy(scope.cls, record->cls, sizeof(scope.cls));
+	return bh_keyring_dek_open(kms, keyring->file.head.database_id, merchant->region, &scope, record->id, record->generation,
+				   bh_buf_view(&record->wrapped), &dek);
+}
+
+static bh_status try_wrap(bh_kms *kms)
+{
+	static const uint8_t nothing[BH_DEK_LEN];
+	BH_CLEANUP(bh_buf_clear) bh_buf wrapped = { 0 };
+	uint32_t version;
+
+	return bh_kms_wrap(kms, bh_view_of(nothing, sizeof(nothing)), bh_view_str("purpose=proof\n"), &wrapped, &version);
+}
+
+bh_status bh_keyring_shred_ask(bh_keyring *keyring, const uint8_t merchant_id[BH_ID_LEN], bh_shred_record *record)
+{
+	BH_CLEANUP(bh_keyring_state_clear) bh_keyring_state copy = { 0 };
+	BH_CLEANUP(bh_kms_closep) bh_kms *kms = NULL;
+
+	BH_TRY(merchant_copy(keyring, merchant_id, &copy));
+	const bh_merchant_record *merchant = &copy.merchants[0];
+	bool has_wraps = merchant->state == BH_MERCHANT_SHREDDING;
+	bh_status opened = bh_keyring_kms_open(keyring, merchant->cmk_uri, &kms);
+	ask_to_destroy(kms, opened, &record->cmk);
+	bh_shred_probe probe = { .at_ms = bh_keyring_now_ms(), .status = opened };
+	if (opened == BH_OK)
+		probe.status = has_wraps ? try_unwrap(keyring, kms, merchant) : try_wrap(kms);
+	if (has_wraps)
+		record->unwrap = probe;
+	else
+		record->wrap = probe;
+	return BH_OK;
+}
