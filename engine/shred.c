@@ -157,7 +157,7 @@ static bh_status destroy_cmk(const bh_db *db, const bh_merchant_info *info)
 	bh_status status = bh_kms_open(info->cmk_uri, &db->kms, &kms);
 
 	if (status == BH_OK)
-		status = bh_kms_destroy(kms);
+		status = bh_kms_destroy(kms, NULL);
 	bh_kms_close(kms);
 	return status;
 }

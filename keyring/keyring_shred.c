@@ -93,12 +93,13 @@ static void message_keep(char out[BH_SHRED_MESSAGE_MAX + 1])
 
 static bh_status destroy_at(bh_kms *kms, bh_shred_answer *answer)
 {
-	bh_kms_key_info info;
+	bh_kms_evidence evidence;
 
-	BH_TRY(bh_kms_destroy(kms));
-	BH_TRY(bh_kms_describe(kms, &info));
-	answer->state = info.state;
-	answer->destroyed_at_s = info.state == BH_KMS_DESTROYED ? info.changed_at_s : 0;
+	BH_TRY(bh_kms_destroy(kms, &evidence));
+	answer->state = evidence.state;
+	answer->destroyed_at_s = evidence.state == BH_KMS_DESTROYED ? evidence.at_s : 0;
+	answer->scheduled_s = evidence.scheduled_s;
+	memcpy(answer->request_id, evidence.request_id, sizeof(answer->request_id));
 	return BH_OK;
 }
 

@@ -151,9 +151,28 @@ bh_status bh_kms_disable(bh_kms *kms)
 	return kms->ops->set_state(kms->self, BH_KMS_DISABLED);
 }
 
-bh_status bh_kms_destroy(bh_kms *kms)
+bh_status bh_kms_destroy(bh_kms *kms, bh_kms_evidence *out)
 {
-	return kms->ops->set_state(kms->self, BH_KMS_DESTROYED);
+	bh_kms_evidence evidence = { 0 };
+
+	BH_TRY(kms->ops->destroy(kms->self, &evidence));
+	if (evidence.state != BH_KMS_DESTROYED && (evidence.state != BH_KMS_PENDING_DELETION || evidence.scheduled_s <= 0))
+		return bh_fail(BH_E_FORMAT, "CMK '%s': was to be destroyed, and its KMS answers that it is %s", kms->uri,
+			       bh_kms_key_state_name(evidence.state));
+	if (out != NULL)
+		*out = evidence;
+	return BH_OK;
+}
+
+const char *bh_kms_key_state_name(bh_kms_key_state state)
+{
+	switch (state) {
+	case BH_KMS_ENABLED: return "enabled";
+	case BH_KMS_DISABLED: return "disabled";
+	case BH_KMS_DESTROYED: return "destroyed";
+	case BH_KMS_PENDING_DELETION: return "pending-deletion";
+	}
+	return "unknown";
 }
 
 bh_status bh_kms_list(const char *uri, const bh_kms_options *options, bh_status (*each)(void *arg, const bh_kms_key_info *info),

@@ -27,7 +27,8 @@ typedef struct bh_kms_provider {
 	bh_status (*wrap)(void *self, bh_view plaintext, bh_view context, bh_buf *wrapped_out, uint32_t *version_out);
 	bh_status (*unwrap)(void *self, bh_view wrapped, bh_view context, bh_secret *out);
 	bh_status (*rotate)(void *self, uint32_t *version_out);
-	bh_status (*set_state)(void *self, bh_kms_key_state state);
+	bh_status (*set_state)(void *self, bh_kms_key_state state); /* ENABLED or DISABLED */
+	bh_status (*destroy)(void *self, bh_kms_evidence *out);
 	bh_status (*list)(const char *uri, const bh_kms_options *options, bh_status (*each)(void *arg, const bh_kms_key_info *info),
 			  void *arg);
 	bool (*same_key)(const char *uri, const char *other); /* two URIs of its scheme, well formed */

@@ -13,7 +13,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -21,16 +20,9 @@
 #include "keyring/kdf.h"
 #include "keyring/kms_local.h"
 
-#define LOCK_FILE ".lock"
 #define WRAP_FORMAT 1
 #define WRAP_HEAD_LEN (1 + 4 + BH_NONCE_LEN)
 #define WRAP_LEN (WRAP_HEAD_LEN + BH_DEK_LEN + BH_TAG_LEN)
-
-typedef struct local_kms {
-	char *dir;
-	char name[BH_NAME_MAX + 1];
-	bh_local_root root;
-} local_kms;
 
 /* URIs: local:DIR#KEY, split at the last '#'. */
 
@@ -59,7 +51,7 @@ static bh_status uri_key(const char *uri, char out[BH_NAME_MAX + 1])
 
 /* Directories */
 
-static bh_status dir_open(const char *path, bh_io_dir *out)
+bh_status bh_local_dir_open(const char *path, bh_io_dir *out)
 {
 	BH_CLEANUP(bh_io_dir_close) bh_io_dir dir = BH_IO_DIR_CLOSED;
 	struct stat st;
@@ -75,11 +67,9 @@ static bh_status dir_open(const char *path, bh_io_dir *out)
 	return BH_OK;
 }
 
-/* Once a key has been opened, a directory that is gone is a KMS that does not answer (an unmounted disk), not a key that was
- * removed. */
-static bh_status dir_reopen(const local_kms *kms, bh_io_dir *out)
+bh_status bh_local_dir_reopen(const bh_local_kms *kms, bh_io_dir *out)
 {
-	bh_status status = dir_open(kms->dir, out);
+	bh_status status = bh_local_dir_open(kms->dir, out);
 
 	return status == BH_E_NOT_FOUND ? BH_E_KMS_UNREACHABLE : status;
 }
@@ -106,33 +96,18 @@ static bh_status dir_make(const char *path)
 	return bh_fail(BH_E_KMS_UNREACHABLE, "local KMS %s: cannot be made: %s", path, strerror(errno));
 }
 
-/* Held until the descriptor is closed. */
-static bh_status dir_lock(const bh_io_dir *dir, int *fd_out)
-{
-	BH_CLEANUP(bh_io_closep) int fd = -1;
-
-	fd = TEMP_FAILURE_RETRY(openat(dir->fd, LOCK_FILE, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600));
-	if (fd < 0)
-		return bh_fail(BH_E_KMS_UNREACHABLE, "%s/" LOCK_FILE ": cannot open: %s", dir->path, strerror(errno));
-	if (TEMP_FAILURE_RETRY(flock(fd, LOCK_EX)) != 0)
-		return bh_fail(BH_E_KMS_UNREACHABLE, "%s/" LOCK_FILE ": cannot lock: %s", dir->path, strerror(errno));
-	*fd_out = fd;
-	fd = -1;
-	return BH_OK;
-}
-
 /* Open, close, describe */
 
 static void local_close(void *self)
 {
-	local_kms *kms = self;
+	bh_local_kms *kms = self;
 
 	bh_local_root_clear(&kms->root);
 	free(kms->dir);
 	free(kms);
 }
 
-static void local_closep(local_kms **kms)
+static void local_closep(bh_local_kms **kms)
 {
 	if (*kms != NULL)
 		local_close(*kms);
@@ -142,26 +117,26 @@ static bh_status local_open(const char *uri, const bh_kms_options *options, void
 {
 	BH_CLEANUP(bh_io_dir_close) bh_io_dir dir = BH_IO_DIR_CLOSED;
 	BH_CLEANUP(bh_local_key_clear) bh_local_key key = { 0 };
-	BH_CLEANUP(local_closep) local_kms *kms = calloc(1, sizeof(*kms));
+	BH_CLEANUP(local_closep) bh_local_kms *kms = calloc(1, sizeof(*kms));
 
 	if (kms == NULL)
 		return bh_fail(BH_E_NOMEM, "CMK '%s': no memory to open it", uri);
 	BH_TRY(uri_key(uri, kms->name));
 	BH_TRY(uri_dir(uri, &kms->dir));
-	BH_TRY(dir_open(kms->dir, &dir));
+	BH_TRY(bh_local_dir_open(kms->dir, &dir));
 	BH_TRY(bh_local_root_open(&dir, options, &kms->root));
-	BH_TRY(bh_local_key_load(&dir, &kms->root, kms->name, &key));
+	BH_TRY(bh_local_key_now(&dir, &kms->root, kms->name, &key));
 	*self_out = kms;
 	kms = NULL;
 	return BH_OK;
 }
 
-static bh_status key_reload(const local_kms *kms, bh_local_key *out)
+static bh_status key_reload(const bh_local_kms *kms, bh_local_key *out)
 {
 	BH_CLEANUP(bh_io_dir_close) bh_io_dir dir = BH_IO_DIR_CLOSED;
 
-	BH_TRY(dir_reopen(kms, &dir));
-	return bh_local_key_load(&dir, &kms->root, kms->name, out);
+	BH_TRY(bh_local_dir_reopen(kms, &dir));
+	return bh_local_key_now(&dir, &kms->root, kms->name, out);
 }
 
 static bh_status local_describe(void *self, bh_kms_key_info *out)
@@ -176,18 +151,22 @@ static bh_status local_describe(void *self, bh_kms_key_info *out)
 /* Wrap and unwrap: encode and decode side by side */
 
 /* The state of this moment, read from disk, has to be "enabled". */
-static bh_status key_reload_enabled(const local_kms *kms, bh_local_key *out)
+static bh_status key_reload_enabled(const bh_local_kms *kms, bh_local_key *out)
 {
 	BH_TRY(key_reload(kms, out));
 	if (out->info.state == BH_KMS_DISABLED)
 		return bh_fail(BH_E_KMS_REFUSED, "CMK 'local:%s#%s': is disabled; its owner can enable it", kms->dir, kms->name);
+	if (out->info.state == BH_KMS_PENDING_DELETION)
+		return bh_fail(BH_E_KMS_REFUSED,
+			       "CMK 'local:%s#%s': is to be destroyed %lld s from now; its owner can enable it until then",
+			       kms->dir, kms->name, (long long)(out->info.scheduled_s - (int64_t)time(NULL)));
 	if (out->info.state == BH_KMS_DESTROYED)
 		return bh_fail(BH_E_KMS_REFUSED, "CMK 'local:%s#%s': is destroyed; what it wrapped is lost for good", kms->dir,
 			       kms->name);
 	return BH_OK;
 }
 
-static bh_status material_aead(const local_kms *kms, const bh_local_key *key, uint32_t version, bh_aead **out)
+static bh_status material_aead(const bh_local_kms *kms, const bh_local_key *key, uint32_t version, bh_aead **out)
 {
 	BH_CLEANUP(bh_secret_clear) bh_secret material = { 0 };
 
@@ -216,7 +195,7 @@ static bh_status local_wrap(void *self, bh_view plaintext, bh_view context, bh_b
 
 static bh_status local_unwrap(void *self, bh_view wrapped, bh_view context, bh_secret *out)
 {
-	const local_kms *kms = self;
+	const bh_local_kms *kms = self;
 	BH_CLEANUP(bh_local_key_clear) bh_local_key key = { 0 };
 	BH_CLEANUP(bh_aead_freep) bh_aead *aead = NULL;
 	BH_CLEANUP(bh_secret_clear) bh_secret plaintext = { 0 };
@@ -244,90 +223,38 @@ static bh_status local_unwrap(void *self, bh_view wrapped, bh_view context, bh_s
 	return BH_OK;
 }
 
-/* The customer's console: each change under the lock, on what is on disk at that moment */
-
-static bh_status change_begin(const local_kms *kms, bh_io_dir *dir, int *lock, bh_local_key *key)
-{
-	BH_TRY(dir_reopen(kms, dir));
-	BH_TRY(dir_lock(dir, lock));
-	return bh_local_key_load(dir, &kms->root, kms->name, key);
-}
-
-static bh_status refuse_destroyed(const local_kms *kms)
-{
-	return bh_fail(BH_E_KMS_REFUSED, "CMK 'local:%s#%s': is destroyed and cannot be changed", kms->dir, kms->name);
-}
+/* The customer's console */
 
 static bh_status local_rotate(void *self, uint32_t *version_out)
 {
-	const local_kms *kms = self;
-	BH_CLEANUP(bh_io_dir_close) bh_io_dir dir = BH_IO_DIR_CLOSED;
-	BH_CLEANUP(bh_io_closep) int lock = -1;
-	BH_CLEANUP(bh_local_key_clear) bh_local_key key = { 0 };
-
-	BH_TRY(change_begin(kms, &dir, &lock, &key));
-	if (key.info.state == BH_KMS_DESTROYED)
-		return refuse_destroyed(kms);
-	key.info.changed_at_s = (int64_t)time(NULL);
-	BH_TRY(bh_local_key_add_version(&kms->root, &key, key.info.changed_at_s));
-	BH_TRY(bh_local_key_store(&dir, &kms->root, &key));
-	*version_out = key.info.version;
-	return BH_OK;
+	return bh_local_rotate(self, version_out);
 }
 
 static bh_status local_set_state(void *self, bh_kms_key_state state)
 {
-	const local_kms *kms = self;
-	BH_CLEANUP(bh_io_dir_close) bh_io_dir dir = BH_IO_DIR_CLOSED;
-	BH_CLEANUP(bh_io_closep) int lock = -1;
-	BH_CLEANUP(bh_local_key_clear) bh_local_key key = { 0 };
-
-	BH_TRY(change_begin(kms, &dir, &lock, &key));
-	if (key.info.state == state)
-		return BH_OK;
-	if (key.info.state == BH_KMS_DESTROYED)
-		return refuse_destroyed(kms);
-	key.info.state = state;
-	key.info.changed_at_s = (int64_t)time(NULL);
-	return bh_local_key_store(&dir, &kms->root, &key);
+	return bh_local_set_state(self, state);
 }
 
-static bh_status refuse_existing(const bh_io_dir *dir, const bh_local_root *root, const char *name)
+static bh_status local_destroy(void *self, bh_kms_evidence *out)
 {
-	BH_CLEANUP(bh_local_key_clear) bh_local_key key = { 0 };
-
-	bh_status status = bh_local_key_load(dir, root, name, &key);
-	if (status != BH_OK)
-		return status == BH_E_NOT_FOUND ? BH_OK : status;
-	if (key.info.state == BH_KMS_DESTROYED)
-		return bh_fail(BH_E_EXISTS, "CMK 'local:%s#%s': was destroyed, and its name is not used again; take another",
-			       dir->path, name);
-	return bh_fail(BH_E_EXISTS, "CMK 'local:%s#%s': is there already", dir->path, name);
+	return bh_local_destroy(self, out);
 }
 
 static bh_status local_create(const char *uri, const char *region, const bh_kms_options *options)
 {
-	BH_CLEANUP(local_closep) local_kms *kms = calloc(1, sizeof(*kms));
+	BH_CLEANUP(local_closep) bh_local_kms *kms = calloc(1, sizeof(*kms));
 	BH_CLEANUP(bh_io_dir_close) bh_io_dir dir = BH_IO_DIR_CLOSED;
 	BH_CLEANUP(bh_io_closep) int lock = -1;
-	BH_CLEANUP(bh_local_key_clear) bh_local_key key = { 0 };
 
 	if (kms == NULL)
 		return bh_fail(BH_E_NOMEM, "CMK '%s': no memory to create it", uri);
 	BH_TRY(uri_key(uri, kms->name));
 	BH_TRY(uri_dir(uri, &kms->dir));
 	BH_TRY(dir_make(kms->dir));
-	BH_TRY(dir_open(kms->dir, &dir));
-	BH_TRY(dir_lock(&dir, &lock));
+	BH_TRY(bh_local_dir_open(kms->dir, &dir));
+	BH_TRY(bh_local_dir_lock(&dir, &lock));
 	BH_TRY(bh_local_root_open_or_create(&dir, options, &kms->root));
-	BH_TRY(refuse_existing(&dir, &kms->root, kms->name));
-
-	memcpy(key.info.name, kms->name, sizeof(key.info.name));
-	memcpy(key.info.region, region, strlen(region) + 1);
-	key.info.state = BH_KMS_ENABLED;
-	key.info.created_at_s = key.info.changed_at_s = (int64_t)time(NULL);
-	BH_TRY(bh_local_key_add_version(&kms->root, &key, key.info.created_at_s));
-	return bh_local_key_store(&dir, &kms->root, &key);
+	return bh_local_key_create(&dir, kms, region, options->deletion_window_s);
 }
 
 /* List */
@@ -358,21 +285,21 @@ static bh_status list_one(const bh_io_dir *dir, const bh_local_root *root, const
 	memcpy(name, file, strlen(file) - strlen(BH_LOCAL_KEY_SUFFIX));
 	if (bh_name_check("KMS key", name) != BH_OK)
 		return BH_OK; /* a file of somebody else's */
-	BH_TRY(bh_local_key_load(dir, root, name, &key));
+	BH_TRY(bh_local_key_now(dir, root, name, &key));
 	return each(arg, &key.info);
 }
 
 static bh_status local_list(const char *uri, const bh_kms_options *options,
 			    bh_status (*each)(void *arg, const bh_kms_key_info *info), void *arg)
 {
-	BH_CLEANUP(local_closep) local_kms *kms = calloc(1, sizeof(*kms));
+	BH_CLEANUP(local_closep) bh_local_kms *kms = calloc(1, sizeof(*kms));
 	BH_CLEANUP(bh_io_dir_close) bh_io_dir dir = BH_IO_DIR_CLOSED;
 	struct dirent **files = NULL;
 
 	if (kms == NULL)
 		return bh_fail(BH_E_NOMEM, "KMS '%s': no memory to list it", uri);
 	BH_TRY(uri_dir(uri, &kms->dir));
-	BH_TRY(dir_open(kms->dir, &dir));
+	BH_TRY(bh_local_dir_open(kms->dir, &dir));
 	BH_TRY(bh_local_root_open(&dir, options, &kms->root));
 	int count = scandir(kms->dir, &files, is_key_file, by_key_name);
 	if (count < 0)
@@ -418,6 +345,7 @@ const bh_kms_provider bh_kms_provider_local = {
 	.unwrap = local_unwrap,
 	.rotate = local_rotate,
 	.set_state = local_set_state,
+	.destroy = local_destroy,
 	.list = local_list,
 	.same_key = local_same_key,
 };

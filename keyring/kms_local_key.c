@@ -44,11 +44,17 @@ static const char *const state_names[] = {
 	[BH_KMS_ENABLED] = "enabled",
 	[BH_KMS_DISABLED] = "disabled",
 	[BH_KMS_DESTROYED] = "destroyed",
+	[BH_KMS_PENDING_DELETION] = "pending-deletion",
+};
+
+static const char *const change_names[] = {
+	[BH_LOCAL_CREATE] = "create",   [BH_LOCAL_ROTATE] = "rotate",     [BH_LOCAL_ENABLE] = "enable",
+	[BH_LOCAL_DISABLE] = "disable", [BH_LOCAL_SCHEDULE] = "schedule", [BH_LOCAL_DESTROY] = "destroy",
 };
 
 static bool state_parse(const char *name, bh_kms_key_state *out)
 {
-	for (int state = BH_KMS_ENABLED; state <= BH_KMS_DESTROYED; state++) {
+	for (int state = BH_KMS_ENABLED; state <= BH_KMS_PENDING_DELETION; state++) {
 		if (strcmp(name, state_names[state]) == 0) {
 			*out = (bh_kms_key_state)state;
 			return true;
@@ -135,15 +141,105 @@ static bh_status versions_encode(const bh_local_key *key, json_t *array)
 	return BH_OK;
 }
 
+/* History: { "at": s, "change": name, "request": hex } */
+
+bh_status bh_local_key_note(bh_local_key *key, bh_local_change_kind kind, int64_t at_s, const char *request_id)
+{
+	bh_local_change change = { .at_s = at_s, .kind = kind };
+	uint8_t id[BH_LOCAL_REQUEST_ID_LEN];
+
+	if (request_id != NULL) {
+		memcpy(change.request_id, request_id, sizeof(change.request_id));
+	} else {
+		BH_TRY(bh_random(id, sizeof(id)));
+		bh_hex(id, sizeof(id), change.request_id);
+	}
+	if (key->history_len == BH_LOCAL_HISTORY_MAX)
+		memmove(key->history, key->history + 1, --key->history_len * sizeof(key->history[0]));
+	key->history[key->history_len++] = change;
+	key->info.changed_at_s = at_s;
+	memcpy(key->info.request_id, change.request_id, sizeof(change.request_id));
+	return BH_OK;
+}
+
+static bool change_decode(json_t *object, bh_local_change *out)
+{
+	uint8_t id[BH_LOCAL_REQUEST_ID_LEN];
+	json_int_t at = 0;
+	const char *name = NULL, *request = NULL;
+
+	if (json_unpack(object, "{s:I s:s s:s !}", "at", &at, "change", &name, "request", &request) != 0 ||
+	    bh_unhex(request, id, sizeof(id)) != BH_OK)
+		return false;
+	for (int kind = BH_LOCAL_CREATE; kind <= BH_LOCAL_DESTROY; kind++) {
+		if (strcmp(name, change_names[kind]) == 0)
+			out->kind = (bh_local_change_kind)kind;
+	}
+	out->at_s = at;
+	memcpy(out->request_id, request, sizeof(out->request_id));
+	return out->kind != 0;
+}
+
+static bh_status history_decode(const json_t *array, const char *path, bh_local_key *key)
+{
+	key->history_len = json_array_size(array);
+	if (key->history_len == 0 || key->history_len > BH_LOCAL_HISTORY_MAX)
+		return bh_fail(BH_E_FORMAT, "%s: has a history of %zu changes", path, key->history_len);
+	for (size_t i = 0; i < key->history_len; i++) {
+		if (!change_decode(json_array_get(array, i), &key->history[i]))
+			return bh_fail(BH_E_FORMAT, "%s: change %zu of its history has the wrong form", path, i + 1);
+	}
+	const bh_local_change *last = &key->history[key->history_len - 1];
+	key->info.changed_at_s = last->at_s;
+	memcpy(key->info.request_id, last->request_id, sizeof(last->request_id));
+	return BH_OK;
+}
+
+static bh_status history_encode(const bh_local_key *key, json_t *array)
+{
+	for (size_t i = 0; i < key->history_len; i++) {
+		const bh_local_change *change = &key->history[i];
+		if (json_array_append_new(array, json_pack("{s:I s:s s:s}", "at", (json_int_t)change->at_s, "change",
+							   change_names[change->kind], "request", change->request_id)) != 0)
+			return bh_fail(BH_E_NOMEM, "key '%s': no memory to write it", key->info.name);
+	}
+	return BH_OK;
+}
+
 /* The object */
 
-static bh_status object_decode(const bh_local_root *root, json_t *object, const char *name, const char *path, bh_local_key *out)
+/* What the HMAC covers. */
+static bh_status fields_decode(json_t *object, const char *name, const char *path, bh_local_key *out)
 {
 	BH_CLEANUP(bh_local_key_clear) bh_local_key key = { 0 };
 	int format = 0;
-	json_int_t created = 0, changed = 0;
+	json_int_t created = 0, window = 0, scheduled = 0;
 	const char *stored_name = NULL, *region = NULL, *state = NULL, *root_id = NULL;
-	json_t *versions = NULL;
+	json_t *history = NULL, *versions = NULL;
+
+	if (json_unpack(object, "{s:i s:s s:s s:s s:s s:I s:I s:I s:o s:o !}", "format", &format, "root", &root_id, "name",
+			&stored_name, "region", &region, "state", &state, "created_at", &created, "deletion_window", &window,
+			"scheduled_at", &scheduled, "history", &history, "versions", &versions) != 0 ||
+	    !state_parse(state, &key.info.state) || strlen(region) >= sizeof(key.info.region) || window < 0 || window > UINT32_MAX)
+		return bh_fail(BH_E_FORMAT, "%s: fields are missing or of the wrong kind", path);
+	if (strcmp(stored_name, name) != 0)
+		return bh_fail(BH_E_TAG, "%s: holds key '%s': files were swapped", path, stored_name);
+	snprintf(key.info.name, sizeof(key.info.name), "%s", name);
+	snprintf(key.info.region, sizeof(key.info.region), "%s", region);
+	key.info.created_at_s = created;
+	key.info.deletion_window_s = (uint32_t)window;
+	key.info.scheduled_s = scheduled;
+	BH_TRY(history_decode(history, path, &key));
+	BH_TRY(versions_decode(versions, path, &key));
+	*out = key;
+	key.versions = NULL;
+	return BH_OK;
+}
+
+static bh_status object_decode(const bh_local_root *root, json_t *object, const char *name, const char *path, bh_local_key *out)
+{
+	const char *root_id = NULL;
+	int format = 0;
 
 	if (json_unpack(object, "{s:i s:s}", "format", &format, "root", &root_id) != 0)
 		return bh_fail(BH_E_FORMAT, "%s: not a key file; restore it from a backup", path);
@@ -152,21 +248,7 @@ static bh_status object_decode(const bh_local_root *root, json_t *object, const 
 	if (strcmp(root_id, root->id) != 0)
 		return bh_fail(BH_E_KMS_REFUSED, "%s: belongs to another root key than the one in its directory", path);
 	BH_TRY(mac_check(root, object, path));
-	if (json_unpack(object, "{s:i s:s s:s s:s s:s s:I s:I s:o !}", "format", &format, "root", &root_id, "name", &stored_name,
-			"region", &region, "state", &state, "created_at", &created, "changed_at", &changed, "versions",
-			&versions) != 0 ||
-	    !state_parse(state, &key.info.state) || strlen(region) >= sizeof(key.info.region))
-		return bh_fail(BH_E_FORMAT, "%s: fields are missing or of the wrong kind", path);
-	if (strcmp(stored_name, name) != 0)
-		return bh_fail(BH_E_TAG, "%s: holds key '%s': files were swapped", path, stored_name);
-	snprintf(key.info.name, sizeof(key.info.name), "%s", name);
-	snprintf(key.info.region, sizeof(key.info.region), "%s", region);
-	key.info.created_at_s = created;
-	key.info.changed_at_s = changed;
-	BH_TRY(versions_decode(versions, path, &key));
-	*out = key;
-	key.versions = NULL;
-	return BH_OK;
+	return fields_decode(object, name, path, out);
 }
 
 static bh_status object_encode(const bh_local_root *root, const bh_local_key *key, json_t **out)
@@ -175,12 +257,14 @@ static bh_status object_encode(const bh_local_root *root, const bh_local_key *ke
 	uint8_t mac[BH_SHA256_LEN];
 	char mac_hex[2 * BH_SHA256_LEN + 1];
 	BH_CLEANUP(json_clear)
-	json_ref object = json_pack("{s:i s:s s:s s:s s:s s:I s:I s:[]}", "format", KEY_FORMAT, "root", root->id, "name",
+	json_ref object = json_pack("{s:i s:s s:s s:s s:s s:I s:I s:I s:[] s:[]}", "format", KEY_FORMAT, "root", root->id, "name",
 				    info->name, "region", info->region, "state", state_names[info->state], "created_at",
-				    (json_int_t)info->created_at_s, "changed_at", (json_int_t)info->changed_at_s, "versions");
+				    (json_int_t)info->created_at_s, "deletion_window", (json_int_t)info->deletion_window_s,
+				    "scheduled_at", (json_int_t)info->scheduled_s, "history", "versions");
 
 	if (object == NULL)
 		return bh_fail(BH_E_NOMEM, "key '%s': no memory to write it", info->name);
+	BH_TRY(history_encode(key, json_object_get(object, "history")));
 	BH_TRY(versions_encode(key, json_object_get(object, "versions")));
 	BH_TRY(object_mac(root, object, mac));
 	bh_hex(mac, sizeof(mac), mac_hex);

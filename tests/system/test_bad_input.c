@@ -81,6 +81,11 @@ static void move_file(const char *from, const char *to)
 	test_check(rename(from, to) == 0);
 }
 
+static bh_status destroy(bh_kms *kms)
+{
+	return bh_kms_destroy(kms, NULL);
+}
+
 static void set_state(const workspace *ws, const char *key, bh_status (*set)(bh_kms *kms))
 {
 	bh_kms *kms = NULL;
@@ -95,7 +100,8 @@ static void set_state(const workspace *ws, const char *key, bh_status (*set)(bh_
 static void passphrases(void *arg)
 {
 	const workspace *ws = arg;
-	const bh_kms_options right = { "correct horse" }, wrong = { "battery staple" }, nothing = { "" };
+	const bh_kms_options right = { .passphrase = "correct horse" }, wrong = { .passphrase = "battery staple" },
+			     nothing = { .passphrase = "" };
 	const bh_db_options open_right = { .kms = right }, open_wrong = { .kms = wrong }, open_nothing = { .kms = nothing };
 	bh_db *db = NULL;
 
@@ -155,7 +161,7 @@ static void cmks_at_open(void *arg)
 	open_refused(ws, NULL, BH_E_KMS_REFUSED, "root.key");
 	test_check(chmod(root_key, 0600) == 0);
 
-	set_state(ws, "a", bh_kms_destroy);
+	set_state(ws, "a", destroy);
 	open_refused(ws, NULL, BH_E_KMS_REFUSED, "merchant 'a'");
 	test_message_names("is destroyed");
 }

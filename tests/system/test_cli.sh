@@ -102,6 +102,7 @@ init_refuses_bad_regions_and_keys() {
 # ---- kms
 
 kms_console() {
+	local request
 	run 0 kms create local:kms#one --region eu --json
 	json .key.state enabled
 	json .key.region eu
@@ -118,8 +119,22 @@ kms_console() {
 	json .key.state destroyed
 	run 7 kms enable local:kms#two --json
 	error 7 kms-refused
+	run 0 kms create local:kms#four --deletion-window-days 7 --json
+	json .key.deletion_window_s 604800
+	run 0 kms destroy local:kms#four --json
+	json .key.state pending-deletion
+	request=$(jq -r .key.request_id out)
+	[[ $request =~ ^[0-9a-f]{32}$ ]] || die "no request id: $request"
+	run 0 kms destroy local:kms#four --json
+	json .key.request_id "$request"
+	json '.key.scheduled_at != null' true
+	run 7 kms disable local:kms#four
+	run 0 kms enable local:kms#four --json
+	json .key.state enabled
+	run 2 kms create local:kms#five --deletion-window-days 9999
+	run 2 kms create local:kms#five --deletion-window-days -1
 	run 0 kms list local:kms --json
-	json '[.keys[].name] | join(" ")' "one two"
+	json '[.keys[].name] | join(" ")' "four one two"
 	run 0 kms list local:kms
 	has out destroyed
 	run 3 kms rotate local:kms#three

@@ -47,6 +47,11 @@ static void add_refused(const workspace *ws, bh_db *db, const char *name, const 
 	test_check(tree_hash(ws->root) == before);
 }
 
+static bh_status destroy(bh_kms *kms)
+{
+	return bh_kms_destroy(kms, NULL);
+}
+
 static void set_state(const workspace *ws, const char *key, bh_status (*set)(bh_kms *kms))
 {
 	bh_kms *kms = NULL;
@@ -180,7 +185,7 @@ static void cmks_of_merchants(void *arg)
 
 	test_ok(bh_kms_create(workspace_cmk(ws, "far"), "us-1", NULL));
 	set_state(ws, "off", bh_kms_disable);
-	set_state(ws, "gone", bh_kms_destroy);
+	set_state(ws, "gone", destroy);
 	db = make_database(ws);
 	uris_refused(ws, db);
 	add_refused(ws, db, "b", workspace_cmk(ws, "nobody"), &with_one_class, BH_E_NOT_FOUND, "nobody");

@@ -246,7 +246,7 @@ static void test_unlock_keeps_the_reasons_apart(void **state)
 	assert_status(bh_keyring_merchant_unlock(keyring, "acme"), BH_E_TAG);
 	assert_int_equal(rename(aside, key), 0);
 	assert_done(bh_keyring_merchant_unlock(keyring, "acme"));
-	assert_done(bh_kms_destroy(console));
+	assert_done(bh_kms_destroy(console, NULL));
 	assert_done(bh_keyring_merchant_unlock(keyring, "acme")); /* in memory: no question asked */
 	assert_done(bh_keyring_merchant_lock(keyring, "acme"));
 	assert_status(bh_keyring_merchant_unlock(keyring, "acme"), BH_E_KMS_REFUSED);

@@ -8,6 +8,7 @@
 #include "keyring_fixture.h"
 
 #include <errno.h>
+#include <time.h>
 
 #include "keyring/kms.h"
 
@@ -58,6 +59,19 @@ WRAP(void *, calloc, (size_t n, size_t size), (n, size), NULL, MEMORY)
 WRAP(void *, realloc, (void *p, size_t n), (p, n), NULL, MEMORY)
 WRAP(char *, strdup, (const char *s), (s), NULL, MEMORY)
 WRAP(char *, strndup, (const char *s, size_t n), (s, n), NULL, MEMORY)
+
+/* The clock, for what a date brings about. */
+static time_t clock_ahead_s;
+time_t __real_time(time_t *out);
+time_t __wrap_time(time_t *out);
+time_t __wrap_time(time_t *out)
+{
+	time_t now = __real_time(NULL) + clock_ahead_s;
+
+	if (out != NULL)
+		*out = now;
+	return now;
+}
 
 /* Half of what was asked for is written before the disk is full: the worst case. */
 ssize_t __real_pwrite(int fd, const void *p, size_t n, off_t off);
@@ -370,6 +384,47 @@ static void test_kms_change_fails_at_each_call(void **state)
 	}
 }
 
+static bh_status kms_destroy_once(const char *uri, bh_kms_evidence *out)
+{
+	bh_kms *kms = NULL;
+
+	bh_status status = bh_kms_open(uri, NULL, &kms);
+	if (status == BH_OK)
+		status = bh_kms_destroy(kms, out);
+	bh_kms_close(kms);
+	return status;
+}
+
+/* Scheduling a deletion, and the date: each step is done or not, and goes on where it stood. */
+static void test_kms_deletion_fails_at_each_call(void **state)
+{
+	const bh_kms_options options = { .deletion_window_s = 1000 };
+	const keyring_fixture *f = *state;
+	char uri[256];
+
+	for (int kind = 0; kind < 4; kind++) {
+		bool memory = kind % 2 == 1, at_date = kind >= 2, fired = true;
+		for (long n = 0; fired; n++) {
+			bh_kms_evidence evidence = { 0 };
+			text_format(uri, sizeof(uri), "local:%s#k%d.%ld", f->kms, kind, n);
+			clock_ahead_s = 0;
+			assert_done(bh_kms_create(uri, "eu", &options));
+			if (at_date)
+				assert_done(kms_destroy_once(uri, NULL));
+			clock_ahead_s = at_date ? 1001 : 0;
+			fault_arm(n, memory ? ENOMEM : EIO, false, memory);
+			bh_status status = kms_destroy_once(uri, &evidence);
+			fired = fault_disarm();
+			assert_true((status == BH_OK) == !fired);
+			if (fired && !memory)
+				assert_status(status, BH_E_KMS_UNREACHABLE);
+			assert_done(kms_destroy_once(uri, &evidence));
+			assert_int_equal(evidence.state, at_date ? BH_KMS_DESTROYED : BH_KMS_PENDING_DELETION);
+		}
+	}
+	clock_ahead_s = 0;
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -381,6 +436,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_open_fails_at_each_call, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_create_fails_at_each_call, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_kms_change_fails_at_each_call, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_kms_deletion_fails_at_each_call, setup, teardown),
 	};
 
 	return cmocka_run_group_tests_name("keyring_faults", tests, NULL, NULL);

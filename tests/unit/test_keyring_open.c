@@ -167,7 +167,7 @@ static void test_platform_cmk_failures_are_told_apart(void **state)
 	assert_true(status == BH_E_TAG || status == BH_E_FORMAT);
 	bytes.data[bytes.len / 2] ^= 1;
 	file_store(key, bh_buf_view(&bytes));
-	assert_done(bh_kms_destroy(console));
+	assert_done(bh_kms_destroy(console, NULL));
 	assert_status(fixture_try_open(f, true), BH_E_KMS_REFUSED);
 	bh_buf_clear(&bytes);
 	bh_kms_close(console);

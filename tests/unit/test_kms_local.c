@@ -256,8 +256,8 @@ static void test_destroy_is_final(void **state)
 	char path[256];
 
 	key_path(f, "acme", path);
-	assert_done(bh_kms_destroy(kms));
-	assert_done(bh_kms_destroy(kms));
+	assert_done(bh_kms_destroy(kms, NULL));
+	assert_done(bh_kms_destroy(kms, NULL));
 	assert_status(unwrap(kms, &wrapped), BH_E_KMS_REFUSED);
 	assert_status(bh_kms_enable(kms), BH_E_KMS_REFUSED);
 	assert_status(bh_kms_disable(kms), BH_E_KMS_REFUSED);

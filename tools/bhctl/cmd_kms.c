@@ -8,6 +8,9 @@
 #include "tools/bhctl/bhctl.h"
 #include "tools/bhctl/inspect.h"
 
+#define DELETION_WINDOW_DAYS_MAX 3650
+#define SECONDS_A_DAY 86400u
+
 static void kms_close(bh_kms **kms)
 {
 	if (*kms != NULL)
@@ -16,7 +19,7 @@ static void kms_close(bh_kms **kms)
 
 json_t *kms_key_json(const bh_kms_key_info *info)
 {
-	json_t *key = json_pack("{s:s, s:s, s:i}", "name", info->name, "state", kms_state_name(info->state), "version",
+	json_t *key = json_pack("{s:s, s:s, s:i}", "name", info->name, "state", bh_kms_key_state_name(info->state), "version",
 				(int)info->version);
 
 	if (key == NULL)
@@ -25,26 +28,23 @@ json_t *kms_key_json(const bh_kms_key_info *info)
 		json_object_set_new(key, "region", json_string(info->region));
 	out_set_time(key, "created_at", info->created_at_s);
 	out_set_time(key, "changed_at", info->changed_at_s);
+	if (info->deletion_window_s != 0)
+		json_object_set_new(key, "deletion_window_s", json_integer((json_int_t)info->deletion_window_s));
+	if (info->scheduled_s != 0)
+		out_set_time(key, "scheduled_at", info->scheduled_s);
+	if (info->request_id[0] != '\0')
+		json_object_set_new(key, "request_id", json_string(info->request_id));
 	return key;
-}
-
-const char *kms_state_name(bh_kms_key_state state)
-{
-	switch (state) {
-	case BH_KMS_ENABLED: return "enabled";
-	case BH_KMS_DISABLED: return "disabled";
-	case BH_KMS_DESTROYED: return "destroyed";
-	}
-	return "unknown";
 }
 
 static void print_key(const bh_kms_key_info *info)
 {
-	char changed[OUT_TIME_SIZE];
+	bool pending = info->state == BH_KMS_PENDING_DELETION;
+	char when[OUT_TIME_SIZE];
 
-	out_time(info->changed_at_s, changed);
-	printf("%-24s %-10s version %-4u %-16s changed %s\n", info->name, kms_state_name(info->state), (unsigned)info->version,
-	       info->region[0] != '\0' ? info->region : "-", changed);
+	out_time(pending ? info->scheduled_s : info->changed_at_s, when);
+	printf("%-24s %-16s version %-4u %-16s %s %s\n", info->name, bh_kms_key_state_name(info->state), (unsigned)info->version,
+	       info->region[0] != '\0' ? info->region : "-", pending ? "until" : "changed", when);
 }
 
 /* Prints the key of `uri` as it is now. */
@@ -76,11 +76,26 @@ static bh_status key_region(bhctl *ctl, const char *given, char region_out[BH_NA
 	return BH_OK;
 }
 
+static bh_status deletion_window(const char *days, uint32_t *seconds_out)
+{
+	uint64_t number = 0;
+
+	if (days != NULL)
+		BH_TRY(bhctl_number("--deletion-window-days", days, &number));
+	if (number > DELETION_WINDOW_DAYS_MAX)
+		return bh_fail(BH_E_INVALID, "--deletion-window-days %s: %d are the most", days, DELETION_WINDOW_DAYS_MAX);
+	*seconds_out = (uint32_t)number * SECONDS_A_DAY;
+	return BH_OK;
+}
+
 bh_status cmd_kms_create(bhctl *ctl, int argc, char **argv)
 {
 	BH_CLEANUP(bhctl_freep) char *uri = NULL;
-	const char *given = NULL;
-	const bhctl_option options[] = { { .name = "region", .value = &given }, { 0 } };
+	const char *given = NULL, *days = NULL;
+	const bhctl_option options[] = { { .name = "region", .value = &given },
+					 { .name = "deletion-window-days", .value = &days },
+					 { 0 } };
+	bh_kms_options kms;
 	char region[BH_NAME_MAX + 1];
 	char **args;
 	int count;
@@ -88,7 +103,9 @@ bh_status cmd_kms_create(bhctl *ctl, int argc, char **argv)
 	BH_TRY(bhctl_parse(ctl, argc, argv, options, 1, 1, &args, &count));
 	BH_TRY(bhctl_cmk_uri(ctl->db, args[0], &uri));
 	BH_TRY(key_region(ctl, given, region));
-	BH_TRY(bh_kms_create(uri, region, &ctl->kms));
+	kms = ctl->kms; /* with the passphrase, which has been read by now */
+	BH_TRY(deletion_window(days, &kms.deletion_window_s));
+	BH_TRY(bh_kms_create(uri, region, &kms));
 	return show_key(ctl, uri);
 }
 
@@ -122,6 +139,11 @@ bh_status cmd_kms_list(bhctl *ctl, int argc, char **argv)
 		return out_json(json_pack("{s:s, s:o}", "uri", args[0], "keys", keys));
 	json_decref(keys);
 	return status;
+}
+
+static bh_status destroy(bh_kms *kms)
+{
+	return bh_kms_destroy(kms, NULL);
 }
 
 static bh_status rotate(bh_kms *kms)
@@ -164,5 +186,5 @@ bh_status cmd_kms_enable(bhctl *ctl, int argc, char **argv)
 
 bh_status cmd_kms_destroy(bhctl *ctl, int argc, char **argv)
 {
-	return change_key(ctl, argc, argv, bh_kms_destroy);
+	return change_key(ctl, argc, argv, destroy);
 }

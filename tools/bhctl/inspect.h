@@ -38,6 +38,5 @@ void inspect_owner(const inspect *in, const uint8_t dek_id[BH_ID_LEN], char out[
 
 /* cmd_kms.c */
 json_t *kms_key_json(const bh_kms_key_info *info);
-const char *kms_state_name(bh_kms_key_state state);
 
 #endif

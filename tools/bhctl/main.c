@@ -19,13 +19,16 @@ static const bhctl_command commands[] = {
 	  "  --region R           home region: where this database and its keys live\n"
 	  "  --platform-cmk URI   the operator's own key; without it a local KMS is made in DIR-kms" },
 	{ "kms create", cmd_kms_create, "Makes a key in a KMS",
-	  "URI [--region R]\n\n"
-	  "  --region R   region of the key; the default is that of --db, if it is given and can be read" },
+	  "URI [--region R] [--deletion-window-days N]\n\n"
+	  "  --region R                 region of the key; the default is that of --db, if it is given and can be read\n"
+	  "  --deletion-window-days N   'destroy' lets it refuse everything at once and destroys it after so many days,\n"
+	  "                             in which 'enable' takes that back; the default is 0: destroyed at once" },
 	{ "kms list", cmd_kms_list, "Lists the keys of a KMS", "URI" },
 	{ "kms rotate", cmd_kms_rotate, "Gives a key a new version, which wraps from now on", "URI" },
 	{ "kms disable", cmd_kms_disable, "Lets a key refuse everything until it is enabled again", "URI" },
-	{ "kms enable", cmd_kms_enable, "Lets a disabled key work again", "URI" },
-	{ "kms destroy", cmd_kms_destroy, "Destroys a key for good, and all that it has wrapped", "URI" },
+	{ "kms enable", cmd_kms_enable, "Lets a disabled key work again, or one that is pending deletion", "URI" },
+	{ "kms destroy", cmd_kms_destroy,
+	  "Destroys a key for good, and all that it has wrapped: at once, or after its deletion window", "URI" },
 	{ "merchant add", cmd_merchant_add, "Adds a merchant under a key of its own",
 	  "NAME --cmk URI [--class C]...\n\n"
 	  "  --cmk URI   its key, which exists and which nobody else uses\n"

@@ -22,24 +22,44 @@ typedef struct bh_kms bh_kms;
 
 /* All zero: the documented defaults. */
 typedef struct bh_kms_options {
-	const char *passphrase; /* for local KMS directories under a passphrase; NULL: BULKHEAD_KMS_PASSPHRASE, else a root key
-				   file. Borrowed for the call only */
+	const char *passphrase;     /* for local KMS directories under a passphrase; NULL: BULKHEAD_KMS_PASSPHRASE, else a root key
+				       file. Borrowed for the call only */
+	uint32_t deletion_window_s; /* of a key that is created: seconds between the call that destroys it and the end of its
+				       material, in which it can still be enabled again; 0: at once */
 } bh_kms_options;
 
+#define BH_KMS_REQUEST_ID_SIZE 65 /* room for a KMS's id of one request: text, with its NUL */
+
 typedef enum bh_kms_key_state {
-	BH_KMS_ENABLED = 1,   /* wraps and unwraps */
-	BH_KMS_DISABLED = 2,  /* refuses both until enabled again */
-	BH_KMS_DESTROYED = 3, /* key material is gone for good */
+	BH_KMS_ENABLED = 1,          /* wraps and unwraps */
+	BH_KMS_DISABLED = 2,         /* refuses both until enabled again */
+	BH_KMS_DESTROYED = 3,        /* key material is gone for good */
+	BH_KMS_PENDING_DELETION = 4, /* refuses both; enabled again before its date, or destroyed on it */
 } bh_kms_key_state;
+
+/* The name of a state, such as "pending-deletion". Static; never NULL. */
+BH_API const char *bh_kms_key_state_name(bh_kms_key_state state);
 
 typedef struct bh_kms_key_info {
 	char name[65];
 	char region[65]; /* "" where the KMS does not say */
 	bh_kms_key_state state;
-	uint32_t version;     /* newest version, from 1; what wraps now use */
-	int64_t created_at_s; /* seconds since 1970 */
-	int64_t changed_at_s; /* of the last change of state or version */
+	uint32_t version;                        /* newest version, from 1; what wraps now use */
+	int64_t created_at_s;                    /* seconds since 1970 */
+	int64_t changed_at_s;                    /* of the last change of state or version */
+	uint32_t deletion_window_s;              /* 0: destroyed at once */
+	int64_t scheduled_s;                     /* when its material is to be destroyed, or was to be; 0: no date was set */
+	char request_id[BH_KMS_REQUEST_ID_SIZE]; /* of the last change; what a deletion date brings about has the id of the request
+						    that set the date. "" where the KMS does not say */
 } bh_kms_key_info;
+
+/* What a KMS answers to the one who asked it to destroy a key, and what it can be asked for again by bh_kms_describe(). */
+typedef struct bh_kms_evidence {
+	bh_kms_key_state state; /* BH_KMS_DESTROYED or BH_KMS_PENDING_DELETION */
+	int64_t at_s;           /* when it came into this state, seconds since 1970 */
+	int64_t scheduled_s;    /* when its material is to be destroyed, or was to be; 0: no date was set */
+	char request_id[BH_KMS_REQUEST_ID_SIZE];
+} bh_kms_evidence;
 
 /* Opens the CMK of `uri`; the key must exist, its state is not looked at. Ownership: free with bh_kms_close().
  * Errors: BH_E_INVALID (URI), BH_E_NOT_FOUND (directory or key), BH_E_KMS_REFUSED (wrong passphrase or root key), BH_E_TAG (state
@@ -47,16 +67,20 @@ typedef struct bh_kms_key_info {
 BH_API BH_MUST_CHECK bh_status bh_kms_open(const char *uri, const bh_kms_options *options, bh_kms **out);
 BH_API void bh_kms_close(bh_kms *kms);
 
-/* Creates the key named in `uri` (and its directory, mode 0700, with a root key) in `region` ("" or NULL: the KMS does not say).
- * Errors: BH_E_EXISTS and those of bh_kms_open(). */
+/* Creates the key named in `uri` (and its directory, mode 0700, with a root key) in `region` ("" or NULL: the KMS does not say),
+ * with the deletion window of `options`. Errors: BH_E_EXISTS and those of bh_kms_open(). */
 BH_API BH_MUST_CHECK bh_status bh_kms_create(const char *uri, const char *region, const bh_kms_options *options);
 
 BH_API BH_MUST_CHECK bh_status bh_kms_describe(bh_kms *kms, bh_kms_key_info *out);
-/* The customer's console. A destroyed key cannot be changed (BH_E_KMS_REFUSED). Destroying twice is BH_OK. */
+/* The customer's console. A destroyed key cannot be changed, and one that is pending deletion can only be enabled
+ * (BH_E_KMS_REFUSED). Further errors: those of bh_kms_open(). */
 BH_API BH_MUST_CHECK bh_status bh_kms_rotate(bh_kms *kms, uint32_t *version_out);
 BH_API BH_MUST_CHECK bh_status bh_kms_enable(bh_kms *kms);
 BH_API BH_MUST_CHECK bh_status bh_kms_disable(bh_kms *kms);
-BH_API BH_MUST_CHECK bh_status bh_kms_destroy(bh_kms *kms);
+/* Destroys the key: at once, or, where it has a deletion window, at the end of it; either way it refuses everything from now on.
+ * `out` may be NULL. Asking again is BH_OK and changes nothing: `out` then tells of the first request, and says DESTROYED once the
+ * date has passed. */
+BH_API BH_MUST_CHECK bh_status bh_kms_destroy(bh_kms *kms, bh_kms_evidence *out);
 
 /* Calls `each` for every key in the place that `uri` names (the part after '#' is ignored), sorted by name; stops at the first
  * status that is not BH_OK and returns it. */
