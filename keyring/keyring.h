@@ -148,6 +148,11 @@ BH_MUST_CHECK bh_status bh_keyring_merchant_set_suspended(bh_keyring *keyring, c
  * (merchant), BH_E_SHREDDED, BH_E_NO_KEY (its CMK does not exist), and the KMS's own reasons, kept distinct: BH_E_KMS_REFUSED,
  * BH_E_KMS_UNREACHABLE, BH_E_TAG, BH_E_FORMAT, BH_E_VERSION. */
 BH_MUST_CHECK bh_status bh_keyring_merchant_unlock(bh_keyring *keyring, const char *name);
+/* Asks the KMS whether the merchant's DEKs may still be used: one call, with no lock held. It unwraps one DEK and compares it with
+ * the one in memory, if there is one; memory stays as it is. BH_OK: yes. Errors: BH_E_NOT_FOUND (merchant), BH_E_SHREDDED; the KMS
+ * says no: BH_E_KMS_REFUSED, BH_E_NO_KEY (its CMK does not exist), BH_E_REGION; it gives no answer: BH_E_KMS_UNREACHABLE; what it
+ * answers is damaged: BH_E_TAG (also a DEK that is not the one in memory), BH_E_FORMAT, BH_E_VERSION. BH_E_NOMEM, BH_E_CRYPTO. */
+BH_MUST_CHECK bh_status bh_keyring_merchant_renew(bh_keyring *keyring, const char *name);
 /* Drops the merchant's DEKs from memory; holders of references keep theirs until they let go. */
 BH_MUST_CHECK bh_status bh_keyring_merchant_lock(bh_keyring *keyring, const char *name);
 /* From SHREDDING: destroys every wrapped DEK of the merchant (KEYRING is replaced by one without them), drops them from memory,

@@ -38,7 +38,7 @@ bh_status bh_keyring_dek_open(bh_kms *kms, const uint8_t database_id[BH_ID_LEN],
 	return bh_dek_new(id, scope, generation, bh_buf_view(&context), bh_secret_view(&key), out);
 }
 
-static void scope_set(bh_scope *scope, const char *merchant, const char *cls)
+void bh_scope_set(bh_scope *scope, const char *merchant, const char *cls)
 {
 	memset(scope, 0, sizeof(*scope));
 	memcpy(scope->merchant, merchant, strlen(merchant) + 1);
@@ -47,8 +47,7 @@ static void scope_set(bh_scope *scope, const char *merchant, const char *cls)
 
 /* Unlock */
 
-/* One merchant's record in a state of its own, so that it can be used without the lock. */
-static bh_status merchant_copy(bh_keyring *keyring, const char *name, bh_keyring_state *out)
+bh_status bh_keyring_merchant_copy(bh_keyring *keyring, const char *name, bh_keyring_state *out)
 {
 	bh_status status;
 
@@ -74,7 +73,7 @@ static bh_status unwrap_all(bh_keyring *keyring, bh_kms *kms, const bh_merchant_
 		BH_CLEANUP(bh_dek_unrefp) bh_dek *dek = NULL;
 		bh_scope scope;
 
-		scope_set(&scope, merchant->name, record->cls);
+		bh_scope_set(&scope, merchant->name, record->cls);
 		BH_TRY(bh_keyring_dek_open(kms, keyring->file.head.database_id, merchant->region, &scope, record->id,
 					   record->generation, bh_buf_view(&record->wrapped), &dek));
 		bh_dek_table_insert(out, dek);
@@ -124,7 +123,7 @@ bh_status bh_keyring_merchant_unlock(bh_keyring *keyring, const char *name)
 {
 	BH_CLEANUP(bh_keyring_state_clear) bh_keyring_state copy = { 0 };
 
-	BH_TRY(merchant_copy(keyring, name, &copy));
+	BH_TRY(bh_keyring_merchant_copy(keyring, name, &copy));
 	const bh_merchant_record *merchant = &copy.merchants[0];
 	if (all_live(keyring, merchant))
 		return BH_OK;
@@ -228,7 +227,7 @@ static size_t dek_count(const bh_keyring_state *state)
 static bh_status dek_info_fill(const bh_merchant_record *merchant, const bh_dek_record *record, bh_dek_info *out)
 {
 	memcpy(out->id, record->id, BH_ID_LEN);
-	scope_set(&out->scope, merchant->name, record->cls);
+	bh_scope_set(&out->scope, merchant->name, record->cls);
 	memcpy(out->merchant_id, merchant->id, BH_ID_LEN);
 	out->generation = record->generation;
 	out->cmk_version = record->cmk_version;

@@ -71,6 +71,12 @@ BH_MUST_CHECK bh_status bh_keyring_dek_open(bh_kms *kms, const uint8_t database_
 					    const bh_scope *scope, const uint8_t id[BH_ID_LEN], uint32_t generation,
 					    bh_view wrapped, bh_dek **out);
 
+/* One merchant's record in a state of its own, so that it can be used without the lock. Errors: BH_E_NOT_FOUND, BH_E_SHREDDED (from
+ * SHREDDING on), BH_E_NOMEM. */
+BH_MUST_CHECK bh_status bh_keyring_merchant_copy(bh_keyring *keyring, const char *name, bh_keyring_state *out);
+/* Both names are checked ones. */
+void bh_scope_set(bh_scope *scope, const char *merchant, const char *cls);
+
 /* The table. Its calls need `lock` for writing, but for find and current, which return borrowed references or NULL. */
 BH_MUST_CHECK bh_status bh_dek_table_reserve(bh_dek_table *table, size_t extra);
 void bh_dek_table_insert(bh_dek_table *table,

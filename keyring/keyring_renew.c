@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * keyring_renew.c: asks the KMS whether a merchant's DEKs may be used on: the call behind a lease (lease.h).
+ *
+ * One call for a merchant however many DEKs it has: they are all wrapped by one CMK, and it is the CMK that is enabled or not.
+ */
+#include "keyring/keyring_internal.h"
+
+static const bh_dek_record *pick(const bh_merchant_record *merchant)
+{
+	for (size_t i = merchant->dek_count; i-- > 0;)
+		if (!bh_dek_record_is_tombstone(&merchant->deks[i]))
+			return &merchant->deks[i];
+	return NULL;
+}
+
+/* The one in memory, counted; NULL: none. */
+static bh_dek *live_dek(bh_keyring *keyring, const uint8_t id[BH_ID_LEN])
+{
+	bh_keyring_read_lock(keyring);
+	bh_dek *dek = bh_dek_table_find(&keyring->live, id);
+	if (dek != NULL)
+		bh_dek_ref(dek);
+	bh_keyring_unlock(keyring);
+	return dek;
+}
+
+static bh_status compare(bh_keyring *keyring, const bh_dek *answer)
+{
+	BH_CLEANUP(bh_dek_unrefp) bh_dek *live = live_dek(keyring, bh_dek_id(answer));
+	char hex[BH_ID_HEX_SIZE];
+
+	if (live == NULL || bh_equal_ct(bh_dek_key(live).data, bh_dek_key(answer).data, BH_DEK_LEN))
+		return BH_OK;
+	bh_hex(bh_dek_id(answer), BH_ID_LEN, hex);
+	return bh_fail(BH_E_TAG, "DEK %s: its KMS answered with another key than before", hex);
+}
+
+static bh_status renew(bh_keyring *keyring, const bh_merchant_record *merchant)
+{
+	BH_CLEANUP(bh_kms_closep) bh_kms *kms = NULL;
+	BH_CLEANUP(bh_dek_unrefp) bh_dek *dek = NULL;
+	const bh_dek_record *record = pick(merchant);
+	bh_scope scope;
+
+	if (record == NULL)
+		return bh_fail(BH_E_NO_KEY, "there is no DEK to be unwrapped");
+	bh_scope_set(&scope, merchant->name, record->cls);
+	BH_TRY(bh_keyring_kms_open(keyring, merchant->cmk_uri, &kms));
+	BH_TRY(bh_keyring_dek_open(kms, keyring->file.head.database_id, merchant->region, &scope, record->id, record->generation,
+				   bh_buf_view(&record->wrapped), &dek));
+	return compare(keyring, dek);
+}
+
+bh_status bh_keyring_merchant_renew(bh_keyring *keyring, const char *name)
+{
+	BH_CLEANUP(bh_keyring_state_clear) bh_keyring_state copy = { 0 };
+
+	BH_TRY(bh_keyring_merchant_copy(keyring, name, &copy));
+	bh_status status = renew(keyring, &copy.merchants[0]);
+	/* "Not found" would say that there is no such merchant. */
+	if (status == BH_E_NOT_FOUND)
+		status = BH_E_NO_KEY;
+	return bh_fail_prefix(status, "merchant '%s'", name);
+}
