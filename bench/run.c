@@ -28,6 +28,7 @@ static const workload workloads[] = {
 	{ "mixedzipf", workload_mixed_zipf, OPS_READS, ON_WHAT_IS },
 	{ "open", workload_open, OPS_ONE, OPENS },
 	{ "shred", workload_shred, OPS_MERCHANTS, ON_WHAT_IS },
+	{ "gate", workload_gate, OPS_READS, ON_NOTHING },
 };
 
 typedef struct task {
@@ -153,7 +154,7 @@ static bh_status run_named(bench_run_state *r, const char *name, size_t len)
 		return bh_fail(BH_E_INVALID, "no benchmark is named '%.*s'", (int)len, name);
 	if (load->how == ON_FRESH && r->store != NULL)
 		return bh_fail(BH_E_INVALID, "%s makes a database anew: it comes first, in an empty --db", load->name);
-	if (r->store == NULL && load->how != OPENS)
+	if (r->store == NULL && load->how != OPENS && load->how != ON_NOTHING)
 		BH_TRY(r->engine->open(r->config, load->how == ON_FRESH, &r->store));
 	r->ordinal++;
 	return run_workload(r, load);

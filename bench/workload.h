@@ -53,6 +53,7 @@ typedef struct workload {
 		ON_WHAT_IS,    /* uses the one that is there */
 		BESIDE_WRITER, /* ... and one more thread overwrites meanwhile */
 		OPENS,         /* opens it itself */
+		ON_NOTHING,    /* needs no database */
 	} how;
 } workload;
 
@@ -94,6 +95,7 @@ bh_status worker_overwrite_until_stopped(worker *w);
 /* workloads_merchant.c */
 bh_status workload_open(worker *w);
 bh_status workload_shred(worker *w);
+bh_status workload_gate(worker *w);
 
 /* report.c: one line, or one JSON document. */
 void bench_report(const bench_run_state *run, const char *name, const worker *sum, double seconds);

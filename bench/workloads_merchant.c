@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include "engine/gate.h"
 #include "workload.h"
 
 /* Bytes that the allocator has handed out. */
@@ -67,4 +68,22 @@ static bh_status each_merchant(worker *w, bh_status (*act)(bench_store *store, u
 bh_status workload_shred(worker *w)
 {
 	return each_merchant(w, w->run->engine->shred, "shred");
+}
+
+/* What the gate adds to every operation: entering and leaving one that is open and has a deadline, a thousand times for each look
+ * at the clock. All threads share it, as those of one merchant do. */
+bh_status workload_gate(worker *w)
+{
+	enum { ROUND = 1000 };
+	static bh_gate gate;
+
+	bh_gate_set_deadline_ms(&gate, INT64_MAX - 1);
+	while (w->done < w->ops) {
+		for (int i = 0; i < ROUND; i++) {
+			BH_TRY(bh_gate_enter(&gate, "bench"));
+			bh_gate_leave(&gate);
+		}
+		worker_count(w, ROUND, 0);
+	}
+	return BH_OK;
 }

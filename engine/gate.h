@@ -3,7 +3,11 @@
  * gate.h: the door that every operation on a merchant passes.
  *
  * Entering counts first and looks at the reason second; closing sets the reason first and waits for the count second. So once
- * bh_gate_close() has returned nobody is inside and nobody comes in. Both are a few ns: two atomic operations on one line.
+ * bh_gate_close() has returned nobody is inside and nobody comes in. Both are a few ns: two atomic operations on one line, and a
+ * look at a clock that the kernel keeps in memory.
+ *
+ * A gate may have a deadline, the end of its merchant's lease. It is the second line of defence: the leaser closes the gate when a
+ * lease ends; should its thread be stalled, nobody enters all the same.
  */
 #ifndef BH_GATE_H
 #define BH_GATE_H
@@ -11,13 +15,16 @@
 #include "keyring/base.h"
 
 #include <stdatomic.h>
+#include <stdint.h>
 
 typedef struct bh_gate {
-	_Atomic uint32_t inside; /* operations under way */
-	_Atomic int reason;      /* bh_status: BH_OK while open, else what those who come are told */
+	_Atomic uint32_t inside;     /* operations under way */
+	_Atomic int reason;          /* bh_status: BH_OK while open, else what those who come are told */
+	_Atomic int64_t deadline_ms; /* of CLOCK_MONOTONIC_COARSE; 0: none */
 } bh_gate;
 
-/* BH_OK: inside, and bh_gate_leave() is owed. Else the reason, with a message naming `who`. */
+/* BH_OK: inside, and bh_gate_leave() is owed. Else the reason, with a message naming `who`; BH_E_KMS_UNREACHABLE after the
+ * deadline. */
 BH_MUST_CHECK bh_status bh_gate_enter(bh_gate *gate, const char *who);
 
 static inline void bh_gate_leave(bh_gate *gate)
@@ -27,5 +34,14 @@ static inline void bh_gate_leave(bh_gate *gate)
 
 /* Closes the gate for `reason` and waits until nobody is inside. */
 void bh_gate_close(bh_gate *gate, bh_status reason);
+
+/* From this time on nobody enters; those inside are left to end. INT64_MAX: no deadline, as for a gate that is all zero. The coarse
+ * clock is up to a tick (1 to 10 ms) behind, so the deadline is noticed that much late: whoever sets it allows for that. */
+static inline void bh_gate_set_deadline_ms(bh_gate *gate, int64_t coarse_monotonic_ms)
+{
+	atomic_store_explicit(&gate->deadline_ms, coarse_monotonic_ms == INT64_MAX ? 0 : BH_MAX(coarse_monotonic_ms, 1),
+			      memory_order_relaxed);
+}
+int64_t bh_gate_now_ms(void); /* of the same clock */
 
 #endif
