@@ -16,6 +16,7 @@
 #include <cstring>
 #include <memory>
 
+#include "bridge_fs.hh"
 #include "bridge_log.hh"
 #include "bridge_pages.hh"
 #include "bridge_streams.hh"
@@ -348,10 +349,14 @@ private:
 
 } // namespace
 
+std::shared_ptr<FileSystem> bh_bridge_file_system_new(bh_fs *fs)
+{
+	return std::make_shared<BulkheadFileSystem>(fs, FileSystem::Default());
+}
+
 bh_status bh_bridge_env_new(bh_fs *fs, rocksdb_env_t **out)
 {
-	auto file_system = std::make_shared<BulkheadFileSystem>(fs, FileSystem::Default());
-	*out = new rocksdb_env_t{ NewCompositeEnv(file_system).release(), false };
+	*out = new rocksdb_env_t{ NewCompositeEnv(bh_bridge_file_system_new(fs)).release(), false };
 	return BH_OK;
 }
 

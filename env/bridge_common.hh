@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // bridge_common.hh: what the bridge's parts share: statuses on their way through RocksDB, owners of C objects, memory for direct
-// I/O. Part of bridge.cc, and of nothing else.
+// I/O. Part of bridge.cc and bridge_plugin.cc.
 #ifndef BH_BRIDGE_COMMON_HH
 #define BH_BRIDGE_COMMON_HH
 
@@ -24,7 +24,7 @@ constexpr size_t kReadChunk = 256 * 1024; // bytes asked of a stream's file at o
 
 // The status of the failing call before, with its name in the text so that bh_bridge_error_take() finds it again on the other side
 // of RocksDB.
-IOStatus ToIOStatus(bh_status status)
+inline IOStatus ToIOStatus(bh_status status)
 {
 	if (status == BH_OK)
 		return IOStatus::OK();
@@ -37,12 +37,12 @@ IOStatus ToIOStatus(bh_status status)
 	}
 }
 
-IOStatus Refused(const std::string &path, const char *what)
+inline IOStatus Refused(const std::string &path, const char *what)
 {
 	return ToIOStatus(bh_fail(BH_E_UNSUPPORTED, "%s: %s does not work on sealed files", path.c_str(), what));
 }
 
-IOStatus FromStatus(bh_status status, const std::string &path)
+inline IOStatus FromStatus(bh_status status, const std::string &path)
 {
 	return ToIOStatus(bh_fail_prefix(status, "%s", path.c_str()));
 }
@@ -133,13 +133,13 @@ struct PhysicalRead {
 
 constexpr size_t kKeptReadBuffer = 1 << 20; // bytes; a larger read has memory of its own
 
-char *ReadBuffer(size_t len, AlignedMemory *large)
+inline char *ReadBuffer(size_t len, AlignedMemory *large)
 {
 	static thread_local AlignedMemory kept;
 	return len <= kKeptReadBuffer ? kept.Reserve(len) : large->Reserve(len);
 }
 
-IOStatus NoMemory(const std::string &path)
+inline IOStatus NoMemory(const std::string &path)
 {
 	return ToIOStatus(bh_fail(BH_E_NOMEM, "%s: no memory for I/O", path.c_str()));
 }

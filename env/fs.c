@@ -20,6 +20,8 @@ struct bh_fs {
 	char *root;
 	bh_keyring *keyring;
 	bh_scopes scopes;
+	bool scratch; /* all files are of scratch_scope */
+	bh_scope scratch_scope;
 	pthread_rwlock_t lock;   /* guards everything below */
 	struct family *families; /* [family_count], by id */
 	size_t family_count;
@@ -172,22 +174,80 @@ static bool cf_attached(void *arg, bh_view name)
 	return merchant.state != BH_MERCHANT_SHREDDING && bh_keyring_dek_current(fs->keyring, &scope, &dek) == BH_OK;
 }
 
+/* ---- bh_scopes of a scratch: every column family is of the class */
+
+static bh_status scratch_dek_for_cf(void *arg, uint32_t cf_id, bh_dek **out)
+{
+	const bh_fs *fs = arg;
+
+	if (cf_id != BH_CF_DEFAULT)
+		return bh_keyring_dek_current(fs->keyring, &fs->scratch_scope, out);
+	*out = NULL; /* the file's own key is the class's already */
+	return BH_OK;
+}
+
+static bh_status scratch_cf_added(void *arg, uint32_t cf_id, bh_view name)
+{
+	(void)arg;
+	(void)cf_id;
+	(void)name;
+	return BH_OK;
+}
+
+static bh_status scratch_cf_dropped(void *arg, uint32_t cf_id)
+{
+	(void)arg;
+	(void)cf_id;
+	return BH_OK;
+}
+
+static bool scratch_cf_attached(void *arg, bh_view name)
+{
+	(void)arg;
+	(void)name;
+	return true;
+}
+
 /* ---- life */
 
-bh_status bh_fs_new(const char *root, bh_keyring *keyring, bh_fs **out)
+/* All but the scopes; NULL for lack of memory. */
+static bh_fs *fs_make(const char *root, bh_keyring *keyring)
 {
 	bh_fs *fs = calloc(1, sizeof(*fs));
 
 	if (fs == NULL)
-		return bh_fail(BH_E_NOMEM, "no memory for the file system of %s", root);
-	fs->root = strdup(root);
-	if (fs->root == NULL || pthread_rwlock_init(&fs->lock, NULL) != 0) {
-		free(fs->root);
-		free(fs);
-		return bh_fail(BH_E_NOMEM, "no memory for the file system of %s", root);
-	}
+		return NULL;
 	fs->keyring = keyring;
+	fs->root = strdup(root);
+	if (fs->root != NULL && pthread_rwlock_init(&fs->lock, NULL) == 0)
+		return fs;
+	free(fs->root);
+	free(fs);
+	return NULL;
+}
+
+bh_status bh_fs_new(const char *root, bh_keyring *keyring, bh_fs **out)
+{
+	bh_fs *fs = fs_make(root, keyring);
+
+	if (fs == NULL)
+		return bh_fail(BH_E_NOMEM, "no memory for the file system of %s", root);
 	fs->scopes = (bh_scopes){ fs, dek_for_cf, dek_by_id, cf_added, cf_dropped, cf_attached };
+	*out = fs;
+	return BH_OK;
+}
+
+bh_status bh_fs_new_scratch(const char *root, const bh_scope *scope, bh_keyring *keyring, bh_fs **out)
+{
+	bh_fs *fs = fs_make(root, keyring);
+
+	if (fs == NULL)
+		return bh_fail(BH_E_NOMEM, "no memory for the file system of %s", root);
+	fs->scratch = true;
+	fs->scratch_scope = *scope;
+	fs->scopes = (bh_scopes){
+		fs, scratch_dek_for_cf, dek_by_id, scratch_cf_added, scratch_cf_dropped, scratch_cf_attached,
+	};
 	*out = fs;
 	return BH_OK;
 }
@@ -219,7 +279,10 @@ const bh_scopes *bh_fs_scopes(const bh_fs *fs)
 
 bh_status bh_fs_classify(const bh_fs *fs, const char *path, bh_path_info *out)
 {
-	return bh_path_classify(fs->root, path, out);
+	if (!fs->scratch)
+		return bh_path_classify(fs->root, path, out);
+	bh_path_classify_as(&fs->scratch_scope, path, out);
+	return BH_OK;
 }
 
 void bh_fs_keys_changed(bh_fs *fs)

@@ -32,6 +32,9 @@ typedef struct bh_fs bh_fs;
 
 /* `root`: the database directory. Takes `keyring` over: bh_fs_free() closes it. */
 BH_MUST_CHECK bh_status bh_fs_new(const char *root, bh_keyring *keyring, bh_fs **out);
+/* The same for a scratch database of one class: every file is of `scope` wherever it lies, and so are all column families, whatever
+ * their names. The caller keeps it out of the database. */
+BH_MUST_CHECK bh_status bh_fs_new_scratch(const char *root, const bh_scope *scope, bh_keyring *keyring, bh_fs **out);
 void bh_fs_free(bh_fs *fs);
 bh_keyring *bh_fs_keyring(bh_fs *fs);
 const bh_scopes *bh_fs_scopes(const bh_fs *fs); /* lives as long as `fs` */

@@ -8,8 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-/* The rest of `path` below `root`, without leading slashes; NULL where it lies outside. Doubled slashes count as one. */
-static const char *below(const char *root, const char *path)
+const char *bh_path_below(const char *root, const char *path)
 {
 	while (*root != '\0') {
 		if (*root != *path)
@@ -48,7 +47,7 @@ static bool next_component(const char **path, char out[BH_NAME_MAX + 1])
 
 static bh_status path_scope(const char *root, const char *path, bh_scope *out)
 {
-	const char *rest = below(root, path);
+	const char *rest = bh_path_below(root, path);
 	bh_scope scope = { 0 };
 	char first[BH_NAME_MAX + 1];
 
@@ -130,14 +129,20 @@ static void name_kind(const char *name, bh_path_info *info)
 	}
 }
 
-bh_status bh_path_classify(const char *root, const char *path, bh_path_info *out)
+void bh_path_classify_as(const bh_scope *scope, const char *path, bh_path_info *out)
 {
 	const char *slash = strrchr(path, '/');
-	bh_path_info info = { 0 };
 
-	BH_TRY(path_scope(root, path, &info.scope));
-	name_kind(slash != NULL ? slash + 1 : path, &info);
-	*out = info;
+	out->scope = *scope;
+	name_kind(slash != NULL ? slash + 1 : path, out);
+}
+
+bh_status bh_path_classify(const char *root, const char *path, bh_path_info *out)
+{
+	bh_scope scope;
+
+	BH_TRY(path_scope(root, path, &scope));
+	bh_path_classify_as(&scope, path, out);
 	return BH_OK;
 }
 

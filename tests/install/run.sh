@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# run.sh BUILD-DIR: an installation can be used: by find_package, by pkg-config, and the library's name carries its SOVERSION.
+# run.sh BUILD-DIR: an installation can be used: by find_package, by pkg-config, the library's name carries its SOVERSION, and the
+# plugin makes itself known to RocksDB.
 set -euo pipefail
 
 build=$1
@@ -26,3 +27,8 @@ echo "ok: pkg-config"
 
 objdump -p "$work/by-pkg-config" | grep -q 'NEEDED *libbulkhead.so.0$'
 echo "ok: SOVERSION"
+
+plugin=$(find "$prefix" -name libbulkhead_plugin.so)
+refusal=$(LD_PRELOAD=$plugin ldb --fs_uri=bulkhead://"$work" --db="$work" scan 2>&1 >/dev/null || true)
+[[ $refusal == *"no Bulkhead database"* ]]
+echo "ok: plugin"
