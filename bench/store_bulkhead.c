@@ -187,7 +187,7 @@ static bh_status bulkhead_shred(bench_store *store, unsigned merchant)
 	char name[32];
 
 	snprintf(name, sizeof(name), "m%u", merchant);
-	return bh_merchant_shred(store->db, name);
+	return bh_merchant_shred(store->db, name, NULL);
 }
 
 const bench_engine bench_engine_bulkhead = {

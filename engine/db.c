@@ -142,16 +142,9 @@ static bh_status finish_interrupted(bh_db *db, const bh_merchant_info *info)
 	bh_merchant *merchant;
 	bh_status status;
 
-	if (info->state == BH_MERCHANT_SHREDDING) {
-		status = bh_shred_finish(db, info->name);
-		bh_db_log(db, "merchant '%s': the shred that a crash interrupted is finished", info->name);
-		if (status == BH_E_KMS_REFUSED || status == BH_E_KMS_UNREACHABLE) {
-			bh_db_log(db, "%s", bh_status_message());
-			return BH_OK;
-		}
-		return status;
-	}
-	merchant = is_living(info->state) ? bh_merchant_find(db, info->name) : NULL;
+	if (!is_living(info->state))
+		return bh_shred_resume(db, info);
+	merchant = bh_merchant_find(db, info->name);
 	if (merchant == NULL)
 		return BH_OK;
 	status = bh_merchant_complete(db, merchant);

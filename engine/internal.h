@@ -73,8 +73,9 @@ BH_MUST_CHECK bh_status bh_merchant_complete(bh_db *db, bh_merchant *merchant);
 void bh_merchant_shut(bh_merchant *merchant, bh_status reason);
 
 /* shred.c */
-/* The part of a shred that comes after its column families are dropped (or were never opened): files, CMK, DEKs. Idempotent. */
-BH_MUST_CHECK bh_status bh_shred_finish(bh_db *db, const char *name);
+/* At open: finishes a shred that was interrupted, and stores a certificate that was not; nothing for any other merchant. What the
+ * KMS says is logged, and is no failure. */
+BH_MUST_CHECK bh_status bh_shred_resume(bh_db *db, const bh_merchant_info *info);
 
 /* iter.c */
 void bh_iter_end_all(bh_merchant *merchant); /* with the gate closed and merchant->lock held */

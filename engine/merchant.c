@@ -183,7 +183,8 @@ static bh_status check_cmk_is_free(bh_db *db, const char *cmk_uri)
 		return bh_fail(BH_E_EXISTS, "%s: is the platform's CMK; a merchant needs one of its own", cmk_uri);
 	BH_TRY(bh_keyring_merchants(db->keyring, &infos, &count));
 	for (size_t i = 0; i < count; i++) {
-		if (infos[i].state != BH_MERCHANT_SHREDDED && bh_kms_same_key(infos[i].cmk_uri, cmk_uri))
+		/* A shredded one's counts until it is destroyed: finalizing that shred will do it. */
+		if ((infos[i].state != BH_MERCHANT_SHREDDED || infos[i].cmk_pending) && bh_kms_same_key(infos[i].cmk_uri, cmk_uri))
 			status = bh_fail(BH_E_EXISTS, "%s: is the CMK of merchant '%s'; each merchant needs one of its own",
 					 cmk_uri, infos[i].name);
 		bh_merchant_info_clear(&infos[i]);

@@ -206,6 +206,21 @@ void bh_merchant_info_clear(bh_merchant_info *info)
 	*info = (bh_merchant_info){ 0 };
 }
 
+bh_status bh_merchant_info_copy(const bh_merchant_info *info, bh_merchant_info *out)
+{
+	bh_merchant_info copy = *info;
+
+	copy.cmk_uri = strdup(info->cmk_uri);
+	copy.classes = calloc(info->class_count, sizeof(*copy.classes));
+	if (copy.cmk_uri == NULL || copy.classes == NULL) {
+		bh_merchant_info_clear(&copy);
+		return bh_fail(BH_E_NOMEM, "merchant '%s': no memory to describe it", info->name);
+	}
+	memcpy(copy.classes, info->classes, info->class_count * sizeof(*copy.classes));
+	*out = copy;
+	return BH_OK;
+}
+
 static bool class_seen(const bh_merchant_info *info, const char *cls)
 {
 	for (size_t i = 0; i < info->class_count; i++) {
@@ -229,6 +244,7 @@ static bh_status info_fill(const bh_keyring *keyring, const bh_merchant_record *
 {
 	memcpy(out->name, merchant->name, sizeof(out->name));
 	memcpy(out->id, merchant->id, BH_ID_LEN);
+	memcpy(out->region, merchant->region, sizeof(out->region));
 	out->state = merchant->state;
 	out->changed_at_s = merchant->changed_at_s;
 	out->cause = merchant->cause;

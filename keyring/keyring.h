@@ -100,6 +100,7 @@ const bh_signer *bh_keyring_signer(const bh_keyring *keyring);
 typedef struct bh_merchant_info {
 	char name[BH_NAME_MAX + 1];
 	uint8_t id[BH_ID_LEN]; /* random; a name used again after a shred is a new id */
+	char region[BH_NAME_MAX + 1];
 	bh_merchant_state state;
 	int64_t changed_at_s;   /* of the last change of state, seconds since 1970 */
 	bh_suspend_cause cause; /* why it is suspended */
@@ -112,6 +113,7 @@ typedef struct bh_merchant_info {
 	bool certificate_due;             /* shredded, and the certificate that says so is not stored yet */
 } bh_merchant_info;
 void bh_merchant_info_clear(bh_merchant_info *info);
+BH_MUST_CHECK bh_status bh_merchant_info_copy(const bh_merchant_info *info, bh_merchant_info *out);
 
 /* The living merchant of that name, or else its newest tombstone. Errors: BH_E_NOT_FOUND, BH_E_NOMEM. */
 BH_MUST_CHECK bh_status bh_keyring_merchant(bh_keyring *keyring, const char *name, bh_merchant_info *out);

@@ -70,7 +70,10 @@ static bool answer_read(bh_reader *r, bh_shred_answer *out)
 	out->at_ms = (int64_t)bh_read_u64(r);
 	if (!status_read(r, &out->status))
 		return false;
-	out->state = (bh_kms_key_state)bh_read_u8(r);
+	unsigned state = bh_read_u8(r);
+	if (state > BH_KMS_PENDING_DELETION)
+		return false;
+	out->state = (bh_kms_key_state)state;
 	out->destroyed_at_s = (int64_t)bh_read_u64(r);
 	out->scheduled_s = (int64_t)bh_read_u64(r);
 	return text_read(r, out->request_id, sizeof(out->request_id)) && text_read(r, out->message, sizeof(out->message));

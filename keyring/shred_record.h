@@ -18,7 +18,6 @@ extern "C" {
 #endif
 
 #define BH_SHRED_MESSAGE_MAX 255 /* bytes of what a KMS or we said, without the NUL */
-#define BH_SHRED_REQUEST_MAX 64  /* bytes of a KMS's request id, without the NUL */
 
 /* What the KMS said when it was asked to destroy the CMK. */
 typedef struct bh_shred_answer {
@@ -27,7 +26,7 @@ typedef struct bh_shred_answer {
 	bh_kms_key_state state; /* of the CMK, as the KMS says; 0 where the call failed */
 	int64_t destroyed_at_s; /* when the KMS did it, by its own clock; 0: it does not say */
 	int64_t scheduled_s;    /* when it is going to; 0: no date */
-	char request_id[BH_SHRED_REQUEST_MAX + 1];
+	char request_id[BH_KMS_REQUEST_ID_SIZE];
 	char message[BH_SHRED_MESSAGE_MAX + 1]; /* why it failed */
 } bh_shred_answer;
 

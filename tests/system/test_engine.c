@@ -79,7 +79,7 @@ static void shred_with_open_handles(void *arg)
 	test_ok(bh_iter_first(iter));
 	test_ok(bh_iter_entry(iter, &key, &seen));
 
-	test_ok(bh_merchant_shred(db, "a"));
+	test_ok(bh_merchant_shred(db, "a", NULL));
 
 	const bh_read_options then = { .snapshot = snapshot };
 	test_check(key.len == 2 && memcmp(key.data, "k1", 2) == 0); /* the copy in the iterator stays */
@@ -94,7 +94,7 @@ static void shred_with_open_handles(void *arg)
 	test_status(bh_get(b, NULL, bh_view_str("k3"), &value), BH_E_NOT_FOUND); /* refused whole */
 	test_ok(bh_get(b, &then, bh_view_str("k1"), &value));
 	test_status(bh_flush(a), BH_E_SHREDDED);
-	test_status(bh_merchant_shred(db, "a"), BH_E_SHREDDED);
+	test_status(bh_merchant_shred(db, "a", NULL), BH_E_SHREDDED);
 	expect_b_complete(db);
 
 	bh_cf *again = NULL;
@@ -175,7 +175,7 @@ static void shred_under_load(void *arg)
 	test_check(pthread_create(&threads[1], NULL, write_and_read, &b) == 0);
 	while (atomic_load(&a.writes) < 20000 || atomic_load(&b.writes) < 1000)
 		sched_yield();
-	test_ok(bh_merchant_shred(db, "a"));
+	test_ok(bh_merchant_shred(db, "a", NULL));
 	pthread_join(threads[0], NULL);
 	unsigned then = atomic_load(&b.writes);
 	while (atomic_load(&b.writes) < then + 1000)
@@ -211,7 +211,7 @@ static void use_name_again(void *arg)
 	test_status(bh_merchant_add(db, "c", test_cmk(ws, "b"), &options), BH_E_EXISTS);
 	test_message_names("'b'");
 	test_status(bh_merchant_add(db, "c", test_cmk(ws, "platform"), &options), BH_E_EXISTS);
-	test_ok(bh_merchant_shred(db, "a"));
+	test_ok(bh_merchant_shred(db, "a", NULL));
 	test_ok(bh_merchant_add(db, "a", test_cmk(ws, "other"), &options));
 	fresh = test_cf(db, "a", "events");
 	test_expect(fresh, "k1", NULL);
@@ -279,7 +279,7 @@ static void expect_new_whole_or_absent(void *arg)
 	test_put(cf, "k", "v");
 	bh_cf_close(cf);
 	expect_b_complete(db);
-	test_ok(bh_merchant_shred(db, "new"));
+	test_ok(bh_merchant_shred(db, "new", NULL));
 	bh_db_close(db);
 }
 
@@ -289,10 +289,25 @@ static void killed_shred(void *arg)
 	bh_db *db = test_db_open(c->ws, NULL);
 
 	bh_crash_arm(c->point);
-	test_ok(bh_merchant_shred(db, "a"));
+	test_ok(bh_merchant_shred(db, "a", NULL));
 }
 
-/* Before the intention is durable A is whole; from then on it is gone, with its files and its CMK. */
+static void expect_final_certificate(bh_db *db, const char *name)
+{
+	uint8_t public_key[BH_PUBLIC_KEY_LEN];
+	bh_certificate_info info;
+	bh_buf json = { 0 };
+
+	bh_db_public_key(db, public_key);
+	test_ok(bh_merchant_certificate(db, name, &json));
+	test_ok(bh_certificate_verify(bh_buf_view(&json), public_key, &info));
+	test_check(info.is_final && strcmp(info.merchant, name) == 0);
+	test_check(bytes_count(bh_buf_view(&json), bh_view_str("\"salts\": [")) == 1); /* a kill does not lose the list */
+	test_check(bytes_count(bh_buf_view(&json), bh_view_str("\"unreadable\": \"20")) == 1);
+	bh_buf_clear(&json);
+}
+
+/* Before the intention is durable A is whole; from then on it is gone, with its files and its CMK, and certified. */
 static void expect_a_whole_or_gone(void *arg)
 {
 	const crash *c = arg;
@@ -316,6 +331,7 @@ static void expect_a_whole_or_gone(void *arg)
 		test_ok(bh_kms_describe(kms, &info));
 		test_check(info.state == BH_KMS_DESTROYED);
 		bh_kms_close(kms);
+		expect_final_certificate(db, "a");
 	}
 	expect_b_complete(db);
 	bh_db_close(db);
@@ -329,10 +345,21 @@ static const char *const add_points[] = {
 };
 
 static const char *const shred_points[] = {
+	/* recorded */
 	"keyring.append.record-written", "keyring.append.record-synced", "keyring.append.mark-synced", "shred.recorded",
-	"shred.family-dropped",          "shred.family-dropped:2",       "shred.files-removed",        "kms-local.store.tmp-synced",
-	"kms-local.store.renamed",       "shred.cmk-destroyed",          "keyring.replace.tmp-synced", "keyring.replace.renamed",
-	"keyring.replace.dir-synced",
+	/* files listed, in a first certificate and in the keyring */
+	"certificate.store.tmp-synced", "certificate.store.renamed", "shred.files-listed", "keyring.append.record-written:2",
+	"keyring.append.mark-synced:2",
+	/* families, files */
+	"shred.family-dropped", "shred.family-dropped:2", "shred.files-removed",
+	/* CMK */
+	"kms-local.store.tmp-synced", "kms-local.store.renamed", "shred.cmk-asked", "keyring.append.record-written:3",
+	"keyring.append.mark-synced:3",
+	/* DEKs */
+	"keyring.replace.tmp-synced", "keyring.replace.renamed", "keyring.replace.dir-synced", "shred.keys-destroyed",
+	/* certificate */
+	"certificate.store.tmp-synced:2", "certificate.store.renamed:2", "shred.certificate-stored",
+	"keyring.append.record-written:4", "keyring.append.mark-synced:4"
 };
 
 static void killed_creation_is_whole_or_absent(void **state)

@@ -84,7 +84,7 @@ static void names_refused(const workspace *ws, bh_db *db, const char *name)
 		test_check(*p >= 0x20 && *p < 0x7f); /* a name cannot write to the reader's terminal */
 	test_status(bh_cf_open(db, name, "data", &cf), BH_E_NOT_FOUND);
 	test_status(bh_cf_open(db, "a", name, &cf), BH_E_NOT_FOUND);
-	test_status(bh_merchant_shred(db, name), BH_E_NOT_FOUND);
+	test_status(bh_merchant_shred(db, name, NULL), BH_E_NOT_FOUND);
 	test_check(cf == NULL);
 }
 

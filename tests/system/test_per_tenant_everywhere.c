@@ -287,7 +287,7 @@ static void run(void *arg)
 	everywhere_before(&e);
 
 	tree_copy(e.ws.kms, kms_before);
-	test_ok(bh_merchant_shred(e.db, "acme"));
+	test_ok(bh_merchant_shred(e.db, "acme", NULL));
 	everywhere_after(&e);
 	check_bolt(&e);
 	everywhere_close(&e);

@@ -372,7 +372,7 @@ static void have_guest(const scene *s, bh_db *db, int number)
 	test_ok(bh_put(cf, &synced, bh_view_str("last"), bh_view_str(name)));
 	bh_cf_close(cf);
 	if (number % 2 == 0)
-		test_ok(bh_merchant_shred(db, name));
+		test_ok(bh_merchant_shred(db, name, NULL));
 	s->progress->merchants = (uint32_t)number + 1;
 }
 

@@ -87,7 +87,7 @@ bh_status cmd_merchant_shred(bhctl *ctl, int argc, char **argv)
 	if (!yes)
 		BH_TRY(confirm(args[0]));
 	BH_TRY(bhctl_open(ctl, 0, &db));
-	BH_TRY(bh_merchant_shred(db, args[0]));
+	BH_TRY(bh_merchant_shred(db, args[0], NULL));
 	if (ctl->json)
 		return out_json(json_pack("{s:s, s:s}", "merchant", args[0], "state", "shredded"));
 	printf("merchant '%s' is shredded: its data, its DEKs and its CMK are gone\n", args[0]);

@@ -6,6 +6,7 @@
 #define BULKHEAD_BULKHEAD_H
 
 #include <bulkhead/bytes.h>
+#include <bulkhead/certificate.h>
 #include <bulkhead/db.h>
 #include <bulkhead/env.h>
 #include <bulkhead/kms.h>

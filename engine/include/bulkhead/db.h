@@ -14,6 +14,7 @@
 
 #include <rocksdb/c.h>
 
+#include <bulkhead/certificate.h>
 #include <bulkhead/kms.h>
 
 #ifdef __cplusplus
@@ -76,12 +77,27 @@ typedef struct bh_merchant_options {
 BH_API BH_MUST_CHECK bh_status bh_merchant_add(bh_db *db, const char *name, const char *cmk_uri,
 					       const bh_merchant_options *options);
 
-/* Destroys a merchant for good: closes its gate, drops its column families, removes its files, has its CMK destroyed by the KMS,
- * destroys its wrapped DEKs. Constant time in the size of its data. From the moment of the call there is no way back; a kill is
- * made good by the next open. Errors: BH_E_NOT_FOUND, BH_E_SHREDDED (already), BH_E_IO, BH_E_ROCKSDB. BH_E_KMS_REFUSED or
- * BH_E_KMS_UNREACHABLE: the merchant is shredded and its DEKs are gone, but the KMS did not destroy the CMK; the message says what
- * is left to do. */
-BH_API BH_MUST_CHECK bh_status bh_merchant_shred(bh_db *db, const char *name);
+/* Destroys a merchant for good, suspended ones too: closes its gate, drops its column families, removes its files, has its CMK
+ * destroyed by the KMS, destroys its wrapped DEKs, and issues a signed certificate of all that (engine/README.md), which is kept in
+ * the database's directory and, if `certificate_out` is not NULL, appended to it as JSON text. Constant time in the size of its
+ * data. From the moment of the call there is no way back; a kill is made good by the next open. BH_OK: done; the certificate is
+ * FINAL, or PENDING where the KMS destroys the CMK at a later date. Errors: BH_E_NOT_FOUND, BH_E_SHREDDED (already), BH_E_IO,
+ * BH_E_ROCKSDB. BH_E_KMS_REFUSED or BH_E_KMS_UNREACHABLE: the merchant is shredded and its DEKs are gone, but the KMS did not
+ * destroy the CMK; the certificate is PENDING, and the message says what is left to do. */
+BH_API BH_MUST_CHECK bh_status bh_merchant_shred(bh_db *db, const char *name, bh_buf *certificate_out);
+
+/* Asks the KMS of a shredded merchant once more to destroy the CMK, and issues the certificate anew; where there are several of
+ * that name, of the newest whose CMK is not known to be destroyed. BH_OK: it is FINAL. `certificate_out` as above. Errors:
+ * BH_E_NOT_FOUND, BH_E_INVALID (not shredded), BH_E_BUSY (the KMS has a later date for it), BH_E_KMS_REFUSED, BH_E_KMS_UNREACHABLE,
+ * BH_E_IO. */
+BH_API BH_MUST_CHECK bh_status bh_merchant_shred_finalize(bh_db *db, const char *name, bh_buf *certificate_out);
+
+/* The certificate of the newest shredded merchant of that name, appended to `certificate_out`. If the stored one is lost, it is
+ * made anew, without the list of files. Errors: BH_E_NOT_FOUND, BH_E_INVALID (not shredded), BH_E_NOMEM, BH_E_CRYPTO. */
+BH_API BH_MUST_CHECK bh_status bh_merchant_certificate(bh_db *db, const char *name, bh_buf *certificate_out);
+
+/* The public half of the Ed25519 key that signs this database's certificates; the same for the life of the database. */
+BH_API void bh_db_public_key(const bh_db *db, uint8_t out[BH_PUBLIC_KEY_LEN]);
 
 /* ---- classes */
 
