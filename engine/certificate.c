@@ -273,7 +273,7 @@ static json_t *proof_json(const bh_shred_record *shred)
 static const char *const covered[] = {
 	"every file that the merchant had in this database: they are removed, and the DEKs that opened them are destroyed",
 	"records of the merchant in logs that it shared with others: they are encrypted under the same DEKs",
-	"backups and older copies of this database: their DEKs are wrapped under the same CMK, and do not unwrap once it is destroyed",
+	"backups and older copies of this database: their DEKs are wrapped under the same CMK, and do not unwrap once that is gone",
 };
 
 static const char *const not_covered[] = {

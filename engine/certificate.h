@@ -14,6 +14,7 @@
 #include "keyring/keyring.h"
 
 #define BH_CERTIFICATES_DIR "certificates"
+#define BH_CERTIFICATE_TEMP "certificate.tmp" /* one at a time: the database's administration is */
 #define BH_CERTIFICATE_FORMAT "bulkhead-shred-certificate"
 #define BH_CERTIFICATE_VERSION 1
 #define BH_CERTIFICATE_MAX ((size_t)64 << 20) /* bytes of a certificate that is read */
@@ -42,6 +43,9 @@ typedef struct bh_certificate_facts {
  * people to read, ending in a newline, is appended to `out`. Errors: BH_E_NOMEM, BH_E_CRYPTO. */
 BH_MUST_CHECK bh_status bh_certificate_make(const bh_certificate_facts *facts, bh_buf *out);
 
+/* The name of a merchant's certificate, in BH_CERTIFICATES_DIR. */
+#define BH_CERTIFICATE_NAME_SIZE (BH_NAME_MAX + BH_ID_HEX_SIZE + 16)
+void bh_certificate_name(const bh_merchant_info *merchant, char out[BH_CERTIFICATE_NAME_SIZE]);
 /* Puts `json` in its place, atomically and durably. Errors: BH_E_IO, BH_E_NOMEM. */
 BH_MUST_CHECK bh_status bh_certificate_store(const char *dir, const bh_merchant_info *merchant, bh_view json);
 /* Reads the stored one and checks that this database has signed it, for this merchant. Appended to `out`. Errors: BH_E_NOT_FOUND,

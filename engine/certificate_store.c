@@ -12,15 +12,12 @@
 #include "keyring/crashpoint.h"
 #include "keyring/io.h"
 
-#define NAME_SIZE (BH_NAME_MAX + BH_ID_HEX_SIZE + 16)
-#define TEMP_NAME "certificate.tmp" /* one at a time: the database's administration is */
-
-static void file_name(const bh_merchant_info *merchant, char out[NAME_SIZE])
+void bh_certificate_name(const bh_merchant_info *merchant, char out[BH_CERTIFICATE_NAME_SIZE])
 {
 	char id[BH_ID_HEX_SIZE];
 
 	bh_hex(merchant->id, BH_ID_LEN, id);
-	snprintf(out, NAME_SIZE, "%s-%s.json", merchant->name, id);
+	snprintf(out, BH_CERTIFICATE_NAME_SIZE, "%s-%s.json", merchant->name, id);
 }
 
 static bh_status dir_open(const char *dir, bh_io_dir *out)
@@ -48,14 +45,14 @@ static bh_status dir_make(const char *dir)
 bh_status bh_certificate_store(const char *dir, const bh_merchant_info *merchant, bh_view json)
 {
 	BH_CLEANUP(bh_io_dir_close) bh_io_dir certificates = BH_IO_DIR_CLOSED;
-	char name[NAME_SIZE];
+	char name[BH_CERTIFICATE_NAME_SIZE];
 
-	file_name(merchant, name);
+	bh_certificate_name(merchant, name);
 	BH_TRY(dir_make(dir));
 	BH_TRY(dir_open(dir, &certificates));
-	BH_TRY(bh_io_write_file(&certificates, TEMP_NAME, json));
+	BH_TRY(bh_io_write_file(&certificates, BH_CERTIFICATE_TEMP, json));
 	bh_crash_point("certificate.store.tmp-synced");
-	BH_TRY(bh_io_rename(&certificates, TEMP_NAME, name));
+	BH_TRY(bh_io_rename(&certificates, BH_CERTIFICATE_TEMP, name));
 	bh_crash_point("certificate.store.renamed");
 	return bh_io_dir_sync(&certificates);
 }
@@ -64,11 +61,11 @@ bh_status bh_certificate_load(const char *dir, const bh_keyring *keyring, const 
 {
 	BH_CLEANUP(bh_io_dir_close) bh_io_dir certificates = BH_IO_DIR_CLOSED;
 	BH_CLEANUP(bh_buf_clear) bh_buf json = { 0 };
-	char name[NAME_SIZE], id[BH_ID_HEX_SIZE];
+	char name[BH_CERTIFICATE_NAME_SIZE], id[BH_ID_HEX_SIZE];
 	uint8_t public_key[BH_SIGN_PUBLIC_LEN];
 	bh_certificate_info info;
 
-	file_name(merchant, name);
+	bh_certificate_name(merchant, name);
 	bh_hex(merchant->id, BH_ID_LEN, id);
 	bh_signer_public(bh_keyring_signer(keyring), public_key);
 	BH_TRY(dir_open(dir, &certificates));

@@ -57,6 +57,7 @@ bh_status verify_blobs(verify *v, report *r);
 
 /* verify_inventory.c */
 bh_status verify_keyring(verify *v, report *r);
+bh_status verify_certificates(verify *v, report *r);
 bh_status verify_present(verify *v, report *r); /* every file that the MANIFEST needs is there, with its size */
 bh_status verify_strays(verify *v, report *r);  /* what else is there */
 /* Whether an SST or blob file is needed by RocksDB; true where that is not known. */

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "engine/certificate.h"
 #include "tools/bhctl/verify.h"
 
 /* ---- the keyring: its chain was checked when it was opened */
@@ -28,6 +29,50 @@ bh_status verify_keyring(verify *v, report *r)
 	}
 	report_note(r, "generation %llu, %zu merchants, %zu DEKs", (unsigned long long)bh_keyring_generation(in->keyring),
 		    in->merchant_count, in->dek_count);
+	return BH_OK;
+}
+
+/* ---- certificates of shreds: signed by this database, each in its own place */
+
+static bool is_certificate(const char *path)
+{
+	size_t skip = strlen(BH_CERTIFICATES_DIR) + 1;
+
+	return strncmp(path, BH_CERTIFICATES_DIR "/", skip) == 0 && strchr(path + skip, '/') == NULL &&
+	       tree_has_suffix(path, ".json");
+}
+
+static bool is_certificate_of(const bh_merchant_info *merchant, const char *path)
+{
+	char name[BH_CERTIFICATE_NAME_SIZE];
+
+	bh_certificate_name(merchant, name);
+	return strcmp(path + strlen(BH_CERTIFICATES_DIR) + 1, name) == 0;
+}
+
+static bh_status check_certificate(const verify *v, const char *path)
+{
+	for (size_t i = 0; i < v->in.merchant_count; i++) {
+		BH_CLEANUP(bh_buf_clear) bh_buf json = { 0 };
+
+		if (is_certificate_of(&v->in.merchants[i], path))
+			return bh_certificate_load(v->ctl->db, v->in.keyring, &v->in.merchants[i], &json);
+	}
+	return bh_fail(BH_E_TAG, "is of no merchant that this database has ever had");
+}
+
+bh_status verify_certificates(verify *v, report *r)
+{
+	for (size_t i = 0; i < v->files.count; i++) {
+		const tree_entry *entry = &v->files.entries[i];
+
+		if (entry->type != TREE_FILE || !is_certificate(entry->path))
+			continue;
+		r->files++;
+		bh_status status = check_certificate(v, entry->path);
+		if (status != BH_OK)
+			report_failure(r, entry->path, NULL, 0, 0, status);
+	}
 	return BH_OK;
 }
 
@@ -135,7 +180,7 @@ bool verify_knows(const char *path)
 static bool is_leftover(const char *path)
 {
 	return tree_has_suffix(path, BH_TEMP_SUFFIX) || tree_has_suffix(path, ".dbtmp") ||
-	       strcmp(path, BH_KEYRING_FILE ".tmp") == 0;
+	       strcmp(path, BH_KEYRING_FILE ".tmp") == 0 || strcmp(path, BH_CERTIFICATES_DIR "/" BH_CERTIFICATE_TEMP) == 0;
 }
 
 /* Whether the directory is one that the layout has: tenants, a merchant's, a class's that has a family. */
@@ -172,7 +217,7 @@ static bool is_merchant_dir(const verify *v, const char *path)
 
 static void check_dir(const verify *v, report *r, const char *path)
 {
-	if (strcmp(path, BH_TENANTS_DIR) == 0 || is_merchant_dir(v, path))
+	if (strcmp(path, BH_TENANTS_DIR) == 0 || strcmp(path, BH_CERTIFICATES_DIR) == 0 || is_merchant_dir(v, path))
 		return;
 	if (v->have_manifest && !is_family_dir(v, path))
 		report_note(r, "%s: a directory that belongs to no column family", path);
@@ -185,6 +230,8 @@ static void check_stray(const verify *v, report *r, const tree_entry *entry)
 	else if (entry->type == TREE_STRANGE)
 		report_failure(r, entry->path, NULL, 0, 0,
 			       bh_fail(BH_E_FORMAT, "is neither file nor directory; nothing of a database is that"));
+	else if (is_certificate(entry->path))
+		return;
 	else if (is_leftover(entry->path))
 		report_note(r, "%s: a leftover of a crash; the next open removes it", entry->path);
 	else if (!verify_knows(entry->path))
