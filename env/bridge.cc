@@ -9,7 +9,6 @@
 // here.
 #include "bridge.h"
 
-#include <rocksdb/db.h>
 #include <rocksdb/env.h>
 #include <rocksdb/file_system.h>
 
@@ -17,27 +16,13 @@
 #include <memory>
 
 #include "bridge_fs.hh"
+#include "bridge_handles.hh"
 #include "bridge_log.hh"
 #include "bridge_pages.hh"
 #include "bridge_streams.hh"
 
 using namespace ROCKSDB_NAMESPACE;
 using namespace bridge;
-
-// The C API's own definitions (db/c.cc); bh_bridge_check_layout() checks them at run time.
-struct rocksdb_env_t {
-	Env *rep;
-	bool is_default;
-};
-struct rocksdb_options_t {
-	Options rep;
-};
-struct rocksdb_t {
-	DB *rep;
-};
-struct rocksdb_column_family_handle_t {
-	ColumnFamilyHandle *rep;
-};
 
 namespace
 {
@@ -283,7 +268,7 @@ private:
 		if (s.ok() && named_late)
 			s = target()->RenameFile(first_path, path, IOOptions(), dbg);
 		if (s.ok() && named_late)
-			s = ToIOStatus(bh_fs_live_add(fs_, path.c_str()));
+			s = ToIOStatus(bh_fs_live_add(fs_, path.c_str(), writer.get()));
 		if (s.ok())
 			result->reset(new StreamWritableFile(path, fs_, target(), std::move(base), std::move(writer)));
 		return s;
@@ -416,10 +401,11 @@ bh_status bh_bridge_check_options(const rocksdb_options_t *options)
 	return BH_OK;
 }
 
-void bh_bridge_compact(rocksdb_t *db, rocksdb_column_family_handle_t *cf, bh_view begin, bh_view end, char **error)
+void bh_bridge_compact(rocksdb_t *db, rocksdb_column_family_handle_t *cf, bh_view begin, bh_view end, bool *canceled, char **error)
 {
 	CompactRangeOptions options;
 	options.bottommost_level_compaction = BottommostLevelCompaction::kForceOptimized;
+	options.canceled = reinterpret_cast<std::atomic<bool> *>(canceled);
 	Slice from(reinterpret_cast<const char *>(begin.data), begin.len);
 	Slice to(reinterpret_cast<const char *>(end.data), end.len);
 	Status s = db->rep->CompactRange(options, cf->rep, begin.len > 0 ? &from : nullptr, end.len > 0 ? &to : nullptr);

@@ -30,8 +30,9 @@ void bh_bridge_set_cf_path(rocksdb_options_t *options, const char *dir);
 BH_MUST_CHECK bh_status bh_bridge_check_options(const rocksdb_options_t *options);
 
 /* Compacts a key range of a column family (empty: open end) and waits: what was deleted or replaced is rewritten away, on the last
- * level, too. The C API's own call tells nobody how it went. A failure is left in *error, as the C API does it. */
-void bh_bridge_compact(rocksdb_t *db, rocksdb_column_family_handle_t *cf, bh_view begin, bh_view end, char **error);
+ * level, too. Ends early, as a failure, once *canceled becomes true (set it with an atomic store). The C API's own call tells
+ * nobody how it went. A failure is left in *error, as the C API does it. */
+void bh_bridge_compact(rocksdb_t *db, rocksdb_column_family_handle_t *cf, bh_view begin, bh_view end, bool *canceled, char **error);
 
 /* Puts the redactor in front of a logger that the caller gave with the options, if any. */
 void bh_bridge_redact_info_log(rocksdb_options_t *options);

@@ -11,9 +11,20 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 
-static bool can_unlock(bh_merchant_state state)
+/* With keys or without, a merchant is whole: one that is half suspended or half resumed is the engine's to finish. */
+static bh_status unlock(bh_keyring *keyring, const bh_merchant_info *merchant)
 {
-	return state != BH_MERCHANT_SHREDDING && state != BH_MERCHANT_SHREDDED;
+	switch (merchant->state) {
+	case BH_MERCHANT_SUSPENDED:
+	case BH_MERCHANT_SHREDDING:
+	case BH_MERCHANT_SHREDDED: return BH_OK;
+	case BH_MERCHANT_SUSPENDING:
+	case BH_MERCHANT_RESUMING:
+		return bh_fail(BH_E_BUSY,
+			       "merchant '%s': is %s; open the database with bh_db_open() (or bhctl) once to finish that",
+			       merchant->name, bh_merchant_state_name(merchant->state));
+	default: return bh_keyring_merchant_unlock(keyring, merchant->name);
+	}
 }
 
 static bh_status unlock_all(bh_keyring *keyring)
@@ -25,8 +36,8 @@ static bh_status unlock_all(bh_keyring *keyring)
 	BH_TRY(bh_keyring_merchants(keyring, &merchants, &count));
 	status = BH_OK;
 	for (size_t i = 0; i < count; i++) {
-		if (status == BH_OK && can_unlock(merchants[i].state))
-			status = bh_keyring_merchant_unlock(keyring, merchants[i].name);
+		if (status == BH_OK)
+			status = unlock(keyring, &merchants[i]);
 		bh_merchant_info_clear(&merchants[i]);
 	}
 	free(merchants);

@@ -4,6 +4,7 @@
  */
 #include "fs_internal.h"
 
+#include "live.h"
 #include "pages.h"
 
 #include <pthread.h>
@@ -22,11 +23,11 @@ struct bh_fs {
 	bh_scopes scopes;
 	bool scratch; /* all files are of scratch_scope */
 	bh_scope scratch_scope;
-	pthread_rwlock_t lock;   /* guards everything below */
+	char *only;              /* a view: the one merchant whose families it shows; owned. NULL: all */
+	pthread_rwlock_t lock;   /* guards the family table */
 	struct family *families; /* [family_count], by id */
 	size_t family_count;
-	char **live; /* [live_count]: paths of streams being written */
-	size_t live_count;
+	bh_live live; /* logs being written; has a lock of its own */
 };
 
 #define BH_CF_ID_MAX (1u << 24) /* far above what one database ever reaches; bounds the table */
@@ -107,11 +108,22 @@ static bh_status dek_for_cf(void *arg, uint32_t cf_id, bh_dek **out)
 	return BH_OK;
 }
 
+/* Whether the view shows what is of this scope. */
+static bool is_shown(const bh_fs *fs, const bh_scope *scope)
+{
+	return fs->only == NULL || bh_scope_is_platform(scope) || strcmp(scope->merchant, fs->only) == 0;
+}
+
 static bh_status dek_by_id(void *arg, const uint8_t id[BH_ID_LEN], bh_dek **out)
 {
 	const bh_fs *fs = arg;
+	BH_CLEANUP(bh_dek_unrefp) bh_dek *dek = NULL;
 
-	return bh_keyring_dek_find(fs->keyring, id, out);
+	BH_TRY(bh_keyring_dek_find(fs->keyring, id, &dek));
+	if (!is_shown(fs, bh_dek_scope(dek)))
+		return bh_fail(BH_E_NO_KEY, "%s: its bytes are not of merchant '%s'", fs->root, fs->only);
+	*out = bh_dek_ref(dek);
+	return BH_OK;
 }
 
 static bh_status cf_added(void *arg, uint32_t cf_id, bh_view name)
@@ -169,9 +181,11 @@ static bool cf_attached(void *arg, bh_view name)
 		return false;
 	if (bh_scope_is_platform(&scope))
 		return true;
-	if (bh_keyring_merchant(fs->keyring, scope.merchant, &merchant) != BH_OK)
+	if (!is_shown(fs, &scope) || bh_keyring_merchant(fs->keyring, scope.merchant, &merchant) != BH_OK)
 		return false;
-	return merchant.state != BH_MERCHANT_SHREDDING && bh_keyring_dek_current(fs->keyring, &scope, &dek) == BH_OK;
+	if (fs->only == NULL && merchant.state != BH_MERCHANT_CREATING && merchant.state != BH_MERCHANT_ACTIVE)
+		return false;
+	return bh_keyring_dek_current(fs->keyring, &scope, &dek) == BH_OK;
 }
 
 /* ---- bh_scopes of a scratch: every column family is of the class */
@@ -210,6 +224,14 @@ static bool scratch_cf_attached(void *arg, bh_view name)
 
 /* ---- life */
 
+static void families_forget(bh_fs *fs)
+{
+	pthread_rwlock_wrlock(&fs->lock);
+	for (size_t i = 0; i < fs->family_count; i++)
+		bh_dek_unrefp(&fs->families[i].dek);
+	pthread_rwlock_unlock(&fs->lock);
+}
+
 /* All but the scopes; NULL for lack of memory. */
 static bh_fs *fs_make(const char *root, bh_keyring *keyring)
 {
@@ -219,8 +241,10 @@ static bh_fs *fs_make(const char *root, bh_keyring *keyring)
 		return NULL;
 	fs->keyring = keyring;
 	fs->root = strdup(root);
-	if (fs->root != NULL && pthread_rwlock_init(&fs->lock, NULL) == 0)
+	if (fs->root != NULL && pthread_rwlock_init(&fs->lock, NULL) == 0) {
+		bh_live_init(&fs->live);
 		return fs;
+	}
 	free(fs->root);
 	free(fs);
 	return NULL;
@@ -232,7 +256,23 @@ bh_status bh_fs_new(const char *root, bh_keyring *keyring, bh_fs **out)
 
 	if (fs == NULL)
 		return bh_fail(BH_E_NOMEM, "no memory for the file system of %s", root);
-	fs->scopes = (bh_scopes){ fs, dek_for_cf, dek_by_id, cf_added, cf_dropped, cf_attached };
+	fs->scopes = (bh_scopes){ fs, dek_for_cf, dek_by_id, cf_added, cf_dropped, cf_attached, false };
+	*out = fs;
+	return BH_OK;
+}
+
+bh_status bh_fs_new_view(bh_keyring *keyring, const char *root, const char *merchant, bh_fs **out)
+{
+	char *only = strdup(merchant);
+	bh_fs *fs = NULL;
+	bh_status status = only != NULL ? bh_fs_new(root, keyring, &fs) : bh_fail(BH_E_NOMEM, "no memory for a view of %s", root);
+
+	if (status != BH_OK) {
+		free(only);
+		return status;
+	}
+	fs->only = only;
+	fs->scopes.hides_default_files = true;
 	*out = fs;
 	return BH_OK;
 }
@@ -246,7 +286,7 @@ bh_status bh_fs_new_scratch(const char *root, const bh_scope *scope, bh_keyring 
 	fs->scratch = true;
 	fs->scratch_scope = *scope;
 	fs->scopes = (bh_scopes){
-		fs, scratch_dek_for_cf, dek_by_id, scratch_cf_added, scratch_cf_dropped, scratch_cf_attached,
+		fs, scratch_dek_for_cf, dek_by_id, scratch_cf_added, scratch_cf_dropped, scratch_cf_attached, false,
 	};
 	*out = fs;
 	return BH_OK;
@@ -256,14 +296,14 @@ void bh_fs_free(bh_fs *fs)
 {
 	if (fs == NULL)
 		return;
-	bh_fs_keys_changed(fs);
-	for (size_t i = 0; i < fs->live_count; i++)
-		free(fs->live[i]);
-	free(fs->live);
+	families_forget(fs);
+	bh_live_clear(&fs->live);
 	free(fs->families);
 	free(fs->root);
 	pthread_rwlock_destroy(&fs->lock);
-	bh_keyring_close(fs->keyring);
+	if (fs->only == NULL)
+		bh_keyring_close(fs->keyring);
+	free(fs->only);
 	free(fs);
 }
 
@@ -287,10 +327,8 @@ bh_status bh_fs_classify(const bh_fs *fs, const char *path, bh_path_info *out)
 
 void bh_fs_keys_changed(bh_fs *fs)
 {
-	pthread_rwlock_wrlock(&fs->lock);
-	for (size_t i = 0; i < fs->family_count; i++)
-		bh_dek_unrefp(&fs->families[i].dek);
-	pthread_rwlock_unlock(&fs->lock);
+	families_forget(fs);
+	bh_live_forget_keys(&fs->live);
 }
 
 /* ---- files */
@@ -337,52 +375,17 @@ bh_status bh_fs_check_move(const bh_fs *fs, const char *from, const char *to)
 
 /* ---- live streams */
 
-static size_t find_live(const bh_fs *fs, const char *path)
+bh_status bh_fs_live_add(bh_fs *fs, const char *path, bh_stream_writer *writer)
 {
-	size_t i = 0;
-
-	while (i < fs->live_count && strcmp(fs->live[i], path) != 0)
-		i++;
-	return i;
-}
-
-bh_status bh_fs_live_add(bh_fs *fs, const char *path)
-{
-	char *copy = strdup(path);
-	char **grown;
-
-	pthread_rwlock_wrlock(&fs->lock);
-	grown = copy != NULL ? realloc(fs->live, (fs->live_count + 1) * sizeof(*grown)) : NULL;
-	if (grown != NULL) {
-		fs->live = grown;
-		fs->live[fs->live_count++] = copy;
-	}
-	pthread_rwlock_unlock(&fs->lock);
-	if (grown != NULL)
-		return BH_OK;
-	free(copy);
-	return bh_fail(BH_E_NOMEM, "%s: no memory", path);
+	return bh_live_add(&fs->live, path, writer);
 }
 
 void bh_fs_live_remove(bh_fs *fs, const char *path)
 {
-	size_t i;
-
-	pthread_rwlock_wrlock(&fs->lock);
-	i = find_live(fs, path);
-	if (i < fs->live_count) {
-		free(fs->live[i]);
-		fs->live[i] = fs->live[--fs->live_count];
-	}
-	pthread_rwlock_unlock(&fs->lock);
+	bh_live_remove(&fs->live, path);
 }
 
 bool bh_fs_is_live(bh_fs *fs, const char *path)
 {
-	bool found;
-
-	pthread_rwlock_rdlock(&fs->lock);
-	found = find_live(fs, path) < fs->live_count;
-	pthread_rwlock_unlock(&fs->lock);
-	return found;
+	return bh_live_has(&fs->live, path);
 }

@@ -12,7 +12,7 @@
 #ifndef BH_FS_H
 #define BH_FS_H
 
-#include "header.h"
+#include "stream.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -35,6 +35,11 @@ BH_MUST_CHECK bh_status bh_fs_new(const char *root, bh_keyring *keyring, bh_fs *
 /* The same for a scratch database of one class: every file is of `scope` wherever it lies, and so are all column families, whatever
  * their names. The caller keeps it out of the database. */
 BH_MUST_CHECK bh_status bh_fs_new_scratch(const char *root, const bh_scope *scope, bh_keyring *keyring, bh_fs **out);
+/* Another file system over the same keyring (borrowed): the directory `root`, which has the layout of a database, shows
+ * `merchant`'s column families, whatever state the merchant is in. Other families are presented as dropped, the default one without
+ * its files.
+ */
+BH_MUST_CHECK bh_status bh_fs_new_view(bh_keyring *keyring, const char *root, const char *merchant, bh_fs **out);
 void bh_fs_free(bh_fs *fs);
 bh_keyring *bh_fs_keyring(bh_fs *fs);
 const bh_scopes *bh_fs_scopes(const bh_fs *fs); /* lives as long as `fs` */
@@ -51,11 +56,12 @@ BH_MUST_CHECK bh_status bh_fs_check_place(const char *path, const bh_path_info *
 /* Whether a file may be renamed or linked. Errors: BH_E_UNSUPPORTED (to another scope, or between sealed and not). */
 BH_MUST_CHECK bh_status bh_fs_check_move(const bh_fs *fs, const char *from, const char *to);
 
-/* Tells that DEKs were added, taken away or replaced: what was looked up before is looked up anew. */
+/* Tells that DEKs were added, taken away or replaced: what was looked up before is looked up anew, and no key of them is left in
+ * the logs that are being written. */
 void bh_fs_keys_changed(bh_fs *fs);
 
 /* Writers of streams, so that a reader of a log that is still being written does not take its end for the end of the file. */
-BH_MUST_CHECK bh_status bh_fs_live_add(bh_fs *fs, const char *path);
+BH_MUST_CHECK bh_status bh_fs_live_add(bh_fs *fs, const char *path, bh_stream_writer *writer);
 void bh_fs_live_remove(bh_fs *fs, const char *path);
 bool bh_fs_is_live(bh_fs *fs, const char *path);
 

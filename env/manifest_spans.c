@@ -351,8 +351,12 @@ bh_status bh_version_edit_walk(bh_view record, bh_version_edit *edit, bh_version
 
 	*edit = (bh_version_edit){ .spans = edit->spans, .span_cap = edit->span_cap, .cf_id = BH_CF_DEFAULT };
 	while (bh_reader_ok(&p.in) && p.in.rest.len > 0) {
+		const uint8_t *begin = p.in.rest.data;
+
 		p.field = (bh_version_field){ 0 };
 		BH_TRY(take_field(&p, read_u32v(&p)));
+		p.field.off = (size_t)(begin - record.data);
+		p.field.len = (size_t)(p.in.rest.data - begin);
 		if (visit && bh_reader_ok(&p.in))
 			visit(arg, &p.field);
 	}
@@ -392,6 +396,36 @@ const char *bh_version_what_name(bh_version_what what)
 	};
 
 	return what < BH_VERSION_WHAT_COUNT_ ? names[what] : "unknown";
+}
+
+bool bh_version_is_about_files(bh_version_what what)
+{
+	switch (what) {
+	case BH_VERSION_CURSOR:
+	case BH_VERSION_FILE_DELETED:
+	case BH_VERSION_FILE_ADDED:
+	case BH_VERSION_BLOB_ADDED:
+	case BH_VERSION_BLOB_GARBAGE: return true;
+	default: return false;
+	}
+}
+
+/* The length takes as many bytes as the largest rest needs, also where its value would fit into fewer: a varint may be padded. */
+size_t bh_version_skip_encode(size_t field_len, uint8_t out[BH_VERSION_SKIP_MAX])
+{
+	const size_t tag_len = 2;
+	size_t len_len = 1, rest;
+
+	if (field_len < tag_len + 1 || field_len > UINT32_MAX)
+		return 0;
+	while (((field_len - tag_len - len_len) >> (7 * len_len)) != 0)
+		len_len++;
+	rest = field_len - tag_len - len_len;
+	out[0] = (TAG_SAFE_IGNORE & 0x7f) | 0x80;
+	out[1] = TAG_SAFE_IGNORE >> 7;
+	for (size_t i = 0; i < len_len; i++)
+		out[tag_len + i] = (uint8_t)(((rest >> (7 * i)) & 0x7f) | (i + 1 < len_len ? 0x80 : 0));
+	return tag_len + len_len;
 }
 
 static bh_status append_varint(bh_buf *out, uint32_t v)

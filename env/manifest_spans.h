@@ -72,6 +72,8 @@ const char *bh_version_what_name(bh_version_what what);
 
 typedef struct bh_version_field {
 	bh_version_what what;
+	size_t off; /* of the whole field, tag included, in the record's payload */
+	size_t len; /* at least 1 */
 	uint32_t level;
 	uint64_t number;
 	uint64_t count;   /* blobs */
@@ -85,6 +87,14 @@ typedef void (*bh_version_visitor)(void *arg, const bh_version_field *field);
 
 /* bh_version_edit_parse() that shows every field, in order, as it is passed. */
 BH_MUST_CHECK bh_status bh_version_edit_walk(bh_view record, bh_version_edit *edit, bh_version_visitor visit, void *arg);
+
+/* Whether the field says something of a file: added, deleted, blobs, a compaction cursor. */
+bool bh_version_is_about_files(bh_version_what what);
+/* What to put over the first bytes of a field of `field_len` bytes, so that RocksDB skips all of it: a tag that it may ignore, and
+ * the length of the rest. Returns how many bytes that is, at most BH_VERSION_SKIP_MAX; 0: a field shorter than 3 bytes cannot be
+ * hidden. */
+#define BH_VERSION_SKIP_MAX 7u
+size_t bh_version_skip_encode(size_t field_len, uint8_t out[BH_VERSION_SKIP_MAX]);
 
 /* Appends the payload of the edit that drops a family: MaxColumnFamily, ColumnFamily, ColumnFamilyDrop. Without MaxColumnFamily
  * RocksDB would give the id away again. Errors: BH_E_NOMEM. */

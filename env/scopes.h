@@ -32,6 +32,8 @@ typedef struct bh_scopes {
 	/* Whether a column family that a MANIFEST being read still has may be shown to RocksDB; false: it is presented as dropped.
 	 */
 	bool (*cf_attached)(void *arg, bh_view name);
+	/* The default family's files are not where this MANIFEST is: its edits lose what they say of files. */
+	bool hides_default_files;
 } bh_scopes;
 
 #ifdef __cplusplus

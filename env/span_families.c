@@ -90,11 +90,15 @@ static bh_status announce(bh_families *f, const bh_family *family)
 
 static bh_status bind_dek(bh_families *f, bh_family *family, const bh_dek *dek)
 {
-	if (family->bound && memcmp(family->dek_id, bh_dek_id(dek), BH_ID_LEN) == 0)
+	const bool same = family->bound && memcmp(family->dek_id, bh_dek_id(dek), BH_ID_LEN) == 0;
+
+	if (same && family->ctr)
 		return BH_OK;
 	bh_ctr_freep(&family->ctr);
-	family->bound = false;
 	BH_TRY(bh_span_key(dek, f->salt, &family->ctr));
+	if (same)
+		return BH_OK;
+	family->bound = false;
 	memcpy(family->dek_id, bh_dek_id(dek), BH_ID_LEN);
 	BH_TRY(announce(f, family));
 	family->bound = true;
@@ -126,6 +130,14 @@ bh_status bh_families_seal(bh_families *f, uint32_t cf_id, const bh_ctr **out)
 		BH_TRY(ask_current(f, family));
 	*out = family->ctr;
 	return BH_OK;
+}
+
+void bh_families_forget(bh_families *f)
+{
+	for (size_t i = 0; i < f->slot_count; i++) {
+		bh_ctr_freep(&f->slots[i].ctr);
+		f->slots[i].epoch = 0;
+	}
 }
 
 static bool means_unavailable(bh_status st)

@@ -44,6 +44,8 @@ void bh_families_clear(bh_families *f);
 /* The keystream to seal spans of the family with. Borrowed until the next epoch. Errors: those of dek_for_cf; BH_E_UNSUPPORTED, if
  * it says that the family is the platform's; BH_E_NOMEM, BH_E_CRYPTO. */
 BH_MUST_CHECK bh_status bh_families_seal(bh_families *f, uint32_t cf_id, const bh_ctr **out);
+/* Sealing: wipes every keystream; those still in use are derived anew, from the same DEK to the same bytes. */
+void bh_families_forget(bh_families *f);
 /* The keystream to open them with, NULL: blank. Borrowed until the next announcement. Errors: BH_E_FORMAT (nothing was announced),
  * those of dek_by_id that do not mean "not available". */
 BH_MUST_CHECK bh_status bh_families_open(bh_families *f, uint32_t cf_id, const bh_ctr **out);

@@ -56,6 +56,8 @@ void bh_spans_consume(bh_spans *s, size_t len);
 /* Sealing: announcements that must go with (before) the bytes now ready; consumed by reading them. */
 const bh_announcement *bh_spans_announcements(const bh_spans *s, size_t *count_out);
 void bh_spans_announcements_clear(bh_spans *s);
+/* Sealing: wipes the expanded keys of all families, between two feeds. What is fed next derives what it needs. */
+void bh_spans_forget(bh_spans *s);
 /* Opening: takes an announcement that came with a frame, before that frame's bytes are fed. */
 BH_MUST_CHECK bh_status bh_spans_announced(bh_spans *s, const bh_announcement *a);
 

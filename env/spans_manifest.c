@@ -139,6 +139,35 @@ static bh_status apply_spans(bh_spans *s)
 	return bh_span_run_flush(&s->run, s->buf, s->base);
 }
 
+/* ---- what a view hides */
+
+static void hide_field(void *arg, const bh_version_field *field)
+{
+	bh_spans *s = arg;
+	uint8_t skip[BH_VERSION_SKIP_MAX];
+	payload_cursor cursor = { 0 };
+	size_t len, run;
+
+	if (!bh_version_is_about_files(field->what))
+		return;
+	len = bh_version_skip_encode(field->len, skip);
+	for (size_t i = 0; i < len; i++)
+		s->buf[locate(s, &cursor, field->off + i, &run)] = skip[i];
+}
+
+/* The default family cannot be presented as dropped. Where its files are not there, its edits lose them. */
+static bh_status hide_default_files(bh_spans *s, bh_view record)
+{
+	bh_version_edit edit = { 0 };
+	bh_status status;
+
+	if (s->mode != BH_SPANS_OPEN || !s->families.scopes->hides_default_files || s->manifest.edit.cf_id != BH_CF_DEFAULT)
+		return BH_OK;
+	status = bh_version_edit_walk(record, &edit, hide_field, s);
+	bh_version_edit_clear(&edit);
+	return status;
+}
+
 /* ---- families that come and go */
 
 static bh_status add_live(bh_manifest_state *m, uint32_t cf_id, bh_view name)
@@ -226,6 +255,7 @@ static bh_status take_record(bh_spans *s)
 	BH_TRY(note_added(s, &m->edit));
 	BH_TRY(apply_spans(s));
 	BH_TRY(note_dropped(s, &m->edit));
+	BH_TRY(hide_default_files(s, record));
 	if (s->mode == BH_SPANS_OPEN)
 		restore_crcs(s);
 	if (m->fragment_count > 1)

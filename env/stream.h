@@ -37,6 +37,8 @@ void bh_stream_writer_free(bh_stream_writer *w);
  * Errors: BH_E_UNSUPPORTED (the span codec does not understand the bytes; the message names what), BH_E_NO_KEY, BH_E_SHREDDED,
  * BH_E_SUSPENDED, BH_E_CRYPTO. After an error the writer refuses everything: a log with a hole is never written. */
 BH_MUST_CHECK bh_status bh_stream_writer_append(bh_stream_writer *w, bh_view data, bh_buf *out);
+/* Wipes the expanded keys of all column families; may come from any thread. The next append derives what it needs. */
+void bh_stream_writer_forget(bh_stream_writer *w);
 /* Called by the appender when `out` of the appends so far has reached the file: what a sync started from now on makes durable. */
 void bh_stream_writer_written(bh_stream_writer *w);
 /* Snapshot to take before an fsync, and the mark to write at BH_SYNC_MARK_OFFSET after it succeeded. *needed_out false: nothing

@@ -3,8 +3,9 @@
  * stream_writer.c: the writing half of stream.h.
  *
  * Invariants: frame numbers and mark sequences only grow, also over failures, so no nonce comes twice; after a failure the writer
- * is done for, because the span codec may have swallowed bytes that never became a frame. Lock: `lock` guards `written`, `marked`
- * and `seq`, which a sync looks at while the appender goes on. Everything else is the appender's.
+ * is done for, because the span codec may have swallowed bytes that never became a frame. Locks: `lock` guards `written`, `marked`
+ * and `seq`, which a sync looks at while the appender goes on; `keys_lock` guards `spans`, whose keys another thread may wipe.
+ * Everything else is the appender's.
  */
 #include <pthread.h>
 #include <stdlib.h>
@@ -13,6 +14,7 @@
 
 struct bh_stream_writer {
 	bh_file_key key;
+	pthread_mutex_t keys_lock;
 	bh_spans *spans;  /* NULL in a stream without spans */
 	bh_status failed; /* sticky */
 	bh_sync_point at; /* frames and bytes handed out */
@@ -58,6 +60,7 @@ bh_status bh_stream_writer_new(bh_file_key *key, const uint8_t header[BH_HEADER_
 		return status;
 	}
 	pthread_mutex_init(&w->lock, NULL);
+	pthread_mutex_init(&w->keys_lock, NULL);
 	w->key = *key;
 	memset(key, 0, sizeof(*key));
 	memmove(header_out, header, BH_HEADER_LEN);
@@ -73,6 +76,7 @@ void bh_stream_writer_free(bh_stream_writer *w)
 	bh_spans_free(w->spans);
 	bh_file_key_clear(&w->key);
 	pthread_mutex_destroy(&w->lock);
+	pthread_mutex_destroy(&w->keys_lock);
 	free(w);
 }
 
@@ -101,6 +105,7 @@ static bh_status put_frames(bh_stream_writer *w, const bh_announcement *announce
 	return BH_OK;
 }
 
+/* Under keys_lock. */
 static bh_status append_spans(bh_stream_writer *w, bh_view data, bh_buf *out)
 {
 	const bh_announcement *announcements;
@@ -126,7 +131,13 @@ bh_status bh_stream_writer_append(bh_stream_writer *w, bh_view data, bh_buf *out
 	if (w->failed != BH_OK)
 		return bh_fail(w->failed, "an earlier append to this %s failed: it cannot be continued",
 			       bh_file_kind_name(w->key.header.kind));
-	status = w->spans ? append_spans(w, data, out) : put_frames(w, NULL, 0, data, out);
+	if (w->spans) {
+		pthread_mutex_lock(&w->keys_lock);
+		status = append_spans(w, data, out);
+		pthread_mutex_unlock(&w->keys_lock);
+	} else {
+		status = put_frames(w, NULL, 0, data, out);
+	}
 	if (status != BH_OK) {
 		w->failed = status;
 		out->len = out_len;
@@ -134,6 +145,15 @@ bh_status bh_stream_writer_append(bh_stream_writer *w, bh_view data, bh_buf *out
 	}
 	w->logical += data.len;
 	return BH_OK;
+}
+
+void bh_stream_writer_forget(bh_stream_writer *w)
+{
+	if (!w->spans)
+		return;
+	pthread_mutex_lock(&w->keys_lock);
+	bh_spans_forget(w->spans);
+	pthread_mutex_unlock(&w->keys_lock);
 }
 
 void bh_stream_writer_written(bh_stream_writer *w)

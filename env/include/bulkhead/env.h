@@ -23,9 +23,10 @@ typedef struct bh_env_options {
 	uint64_t generation_floor; /* refuse a keyring older than this; 0: no floor */
 } bh_env_options;
 
-/* Opens the keyring of the database directory `dir` (made by bh_db_open or `bhctl init`), unwraps every living merchant's DEKs, and
- * returns an Env that seals under them. The keyring is locked until rocksdb_env_destroy(), which the caller owes after closing the
- * database. Errors: those of the keyring and the KMS: BH_E_NOT_FOUND, BH_E_BUSY, BH_E_TAG, BH_E_FORMAT, BH_E_ROLLBACK,
+/* Opens the keyring of the database directory `dir` (made by bh_db_open or `bhctl init`), unwraps the DEKs of every merchant
+ * that is not suspended (whose families are presented as dropped), and returns an Env that seals under them. The keyring is locked
+ * until rocksdb_env_destroy(), which the caller owes after closing the database. Errors: those of the keyring and the KMS:
+ * BH_E_NOT_FOUND, BH_E_BUSY (also: a merchant is half suspended or resumed), BH_E_TAG, BH_E_FORMAT, BH_E_ROLLBACK,
  * BH_E_KMS_REFUSED, BH_E_KMS_UNREACHABLE, BH_E_IO, BH_E_NOMEM. */
 BH_API BH_MUST_CHECK bh_status bh_env_create(const char *dir, const bh_env_options *options, rocksdb_env_t **out);
 

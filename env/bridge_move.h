@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * bridge_move.h: a column family carried from one database to another, for the C side. bridge_move.cc converts and forwards.
+ *
+ * RocksDB 7.8's import takes a file's bounds from its point keys and knows no blob files: what has range tombstones or blobs must
+ * be compacted until it has neither (bh_bridge_settle), or deleted rows come back.
+ */
+#ifndef BH_BRIDGE_MOVE_H
+#define BH_BRIDGE_MOVE_H
+
+#include "bridge.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* The SST files of a column family as import wants to be told of them. */
+typedef struct bh_export bh_export;
+
+/* What the column family consists of. Ownership: bh_export_free(). Errors: those of RocksDB and the Env. */
+BH_MUST_CHECK bh_status bh_bridge_export(rocksdb_t *db, rocksdb_column_family_handle_t *cf, bh_export **out);
+void bh_export_free(bh_export *export_);
+size_t bh_export_count(const bh_export *export_);
+/* The name of a file, "NNNNNN.sst", and the directory it lies in; borrowed. */
+const char *bh_export_name(const bh_export *export_, size_t i);
+const char *bh_export_dir(const bh_export *export_, size_t i);
+/* Whether import would lose something: a range tombstone, a blob. */
+bool bh_export_is_lossy(const bh_export *export_);
+
+/* Compacts a whole column family of a database in which nobody holds a snapshot, until it has no range tombstone and no blob.
+ * Errors: those of RocksDB and the Env. */
+BH_MUST_CHECK bh_status bh_bridge_settle(rocksdb_t *db, rocksdb_column_family_handle_t *cf);
+
+/* Makes the column family `name` with the exported files, which lie in `dir` under their names with `prefix` in front and are moved
+ * from there. Neither is synced. Errors: BH_E_INVALID (nothing to import), those of RocksDB and the Env. */
+BH_MUST_CHECK bh_status bh_bridge_import(rocksdb_t *db, const rocksdb_options_t *options, const char *name,
+					 const bh_export *export_, const char *dir, const char *prefix,
+					 rocksdb_column_family_handle_t **out);
+
+/* Options for a database that is opened to be exported from: compacts nothing by itself, makes no new blob files, looks for no WAL
+ * but those that are there. */
+void bh_bridge_options_for_export(rocksdb_options_t *options);
+
+/* Drops every block of the block cache that nobody reads right now. */
+void bh_bridge_purge_block_cache(const rocksdb_options_t *options);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
