@@ -8,12 +8,17 @@
 
 #include <stdlib.h>
 
+typedef struct member {
+	bh_merchant *merchant; /* counted */
+	uint64_t attached;     /* when it was recorded: the families it names are those of that time */
+} member;
+
 struct bh_batch {
 	bh_db *db;
 	rocksdb_writebatch_t *raw;
-	bh_merchant **merchants; /* [merchant_count], each once, counted */
-	size_t merchant_count;
-	size_t merchant_cap;
+	member *members; /* [count], each merchant once */
+	size_t count;
+	size_t cap;
 };
 
 bh_status bh_batch_new(bh_db *db, bh_batch **out)
@@ -31,9 +36,9 @@ bh_status bh_batch_new(bh_db *db, bh_batch **out)
 void bh_batch_clear(bh_batch *batch)
 {
 	rocksdb_writebatch_clear(batch->raw);
-	for (size_t i = 0; i < batch->merchant_count; i++)
-		bh_merchant_unref(batch->merchants[i]);
-	batch->merchant_count = 0;
+	for (size_t i = 0; i < batch->count; i++)
+		bh_merchant_unref(batch->members[i].merchant);
+	batch->count = 0;
 }
 
 void bh_batch_free(bh_batch *batch)
@@ -42,7 +47,7 @@ void bh_batch_free(bh_batch *batch)
 		return;
 	bh_batch_clear(batch);
 	rocksdb_writebatch_destroy(batch->raw);
-	free(batch->merchants);
+	free(batch->members);
 	free(batch);
 }
 
@@ -51,31 +56,43 @@ size_t bh_batch_count(const bh_batch *batch)
 	return (size_t)rocksdb_writebatch_count(batch->raw);
 }
 
+static bh_status same_time(const member *m)
+{
+	if (m->attached == atomic_load(&m->merchant->attached))
+		return BH_OK;
+	return bh_fail(BH_E_SUSPENDED, "merchant '%s': was suspended after this batch was begun; clear it and record it again",
+		       m->merchant->name);
+}
+
+/* Inside the merchant's gate. */
 static bh_status join(bh_batch *batch, bh_merchant *merchant)
 {
-	if (batch->merchant_count > 0 && batch->merchants[batch->merchant_count - 1] == merchant)
-		return BH_OK;
-	for (size_t i = 0; i < batch->merchant_count; i++)
-		if (batch->merchants[i] == merchant)
-			return BH_OK;
-	if (batch->merchant_count == batch->merchant_cap) {
-		size_t cap = batch->merchant_cap * 2 + 4;
-		bh_merchant **grown = realloc(batch->merchants, cap * sizeof(*grown));
+	for (size_t i = batch->count; i > 0; i--)
+		if (batch->members[i - 1].merchant == merchant)
+			return same_time(&batch->members[i - 1]);
+	if (batch->count == batch->cap) {
+		size_t cap = batch->cap * 2 + 4;
+		member *grown = realloc(batch->members, cap * sizeof(*grown));
 
 		if (grown == NULL)
 			return bh_fail(BH_E_NOMEM, "no memory for a batch of %zu merchants", cap);
-		batch->merchants = grown;
-		batch->merchant_cap = cap;
+		batch->members = grown;
+		batch->cap = cap;
 	}
-	batch->merchants[batch->merchant_count++] = bh_merchant_ref(merchant);
+	batch->members[batch->count++] = (member){ bh_merchant_ref(merchant), atomic_load(&merchant->attached) };
 	return BH_OK;
 }
 
 /* Recording reads the handle's id, so it passes the gate like everything that touches RocksDB. */
 static bh_status enter_for(bh_batch *batch, bh_cf *cf)
 {
-	BH_TRY(join(batch, cf->merchant));
-	return bh_gate_enter(&cf->merchant->gate, cf->merchant->name);
+	bh_status status;
+
+	BH_TRY(bh_gate_enter(&cf->merchant->gate, cf->merchant->name));
+	status = join(batch, cf->merchant);
+	if (status != BH_OK)
+		bh_gate_leave(&cf->merchant->gate);
+	return status;
 }
 
 bh_status bh_batch_put(bh_batch *batch, bh_cf *cf, bh_view key, bh_view value)
@@ -113,16 +130,24 @@ bh_status bh_batch_delete_range(bh_batch *batch, bh_cf *cf, bh_view begin, bh_vi
 	return BH_OK;
 }
 
+static void leave_first(bh_batch *batch, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		bh_gate_leave(&batch->members[i].merchant->gate);
+}
+
 /* Enters every merchant's gate, or none. */
 static bh_status enter_all(bh_batch *batch)
 {
-	for (size_t i = 0; i < batch->merchant_count; i++) {
-		bh_status status = bh_gate_enter(&batch->merchants[i]->gate, batch->merchants[i]->name);
+	for (size_t i = 0; i < batch->count; i++) {
+		bh_merchant *merchant = batch->members[i].merchant;
+		bh_status status = bh_gate_enter(&merchant->gate, merchant->name);
 
+		if (status == BH_OK && (status = same_time(&batch->members[i])) != BH_OK)
+			bh_gate_leave(&merchant->gate);
 		if (status == BH_OK)
 			continue;
-		while (i-- > 0)
-			bh_gate_leave(&batch->merchants[i]->gate);
+		leave_first(batch, i);
 		return status;
 	}
 	return BH_OK;
@@ -134,11 +159,10 @@ bh_status bh_batch_write(bh_batch *batch, const bh_write_options *options)
 
 	if (options != NULL && options->sync && options->no_wal)
 		return bh_fail(BH_E_INVALID, "a write cannot be both synced and without the WAL");
-	if (batch->merchant_count == 0)
+	if (batch->count == 0)
 		return BH_OK;
 	BH_TRY(enter_all(batch));
 	rocksdb_write(batch->db->rocks, bh_write_options_pick(batch->db, options), batch->raw, &error);
-	for (size_t i = 0; i < batch->merchant_count; i++)
-		bh_gate_leave(&batch->merchants[i]->gate);
+	leave_first(batch, batch->count);
 	return bh_status_of_rocksdb(error);
 }

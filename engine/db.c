@@ -2,9 +2,9 @@
  *
  * db.c: a database's life: made, opened, closed.
  *
- * Opening: the keyring (locked, its chain checked), the DEKs of every living merchant, the Env, the list of column families out of
- * the MANIFEST, RocksDB's own recovery, then what a crash interrupted. Each step undoes nothing of the ones before: a failing open
- * changes nothing.
+ * Opening: the keyring (locked, its chain checked), the DEKs of the living merchants (cold.c: who has none is detached), the Env,
+ * the list of column families out of the MANIFEST, RocksDB's own recovery, then what a crash interrupted. Each step undoes nothing
+ * of the ones before: a failing open loses nothing.
  */
 #include "internal.h"
 
@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "env/bridge.h"
+#include "family_set.h"
 
 void bh_db_log(const bh_db *db, const char *fmt, ...)
 {
@@ -103,11 +104,6 @@ static bh_status open_keyring(bh_db *db, const bh_db_options *options, bh_keyrin
 	return status;
 }
 
-static bool is_living(bh_merchant_state state)
-{
-	return state != BH_MERCHANT_SHREDDING && state != BH_MERCHANT_SHREDDED;
-}
-
 /* Calls `each` for all merchants of the keyring, tombstones included, until one fails. */
 static bh_status for_merchants(bh_db *db, bh_status (*each)(bh_db *db, const bh_merchant_info *info))
 {
@@ -122,33 +118,6 @@ static bh_status for_merchants(bh_db *db, bh_status (*each)(bh_db *db, const bh_
 		bh_merchant_info_clear(&infos[i]);
 	}
 	free(infos);
-	return status;
-}
-
-static bh_status unlock_living(bh_db *db, const bh_merchant_info *info)
-{
-	bh_merchant *merchant = NULL;
-
-	if (!is_living(info->state))
-		return BH_OK;
-	BH_TRY(bh_keyring_merchant_unlock(db->keyring, info->name));
-	BH_TRY(bh_merchant_new(db, info, &merchant));
-	bh_merchant_link(db, merchant);
-	return BH_OK;
-}
-
-static bh_status finish_interrupted(bh_db *db, const bh_merchant_info *info)
-{
-	bh_merchant *merchant;
-	bh_status status;
-
-	if (!is_living(info->state))
-		return bh_shred_resume(db, info);
-	merchant = bh_merchant_find(db, info->name);
-	if (merchant == NULL)
-		return BH_OK;
-	status = bh_merchant_complete(db, merchant);
-	bh_merchant_unref(merchant);
 	return status;
 }
 
@@ -167,86 +136,6 @@ static bh_status start_env(bh_db *db, bh_keyring *keyring)
 		return status;
 	}
 	rocksdb_options_set_env(db->options, db->env);
-	return BH_OK;
-}
-
-/* The column families to open, by name, with the options of each. */
-typedef struct cf_list {
-	char **names; /* as RocksDB returned them, or a single "default" */
-	size_t count;
-	rocksdb_options_t **options;
-	rocksdb_column_family_handle_t **handles;
-} cf_list;
-
-static void cf_list_clear(cf_list *list)
-{
-	for (size_t i = 0; list->options != NULL && i < list->count; i++)
-		if (list->options[i] != NULL)
-			rocksdb_options_destroy(list->options[i]);
-	for (size_t i = 0; i < list->count; i++)
-		free(list->names[i]);
-	free(list->names);
-	free(list->options);
-	free(list->handles);
-}
-
-static bh_status add_name(cf_list *list, const char *name)
-{
-	char **grown = realloc(list->names, (list->count + 1) * sizeof(*grown));
-	char *copy = strdup(name);
-
-	if (grown != NULL)
-		list->names = grown;
-	if (grown == NULL || copy == NULL) {
-		free(copy);
-		return bh_fail(BH_E_NOMEM, "no memory for the column family %s", name);
-	}
-	list->names[list->count++] = copy;
-	return BH_OK;
-}
-
-/* The families that the MANIFEST has and this process may see; for a database that has no CURRENT yet, the default one. */
-static bh_status list_families(bh_db *db, cf_list *list)
-{
-	char *error = NULL;
-	size_t count = 0;
-	char **names;
-	bh_status status;
-
-	if (!exists(db->dir, "CURRENT"))
-		return add_name(list, "default");
-	names = rocksdb_list_column_families(db->options, db->dir, &count, &error);
-	status = bh_status_of_rocksdb(error);
-	for (size_t i = 0; i < count && status == BH_OK; i++)
-		status = add_name(list, names[i]);
-	rocksdb_list_column_families_destroy(names, count);
-	return status;
-}
-
-static bh_status family_options(bh_db *db, const char *name, rocksdb_options_t **out)
-{
-	rocksdb_options_t *options = rocksdb_options_create_copy(db->options);
-	bh_status status;
-	bh_scope scope;
-
-	status = bh_cf_name_parse(bh_view_str(name), &scope);
-	if (status == BH_OK && !bh_scope_is_platform(&scope))
-		status = bh_options_use_class(options, db->dir, scope.merchant, scope.cls);
-	if (status == BH_OK)
-		*out = options;
-	else
-		rocksdb_options_destroy(options);
-	return status;
-}
-
-static bh_status prepare_families(bh_db *db, cf_list *list)
-{
-	list->options = calloc(list->count, sizeof(*list->options));
-	list->handles = calloc(list->count, sizeof(*list->handles));
-	if (list->options == NULL || list->handles == NULL)
-		return bh_fail(BH_E_NOMEM, "no memory for %zu column families", list->count);
-	for (size_t i = 0; i < list->count; i++)
-		BH_TRY(family_options(db, list->names[i], &list->options[i]));
 	return BH_OK;
 }
 
@@ -280,19 +169,13 @@ static bh_status adopt_family(bh_db *db, const char *name, rocksdb_column_family
 
 static bh_status open_rocksdb(bh_db *db)
 {
-	BH_CLEANUP(cf_list_clear) cf_list list = { 0 };
-	const bool fresh = !exists(db->dir, "CURRENT");
+	BH_CLEANUP(bh_family_set_clear) bh_family_set set = { 0 };
 	bh_status status = BH_OK;
-	char *error = NULL;
 
-	BH_TRY(list_families(db, &list));
-	BH_TRY(prepare_families(db, &list));
-	rocksdb_options_set_create_if_missing(db->options, fresh);
-	db->rocks = rocksdb_open_column_families(db->options, db->dir, (int)list.count, (const char *const *)list.names,
-						 (const rocksdb_options_t *const *)list.options, list.handles, &error);
-	BH_TRY(bh_status_of_rocksdb(error));
-	for (size_t i = 0; i < list.count; i++) {
-		bh_status adopted = adopt_family(db, list.names[i], list.handles[i]);
+	rocksdb_options_set_create_if_missing(db->options, !exists(db->dir, "CURRENT"));
+	BH_TRY(bh_family_set_open(db->options, db->dir, &set, &db->rocks));
+	for (size_t i = 0; i < set.count; i++) {
+		bh_status adopted = adopt_family(db, set.names[i], set.handles[i]);
 
 		status = status == BH_OK ? adopted : status;
 	}
@@ -337,10 +220,11 @@ static bh_status open_steps(bh_db *db, const char *dir, const bh_db_options *opt
 	BH_TRY(open_keyring(db, options, &keyring));
 	BH_TRY(start_env(db, keyring));
 	BH_TRY(check_current(db));
-	BH_TRY(for_merchants(db, unlock_living));
+	BH_TRY(bh_cold_start(db));
 	BH_TRY(remove_leftovers(db->dir));
 	BH_TRY(open_rocksdb(db));
-	return for_merchants(db, finish_interrupted);
+	BH_TRY(for_merchants(db, bh_shred_resume));
+	return bh_cold_finish(db);
 }
 
 bh_status bh_db_open(const char *dir, const bh_db_options *options, bh_db **out)
@@ -371,6 +255,7 @@ static void close_families(bh_db *db)
 	for (merchant = db->merchants; merchant != NULL; merchant = next) {
 		next = merchant->next;
 		bh_merchant_shut(merchant, BH_E_INVALID);
+		bh_merchant_close_handles(merchant);
 		bh_merchant_unref(merchant);
 	}
 	db->merchants = NULL;

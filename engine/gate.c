@@ -11,6 +11,13 @@ static bh_status refuse(bh_status reason, const char *who)
 	switch (reason) {
 	case BH_E_SHREDDED: return bh_fail(reason, "merchant '%s' is shredded: its keys and data are destroyed", who);
 	case BH_E_SUSPENDED: return bh_fail(reason, "merchant '%s' is suspended; resume it first", who);
+	case BH_E_KMS_REFUSED:
+		return bh_fail(reason, "merchant '%s': its KMS refuses its CMK; it serves again once the key is enabled", who);
+	case BH_E_KMS_UNREACHABLE:
+		return bh_fail(reason, "merchant '%s': its KMS has not answered for too long; it serves again when it does", who);
+	case BH_E_TAG:
+		return bh_fail(reason, "merchant '%s': its KMS answered with something wrong; look into it, then resume it", who);
+	case BH_E_BUSY: return bh_fail(reason, "merchant '%s': is being taken up right now; try again", who);
 	default: return bh_fail(reason, "merchant '%s': the database is closed", who);
 	}
 }
@@ -51,7 +58,7 @@ void bh_gate_close(bh_gate *gate, bh_status reason)
 {
 	const struct timespec pause = { .tv_nsec = 50000 };
 
-	atomic_store(&gate->reason, (int)reason);
+	bh_gate_shut(gate, reason);
 	while (atomic_load(&gate->inside) != 0)
 		nanosleep(&pause, NULL);
 }

@@ -32,8 +32,17 @@ static inline void bh_gate_leave(bh_gate *gate)
 	atomic_fetch_sub_explicit(&gate->inside, 1, memory_order_release);
 }
 
+/* Closes the gate for `reason` without waiting for those inside. */
+static inline void bh_gate_shut(bh_gate *gate, bh_status reason)
+{
+	atomic_store(&gate->reason, (int)reason);
+}
 /* Closes the gate for `reason` and waits until nobody is inside. */
 void bh_gate_close(bh_gate *gate, bh_status reason);
+static inline void bh_gate_open(bh_gate *gate)
+{
+	atomic_store(&gate->reason, (int)BH_OK);
+}
 
 /* From this time on nobody enters; those inside are left to end. INT64_MAX: no deadline, as for a gate that is all zero. The coarse
  * clock is up to a tick (1 to 10 ms) behind, so the deadline is noticed that much late: whoever sets it allows for that. */

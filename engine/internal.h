@@ -2,8 +2,9 @@
  *
  * internal.h: what the engine's files share.
  *
- * Lock order: bh_db.admin (merchants added and shredded, one at a time), then bh_db.lock (the merchant list, the snapshots), then
- * bh_merchant.lock (its iterators). The keyring and bh_fs have locks of their own below these. Reads and writes take none of them.
+ * Lock order: bh_db.admin (merchants added and shredded, one at a time), then bh_merchant.op (one change of its state at a time),
+ * then bh_db.lock (the merchant list, the snapshots), then bh_merchant.lock (its iterators). The keyring and bh_fs have locks of
+ * their own below these. Reads and writes take none of them. A KMS is waited for with `op` at most: nobody else's.
  */
 #ifndef BH_ENGINE_INTERNAL_H
 #define BH_ENGINE_INTERNAL_H
@@ -20,14 +21,19 @@ typedef struct bh_class {
 	rocksdb_column_family_handle_t *handle; /* valid while inside the merchant's gate */
 } bh_class;
 
-/* A merchant that is attached. Counted: by the database's list while it is there, and by each bh_cf, bh_iter and bh_batch. */
+/* A living merchant, attached or not. Counted: by the database's list while it is there, and by each bh_cf, bh_iter and bh_batch.
+ */
 typedef struct bh_merchant {
 	_Atomic uint32_t refs;
 	struct bh_db *db; /* valid while inside the gate */
 	char name[BH_NAME_MAX + 1];
-	bh_gate gate;
-	pthread_mutex_t lock; /* guards `iters` */
-	bh_iter *iters;       /* open ones, so that closing the gate can end them */
+	bh_gate gate;              /* open while it is attached */
+	_Atomic uint64_t attached; /* bh_db.attaches when it was attached last: what is older does not fit its families */
+	bool attach_at_open;       /* while the database is being opened: its keys are there again */
+	_Atomic bool closing;      /* compactions that somebody waits for inside the gate shall end */
+	pthread_mutex_t op;        /* one change of its state at a time */
+	pthread_mutex_t lock;      /* guards `iters` */
+	bh_iter *iters;            /* open ones, so that closing the gate can end them */
 	size_t class_count;
 	bh_class *classes;
 	struct bh_merchant *next;
@@ -47,7 +53,8 @@ struct bh_db {
 	bh_log_fn log;
 	void *log_arg;
 	pthread_mutex_t admin;
-	pthread_mutex_t lock; /* guards the two lists below */
+	_Atomic uint64_t attaches; /* counts merchants attached since the database was opened */
+	pthread_mutex_t lock;      /* guards the two lists below */
 	bh_merchant *merchants;
 	bh_snapshot *snapshots;
 };
@@ -65,12 +72,57 @@ BH_MUST_CHECK bh_status bh_merchant_new(bh_db *db, const bh_merchant_info *info,
 bh_merchant *bh_merchant_ref(bh_merchant *merchant);
 void bh_merchant_unref(bh_merchant *merchant);
 void bh_merchant_link(bh_db *db, bh_merchant *merchant);    /* takes the reference over */
-bh_merchant *bh_merchant_find(bh_db *db, const char *name); /* counted; NULL if it is not attached */
+bh_merchant *bh_merchant_find(bh_db *db, const char *name); /* counted; NULL if there is none that lives */
+/* The same with `op` held, or NULL; given back with bh_merchant_unlock() (NULL-safe). */
+bh_merchant *bh_merchant_find_locked(bh_db *db, const char *name);
+void bh_merchant_unlock(bh_merchant *merchant);
 bh_class *bh_merchant_class(bh_merchant *merchant, const char *cls);
 /* Makes the column families that the merchant still lacks, then records it as ACTIVE. */
 BH_MUST_CHECK bh_status bh_merchant_complete(bh_db *db, bh_merchant *merchant);
-/* Closes the gate, ends its iterators. */
+/* Makes the column family of one class, empty. */
+BH_MUST_CHECK bh_status bh_merchant_make_family(bh_db *db, const bh_merchant *merchant, bh_class *cls);
+/* Makes the directories of its classes durable. */
+BH_MUST_CHECK bh_status bh_merchant_sync_dirs(const bh_db *db, const bh_merchant *merchant);
+/* Closes the gate, waits for those inside, ends its iterators. */
 void bh_merchant_shut(bh_merchant *merchant, bh_status reason);
+
+/* drop.c */
+/* Drops its column families and closes their handles; `crash_point` after each. With the gate closed. */
+BH_MUST_CHECK bh_status bh_merchant_drop_families(bh_db *db, bh_merchant *merchant, const char *crash_point);
+void bh_merchant_close_handles(bh_merchant *merchant);
+/* Removes DB/tenants/<merchant>/ with all it holds. */
+BH_MUST_CHECK bh_status bh_merchant_remove_files(const bh_db *db, const char *merchant);
+/* When a family is dropped, a flush or compaction of it may still be at work and want to create a file; refusing it would fail the
+ * whole database, so the keys stay until RocksDB has removed the last file. Bounded: raw handles may pin files for ever. Returns
+ * whether all is let go. */
+bool bh_merchant_wait_for_jobs(const bh_db *db, const bh_merchant *merchant);
+
+/* detach.c; `op` held */
+/* What operations are told while a merchant is detached for `cause`. */
+bh_status bh_suspend_status(bh_suspend_cause cause);
+/* From ACTIVE (or a try that failed) to SUSPENDED; the gate is closed first of all. */
+BH_MUST_CHECK bh_status bh_detach(bh_db *db, bh_merchant *merchant, bh_suspend_cause cause, const char *note);
+/* "REASON (by OPERATOR)", as the keyring keeps it. Errors: BH_E_INVALID (too long), BH_E_NOMEM. */
+BH_MUST_CHECK bh_status bh_suspend_note(const bh_suspend_options *options, bh_buf *out);
+/* What the database's own thread asks for: as bh_merchant_suspend(), for another cause; BH_OK if it is detached already. */
+BH_MUST_CHECK bh_status bh_merchant_detach(bh_db *db, const char *name, bh_suspend_cause cause, const char *note);
+/* As bh_merchant_resume(), for a merchant that no operator suspended (BH_E_SUSPENDED otherwise). */
+BH_MUST_CHECK bh_status bh_merchant_attach(bh_db *db, const char *name);
+/* Refuses its operations from now on, and waits for none. */
+void bh_merchant_gate_close(bh_db *db, const char *name, bh_status reason);
+/* Takes the keys and what was decrypted with them from memory. */
+void bh_forget(bh_db *db, const char *merchant);
+
+/* attach.c; `op` held */
+/* From SUSPENDED to ACTIVE; the keys are asked for if they are not in memory. `note`: who resumes it and why; NULL: nobody does. */
+BH_MUST_CHECK bh_status bh_attach(bh_db *db, bh_merchant *merchant, const char *note);
+
+/* cold.c */
+/* Before RocksDB is opened: asks for all keys at once, detaches who has none, tidies up what a crash interrupted, and puts every
+ * living merchant on the list. */
+BH_MUST_CHECK bh_status bh_cold_start(bh_db *db);
+/* After: attaches those who can be, closes the gates of the others. */
+BH_MUST_CHECK bh_status bh_cold_finish(bh_db *db);
 
 /* shred.c */
 /* At open: finishes a shred that was interrupted, and stores a certificate that was not; nothing for any other merchant. What the
@@ -81,9 +133,10 @@ BH_MUST_CHECK bh_status bh_shred_resume(bh_db *db, const bh_merchant_info *info)
 void bh_iter_end_all(bh_merchant *merchant); /* with the gate closed and merchant->lock held */
 /* snapshot.c */
 void bh_snapshot_end_all(bh_db *db);
-const rocksdb_snapshot_t *bh_snapshot_raw(const bh_snapshot *snapshot);
-/* Read options for a call: the shared default, or ones of its own that *owned_out says must be destroyed. */
-BH_MUST_CHECK bh_status bh_read_options_make(bh_db *db, const bh_read_options *options, rocksdb_readoptions_t **out,
+/* What RocksDB reads through. Errors: BH_E_INVALID (its database is closed), BH_E_SUSPENDED (the merchant was detached since). */
+BH_MUST_CHECK bh_status bh_snapshot_raw(const bh_snapshot *snapshot, const bh_merchant *merchant, const rocksdb_snapshot_t **out);
+/* Read options for a call: the shared default, or ones of its own that *owned_out says must be destroyed. Inside the gate. */
+BH_MUST_CHECK bh_status bh_read_options_make(bh_merchant *merchant, const bh_read_options *options, rocksdb_readoptions_t **out,
 					     bool *owned_out);
 rocksdb_writeoptions_t *bh_write_options_pick(const bh_db *db, const bh_write_options *options);
 

@@ -56,7 +56,7 @@ static bh_status make_raw(bh_cf *cf, const bh_read_options *options, bh_iter *it
 	const bh_read_options defaults = { 0 };
 	bool owned;
 
-	BH_TRY(bh_read_options_make(cf->merchant->db, options != NULL ? options : &defaults, &iter->how, &owned));
+	BH_TRY(bh_read_options_make(cf->merchant, options != NULL ? options : &defaults, &iter->how, &owned));
 	iter->raw = rocksdb_create_iterator_cf(cf->merchant->db->rocks, iter->how, cf->cls->handle);
 	link_iter(cf->merchant, iter);
 	return BH_OK;
@@ -103,10 +103,21 @@ void bh_iter_free(bh_iter *iter)
 
 /* ---- moving */
 
+/* Into the gate, and only with RocksDB's half still there: it does not come back when the merchant does. */
 static bh_status enter(bh_iter *iter)
 {
+	BH_TRY(bh_gate_enter(&iter->merchant->gate, iter->merchant->name));
+	if (iter->raw != NULL)
+		return BH_OK;
+	bh_gate_leave(&iter->merchant->gate);
+	return bh_fail(BH_E_SUSPENDED, "merchant '%s': was suspended after this iterator was made; make a new one",
+		       iter->merchant->name);
+}
+
+static bh_status enter_to_move(bh_iter *iter)
+{
 	iter->valid = false;
-	return bh_gate_enter(&iter->merchant->gate, iter->merchant->name);
+	return enter(iter);
 }
 
 static bh_status leave(bh_iter *iter)
@@ -122,28 +133,28 @@ static bh_status leave(bh_iter *iter)
 
 bh_status bh_iter_seek(bh_iter *iter, bh_view key)
 {
-	BH_TRY(enter(iter));
+	BH_TRY(enter_to_move(iter));
 	rocksdb_iter_seek(iter->raw, (const char *)key.data, key.len);
 	return leave(iter);
 }
 
 bh_status bh_iter_seek_for_prev(bh_iter *iter, bh_view key)
 {
-	BH_TRY(enter(iter));
+	BH_TRY(enter_to_move(iter));
 	rocksdb_iter_seek_for_prev(iter->raw, (const char *)key.data, key.len);
 	return leave(iter);
 }
 
 bh_status bh_iter_first(bh_iter *iter)
 {
-	BH_TRY(enter(iter));
+	BH_TRY(enter_to_move(iter));
 	rocksdb_iter_seek_to_first(iter->raw);
 	return leave(iter);
 }
 
 bh_status bh_iter_last(bh_iter *iter)
 {
-	BH_TRY(enter(iter));
+	BH_TRY(enter_to_move(iter));
 	rocksdb_iter_seek_to_last(iter->raw);
 	return leave(iter);
 }
@@ -151,7 +162,7 @@ bh_status bh_iter_last(bh_iter *iter)
 /* RocksDB asserts that an iterator which moves stands on an entry; one that does not simply stays where it is. */
 bh_status bh_iter_next(bh_iter *iter)
 {
-	BH_TRY(enter(iter));
+	BH_TRY(enter_to_move(iter));
 	if (rocksdb_iter_valid(iter->raw))
 		rocksdb_iter_next(iter->raw);
 	return leave(iter);
@@ -159,7 +170,7 @@ bh_status bh_iter_next(bh_iter *iter)
 
 bh_status bh_iter_prev(bh_iter *iter)
 {
-	BH_TRY(enter(iter));
+	BH_TRY(enter_to_move(iter));
 	if (rocksdb_iter_valid(iter->raw))
 		rocksdb_iter_prev(iter->raw);
 	return leave(iter);
@@ -202,7 +213,7 @@ bh_status bh_iter_entry(bh_iter *iter, bh_view *key_out, bh_view *value_out)
 {
 	bh_status status;
 
-	BH_TRY(bh_gate_enter(&iter->merchant->gate, iter->merchant->name));
+	BH_TRY(enter(iter));
 	status = entry_inside(iter, key_out, value_out);
 	bh_gate_leave(&iter->merchant->gate);
 	return status;

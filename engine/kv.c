@@ -24,24 +24,19 @@ rocksdb_writeoptions_t *bh_write_options_pick(const bh_db *db, const bh_write_op
 	return options->sync ? db->write_sync : db->write;
 }
 
-bh_status bh_read_options_make(bh_db *db, const bh_read_options *options, rocksdb_readoptions_t **out, bool *owned_out)
+bh_status bh_read_options_make(bh_merchant *merchant, const bh_read_options *options, rocksdb_readoptions_t **out, bool *owned_out)
 {
+	const rocksdb_snapshot_t *raw = NULL;
 	rocksdb_readoptions_t *made;
 
 	*owned_out = false;
-	*out = db->read;
+	*out = merchant->db->read;
 	if (options == NULL)
 		return BH_OK;
+	if (options->snapshot != NULL)
+		BH_TRY(bh_snapshot_raw(options->snapshot, merchant, &raw));
 	made = rocksdb_readoptions_create();
-	if (options->snapshot != NULL) {
-		const rocksdb_snapshot_t *raw = bh_snapshot_raw(options->snapshot);
-
-		if (raw == NULL) {
-			rocksdb_readoptions_destroy(made);
-			return bh_fail(BH_E_INVALID, "the snapshot ended with its database");
-		}
-		rocksdb_readoptions_set_snapshot(made, raw);
-	}
+	rocksdb_readoptions_set_snapshot(made, raw);
 	rocksdb_readoptions_set_fill_cache(made, !options->no_fill_cache);
 	if (options->lower_bound.len > 0)
 		rocksdb_readoptions_set_iterate_lower_bound(made, chars(options->lower_bound), options->lower_bound.len);
@@ -155,7 +150,7 @@ bh_status bh_get(bh_cf *cf, const bh_read_options *options, bh_view key, bh_buf 
 	bool owned;
 
 	BH_TRY(bh_gate_enter(&cf->merchant->gate, cf->merchant->name));
-	status = bh_read_options_make(cf->merchant->db, options, &how, &owned);
+	status = bh_read_options_make(cf->merchant, options, &how, &owned);
 	if (status == BH_OK) {
 		status = get_inside(cf, how, key, value);
 		release_read_options(how, owned);
@@ -226,7 +221,7 @@ bh_status bh_multi_get(bh_cf *cf, const bh_read_options *options, size_t count, 
 	if (count == 0)
 		return BH_OK;
 	BH_TRY(bh_gate_enter(&cf->merchant->gate, cf->merchant->name));
-	status = bh_read_options_make(cf->merchant->db, options, &how, &owned);
+	status = bh_read_options_make(cf->merchant, options, &how, &owned);
 	if (status == BH_OK) {
 		status = multi_get_inside(cf, how, count, keys, values, statuses_out);
 		release_read_options(how, owned);
@@ -256,7 +251,7 @@ bh_status bh_compact(bh_cf *cf, bh_view begin, bh_view end)
 	char *error = NULL;
 
 	BH_TRY(bh_gate_enter(&cf->merchant->gate, cf->merchant->name));
-	bh_bridge_compact(cf->merchant->db->rocks, cf->cls->handle, begin, end, &error);
+	bh_bridge_compact(cf->merchant->db->rocks, cf->cls->handle, begin, end, (bool *)(uintptr_t)&cf->merchant->closing, &error);
 	bh_gate_leave(&cf->merchant->gate);
 	return bh_status_of_rocksdb(error);
 }

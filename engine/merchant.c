@@ -9,11 +9,9 @@
 
 #include <bulkhead/env.h>
 
-#include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
-#include <unistd.h>
 
+#include "files.h"
 #include "keyring/crashpoint.h"
 #include "keyring/kms.h"
 
@@ -36,6 +34,7 @@ bh_status bh_merchant_new(bh_db *db, const bh_merchant_info *info, bh_merchant *
 	merchant->db = db;
 	merchant->classes = classes;
 	merchant->class_count = info->class_count;
+	pthread_mutex_init(&merchant->op, NULL);
 	pthread_mutex_init(&merchant->lock, NULL);
 	*out = merchant;
 	return BH_OK;
@@ -51,6 +50,7 @@ void bh_merchant_unref(bh_merchant *merchant)
 {
 	if (merchant == NULL || atomic_fetch_sub(&merchant->refs, 1) != 1)
 		return;
+	pthread_mutex_destroy(&merchant->op);
 	pthread_mutex_destroy(&merchant->lock);
 	free(merchant->classes);
 	free(merchant);
@@ -85,38 +85,45 @@ bh_class *bh_merchant_class(bh_merchant *merchant, const char *cls)
 	return NULL;
 }
 
+bh_merchant *bh_merchant_find_locked(bh_db *db, const char *name)
+{
+	bh_merchant *merchant = bh_merchant_find(db, name);
+
+	while (merchant != NULL) {
+		bh_merchant *now;
+
+		pthread_mutex_lock(&merchant->op);
+		now = bh_merchant_find(db, name);
+		bh_merchant_unref(now);
+		if (now == merchant)
+			return merchant;
+		/* It was shredded meanwhile; the name may be another merchant's by now. */
+		bh_merchant_unlock(merchant);
+		merchant = bh_merchant_find(db, name);
+	}
+	return NULL;
+}
+
+void bh_merchant_unlock(bh_merchant *merchant)
+{
+	if (merchant == NULL)
+		return;
+	pthread_mutex_unlock(&merchant->op);
+	bh_merchant_unref(merchant);
+}
+
 void bh_merchant_shut(bh_merchant *merchant, bh_status reason)
 {
+	atomic_store(&merchant->closing, true);
 	bh_gate_close(&merchant->gate, reason);
 	pthread_mutex_lock(&merchant->lock);
 	bh_iter_end_all(merchant);
 	pthread_mutex_unlock(&merchant->lock);
-	for (size_t i = 0; i < merchant->class_count; i++) {
-		if (merchant->classes[i].handle != NULL)
-			rocksdb_column_family_handle_destroy(merchant->classes[i].handle);
-		merchant->classes[i].handle = NULL;
-	}
 }
 
 /* ---- adding */
 
-/* Makes the entries of the directory durable; a column family's own directory is RocksDB's to sync. */
-static bh_status sync_dir(const bh_db *db, const char *below)
-{
-	BH_CLEANUP(bh_buf_clear) bh_buf path = { 0 };
-	bh_status status = BH_OK;
-	int fd;
-
-	BH_TRY(bh_buf_printf(&path, "%s/%s", db->dir, below));
-	fd = open((const char *)path.data, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (fd < 0 || fsync(fd) != 0)
-		status = bh_fail(BH_E_IO, "%s: cannot be synced: %s", (const char *)path.data, strerror(errno));
-	if (fd >= 0)
-		close(fd);
-	return status;
-}
-
-static bh_status make_family(bh_db *db, const bh_merchant *merchant, bh_class *cls)
+bh_status bh_merchant_make_family(bh_db *db, const bh_merchant *merchant, bh_class *cls)
 {
 	rocksdb_options_t *options = rocksdb_options_create_copy(db->options);
 	char name[BH_CF_NAME_SIZE];
@@ -138,17 +145,35 @@ static bh_status make_family(bh_db *db, const bh_merchant *merchant, bh_class *c
 	return status;
 }
 
+bh_status bh_merchant_sync_dirs(const bh_db *db, const bh_merchant *merchant)
+{
+	BH_CLEANUP(bh_buf_clear) bh_buf path = { 0 };
+	size_t parent;
+
+	BH_TRY(bh_buf_printf(&path, "%s/" BH_TENANTS_DIR "/%s", db->dir, merchant->name));
+	parent = path.len;
+	for (size_t i = 0; i < merchant->class_count; i++) {
+		path.len = parent;
+		BH_TRY(bh_buf_printf(&path, "/%s", merchant->classes[i].name));
+		BH_TRY(bh_dir_sync((const char *)path.data));
+	}
+	path.data[parent] = '\0';
+	BH_TRY(bh_dir_sync((const char *)path.data));
+	path.len = 0;
+	BH_TRY(bh_buf_printf(&path, "%s/" BH_TENANTS_DIR, db->dir));
+	BH_TRY(bh_dir_sync((const char *)path.data));
+	return bh_dir_sync(db->dir);
+}
+
 static bh_status make_families(bh_db *db, bh_merchant *merchant)
 {
 	for (size_t i = 0; i < merchant->class_count; i++) {
 		if (merchant->classes[i].handle != NULL)
 			continue;
-		BH_TRY(make_family(db, merchant, &merchant->classes[i]));
+		BH_TRY(bh_merchant_make_family(db, merchant, &merchant->classes[i]));
 		bh_crash_point("merchant.add.family");
 	}
-	BH_TRY(sync_dir(db, ""));
-	BH_TRY(sync_dir(db, BH_TENANTS_DIR));
-	return BH_OK;
+	return bh_merchant_sync_dirs(db, merchant);
 }
 
 static bh_status check_families(const bh_db *db, const bh_merchant *merchant)
@@ -207,6 +232,7 @@ static bh_status add_locked(bh_db *db, const char *name, const char *cmk_uri, co
 	status = bh_merchant_complete(db, merchant);
 	if (status != BH_OK) {
 		bh_merchant_shut(merchant, BH_E_BUSY);
+		bh_merchant_close_handles(merchant);
 		bh_merchant_unref(merchant);
 		return bh_fail_prefix(status, "merchant '%s' is recorded, and the next open completes it; now", name);
 	}
@@ -231,8 +257,8 @@ bh_status bh_merchant_add(bh_db *db, const char *name, const char *cmk_uri, cons
 
 /* ---- class handles */
 
-/* Says why a merchant is not among the attached ones. */
-static bh_status not_attached(bh_db *db, const char *name)
+/* Says why a merchant is not among the living ones. */
+static bh_status not_listed(bh_db *db, const char *name)
 {
 	BH_CLEANUP(bh_merchant_info_clear) bh_merchant_info info = { 0 };
 
@@ -242,18 +268,25 @@ static bh_status not_attached(bh_db *db, const char *name)
 	case BH_MERCHANT_SHREDDED:
 		return bh_fail(BH_E_SHREDDED, "merchant '%s' is shredded: its keys and data are destroyed", name);
 	case BH_MERCHANT_CREATING: return bh_fail(BH_E_BUSY, "merchant '%s' is being created; the next open completes it", name);
-	default: return bh_fail(BH_E_SUSPENDED, "merchant '%s' is suspended; resume it first", name);
+	default: return bh_fail(BH_E_BUSY, "merchant '%s': is being taken up or given away right now", name);
 	}
 }
 
 bh_status bh_cf_open(bh_db *db, const char *merchant_name, const char *cls_name, bh_cf **out)
 {
 	bh_merchant *merchant = bh_merchant_find(db, merchant_name);
+	bh_status status;
 	bh_class *cls;
 	bh_cf *cf;
 
 	if (merchant == NULL)
-		return not_attached(db, merchant_name);
+		return not_listed(db, merchant_name);
+	status = bh_gate_enter(&merchant->gate, merchant->name);
+	if (status != BH_OK) {
+		bh_merchant_unref(merchant);
+		return status;
+	}
+	bh_gate_leave(&merchant->gate);
 	cls = bh_merchant_class(merchant, cls_name);
 	cf = cls != NULL ? calloc(1, sizeof(*cf)) : NULL;
 	if (cf == NULL) {

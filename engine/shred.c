@@ -16,12 +16,9 @@
 
 #include <bulkhead/env.h>
 
-#include <dirent.h>
 #include <time.h>
 
 #include "keyring/crashpoint.h"
-
-#define DRAIN_WAIT_MS 10000 /* how long RocksDB may take to let go of a dropped family's files */
 
 /* One shred under way. */
 typedef struct shred {
@@ -128,67 +125,21 @@ static bh_status survey(shred *s)
 
 /* ---- RocksDB */
 
-static bool dir_is_empty(const char *path)
-{
-	DIR *dir = opendir(path);
-	size_t entries = 0;
-
-	if (dir == NULL)
-		return true;
-	while (readdir(dir) != NULL)
-		entries++;
-	closedir(dir);
-	return entries <= 2;
-}
-
-/* RocksDB removes a dropped family's files when the last job on them has ended. Until then a job may still want to create one, and
- * refusing it would fail the whole database: so the keys stay for that long. Bounded: raw handles of the caller may pin files for
- * ever. */
-static void wait_for_jobs(const bh_db *db, const bh_merchant *merchant)
-{
-	const struct timespec pause = { .tv_nsec = 2000000 };
-
-	for (int waited_ms = 0; waited_ms < DRAIN_WAIT_MS; waited_ms += 2) {
-		bool empty = true;
-
-		for (size_t i = 0; i < merchant->class_count && empty; i++) {
-			BH_CLEANUP(bh_buf_clear) bh_buf path = { 0 };
-
-			if (bh_buf_printf(&path, "%s/" BH_TENANTS_DIR "/%s/%s", db->dir, merchant->name,
-					  merchant->classes[i].name) == BH_OK)
-				empty = dir_is_empty((const char *)path.data);
-		}
-		if (empty)
-			return;
-		nanosleep(&pause, NULL);
-	}
-	bh_db_log(db, "merchant '%s': something still holds its files open; they are unlinked all the same", merchant->name);
-}
-
-static bh_status drop_families(bh_db *db, bh_merchant *merchant)
-{
-	for (size_t i = 0; i < merchant->class_count; i++) {
-		char *error = NULL;
-
-		if (merchant->classes[i].handle == NULL)
-			continue;
-		rocksdb_drop_column_family(db->rocks, merchant->classes[i].handle, &error);
-		BH_TRY(bh_status_of_rocksdb(error));
-		bh_crash_point("shred.family-dropped");
-	}
-	return BH_OK;
-}
-
-static void unlink_merchant(bh_db *db, const bh_merchant *merchant)
+/* Gives the list's reference back. */
+static void unlink_merchant(bh_db *db, bh_merchant *merchant)
 {
 	bh_merchant **link;
+	bool listed;
 
 	pthread_mutex_lock(&db->lock);
 	for (link = &db->merchants; *link != NULL && *link != merchant; link = &(*link)->next)
 		;
-	if (*link != NULL)
+	listed = *link != NULL;
+	if (listed)
 		*link = merchant->next;
 	pthread_mutex_unlock(&db->lock);
+	if (listed)
+		bh_merchant_unref(merchant);
 }
 
 /* ---- keys */
@@ -280,13 +231,10 @@ bh_status bh_shred_resume(bh_db *db, const bh_merchant_info *info)
 
 static bh_status shred_attached(shred *s, bh_merchant *attached)
 {
-	bh_gate_close(&attached->gate, BH_E_SHREDDED);
-	BH_TRY(survey(s));
-	BH_TRY(drop_families(s->db, attached));
 	bh_merchant_shut(attached, BH_E_SHREDDED);
-	unlink_merchant(s->db, attached);
-	wait_for_jobs(s->db, attached);
-	bh_merchant_unref(attached); /* the list's */
+	BH_TRY(survey(s));
+	BH_TRY(bh_merchant_drop_families(s->db, attached, "shred.family-dropped"));
+	(void)bh_merchant_wait_for_jobs(s->db, attached); /* what is still open is unlinked all the same */
 	return BH_OK;
 }
 
@@ -295,36 +243,39 @@ static bh_status certificate_of(const shred *s, bh_buf *out)
 	return out != NULL ? bh_certificate_get(s->db->dir, s->db->keyring, &s->merchant, out) : BH_OK;
 }
 
-static bh_status shred_locked(bh_db *db, const char *name, bh_merchant *attached, bh_buf *certificate_out)
+/* With the merchant's `op` held. */
+static bh_status shred_locked(bh_db *db, bh_merchant *attached, bh_buf *certificate_out)
 {
 	BH_CLEANUP(shred_clear) shred s = { 0 };
 	BH_CLEANUP(bh_merchant_info_clear) bh_merchant_info merchant = { 0 };
 	bh_status status;
 
-	BH_TRY(bh_keyring_merchant(db->keyring, name, &merchant));
-	if (merchant.state == BH_MERCHANT_SHREDDED)
-		return bh_fail(BH_E_SHREDDED, "merchant '%s' is shredded already", name);
+	BH_TRY(bh_keyring_merchant(db->keyring, attached->name, &merchant));
 	if (merchant.state != BH_MERCHANT_SHREDDING) /* else: an earlier try in this process failed on the way */
-		BH_TRY(bh_keyring_merchant_set_state(db->keyring, name, BH_MERCHANT_SHREDDING));
+		BH_TRY(bh_keyring_merchant_set_state(db->keyring, attached->name, BH_MERCHANT_SHREDDING));
 	bh_crash_point("shred.recorded");
 	BH_TRY(shred_begin(db, &merchant, &s));
-	if (attached != NULL)
-		BH_TRY(shred_attached(&s, attached));
-	BH_TRY(finish(&s));
+	BH_TRY(shred_attached(&s, attached));
+	status = finish(&s);
+	if (s.merchant.state == BH_MERCHANT_SHREDDED)
+		unlink_merchant(db, attached);
+	BH_TRY(status);
 	status = cmk_outcome(&s);
 	return status == BH_OK || status == BH_E_BUSY ? certificate_of(&s, certificate_out) : status;
 }
 
 bh_status bh_merchant_shred(bh_db *db, const char *name, bh_buf *certificate_out)
 {
-	bh_merchant *attached;
+	BH_CLEANUP(bh_merchant_info_clear) bh_merchant_info info = { 0 };
+	bh_merchant *merchant = bh_merchant_find_locked(db, name);
 	bh_status status;
 
-	pthread_mutex_lock(&db->admin);
-	attached = bh_merchant_find(db, name);
-	status = shred_locked(db, name, attached, certificate_out);
-	bh_merchant_unref(attached);
-	pthread_mutex_unlock(&db->admin);
+	if (merchant == NULL) {
+		BH_TRY(bh_keyring_merchant(db->keyring, name, &info));
+		return bh_fail(BH_E_SHREDDED, "merchant '%s' is shredded already", name);
+	}
+	status = shred_locked(db, merchant, certificate_out);
+	bh_merchant_unlock(merchant);
 	return status;
 }
 

@@ -8,8 +8,6 @@
 #include "certificate.h"
 #include "internal.h"
 
-#define BH_PARKED_DIR "parked" /* what suspended merchants come back from */
-
 /* Adds the salts of the files that the merchant has in the database and parked: those whose header names one of its DEKs. Errors:
  * BH_E_IO, BH_E_NOMEM, BH_E_CRYPTO. */
 BH_MUST_CHECK bh_status bh_shred_list_files(const bh_db *db, const bh_merchant_info *merchant, bh_salts *salts);

@@ -5,6 +5,8 @@
  */
 #include "engine/shred.h"
 
+#include "park.h"
+
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -20,7 +22,6 @@ static const char *const places[] = { BH_TENANTS_DIR, BH_PARKED_DIR };
 /* What happens to each thing in a directory: `each` gets the directory and the name in it. */
 typedef struct walk {
 	bh_status (*each)(struct walk *walk, int parent, const char *name);
-	bool durable; /* what was changed in a directory is synced */
 	const bh_dek_info *deks;
 	size_t dek_count;
 	bh_salts *salts;
@@ -45,8 +46,6 @@ static bh_status walk_entries(walk *w, int fd, const char *name)
 	while (status == BH_OK && (entry = readdir(dir)) != NULL)
 		if (is_entry(entry))
 			status = w->each(w, dirfd(dir), entry->d_name);
-	if (status == BH_OK && w->durable && fsync(dirfd(dir)) != 0)
-		status = bh_fail(BH_E_IO, "%s: cannot be synced: %s", name, strerror(errno));
 	closedir(dir);
 	return status;
 }
@@ -156,34 +155,11 @@ bh_status bh_shred_list_files(const bh_db *db, const bh_merchant_info *merchant,
 
 /* ---- removal */
 
-static bh_status remove_entry(walk *w, int parent, const char *name)
-{
-	if (unlinkat(parent, name, 0) == 0 || errno == ENOENT)
-		return BH_OK;
-	if (errno != EISDIR && errno != EPERM)
-		return bh_fail(BH_E_IO, "%s: cannot be removed: %s", name, strerror(errno));
-	BH_TRY(walk_dir(w, parent, name));
-	if (unlinkat(parent, name, AT_REMOVEDIR) != 0 && errno != ENOENT)
-		return bh_fail(BH_E_IO, "%s: cannot be removed: %s", name, strerror(errno));
-	return BH_OK;
-}
-
 bh_status bh_shred_remove_files(const bh_db *db, const char *merchant)
 {
-	walk w = { .each = remove_entry, .durable = true };
+	bh_status status = bh_merchant_remove_files(db, merchant);
 
-	for (size_t i = 0; i < PLACES; i++) {
-		bh_status status;
-		int fd = -1;
-
-		BH_TRY(place_open(db, places[i], &fd));
-		if (fd < 0)
-			continue;
-		status = remove_entry(&w, fd, merchant);
-		if (status == BH_OK && fsync(fd) != 0)
-			status = bh_fail(BH_E_IO, "%s: cannot be synced: %s", places[i], strerror(errno));
-		close(fd);
-		BH_TRY(bh_fail_prefix(status, "merchant '%s'", merchant));
-	}
-	return BH_OK;
+	if (status == BH_OK)
+		status = bh_unpark(db, merchant);
+	return bh_fail_prefix(status, "merchant '%s'", merchant);
 }

@@ -10,6 +10,7 @@
 struct bh_snapshot {
 	bh_db *db; /* NULL once the database is closed */
 	const rocksdb_snapshot_t *raw;
+	uint64_t attaches; /* of the database when it was taken: a merchant that came back later does not know this point */
 	bh_snapshot *next; /* in db->snapshots, under db->lock */
 };
 
@@ -20,6 +21,7 @@ bh_status bh_snapshot_new(bh_db *db, bh_snapshot **out)
 	if (snapshot == NULL)
 		return bh_fail(BH_E_NOMEM, "no memory for a snapshot");
 	snapshot->db = db;
+	snapshot->attaches = atomic_load(&db->attaches); /* before the snapshot: rather too old than too young */
 	snapshot->raw = rocksdb_create_snapshot(db->rocks);
 	pthread_mutex_lock(&db->lock);
 	snapshot->next = db->snapshots;
@@ -68,7 +70,13 @@ void bh_snapshot_end_all(bh_db *db)
 	pthread_mutex_unlock(&db->lock);
 }
 
-const rocksdb_snapshot_t *bh_snapshot_raw(const bh_snapshot *snapshot)
+bh_status bh_snapshot_raw(const bh_snapshot *snapshot, const bh_merchant *merchant, const rocksdb_snapshot_t **out)
 {
-	return snapshot->raw;
+	if (snapshot->raw == NULL)
+		return bh_fail(BH_E_INVALID, "the snapshot ended with its database");
+	if (snapshot->attaches < atomic_load(&merchant->attached))
+		return bh_fail(BH_E_SUSPENDED, "merchant '%s': was suspended after this snapshot was taken; take a new one",
+			       merchant->name);
+	*out = snapshot->raw;
+	return BH_OK;
 }

@@ -198,7 +198,9 @@ static op_kind pick_kind(test_random *random)
 			return weights[i].kind;
 		roll -= weights[i].per_mille;
 	}
-	return test_random_below(random, 4) > 0 ? OP_COMPACT : test_random_below(random, 2) > 0 ? OP_REOPEN : OP_FLUSH;
+	static const op_kind rare[] = { OP_COMPACT, OP_COMPACT, OP_COMPACT, OP_COMPACT, OP_COMPACT, OP_FLUSH, OP_REOPEN, OP_CYCLE };
+
+	return rare[test_random_below(random, sizeof(rare) / sizeof(rare[0]))];
 }
 
 void model_op_make(test_random *random, const model_state *state, model_op *out)

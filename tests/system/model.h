@@ -79,6 +79,7 @@ typedef enum op_kind {
 	OP_FLUSH,
 	OP_COMPACT,
 	OP_REOPEN,
+	OP_CYCLE, /* a merchant goes and comes back */
 } op_kind;
 
 typedef struct model_op {

@@ -4,6 +4,8 @@
  */
 #include "model_run.h"
 
+#include "engine/internal.h"
+
 static const char *const merchants[] = { "acme", "Acme-2", "b" };
 static const char *const classes[] = { "profile", "events" };
 
@@ -119,6 +121,19 @@ static uint64_t family_digest(model_run *run, int family)
 	return digest;
 }
 
+static uint64_t state_family_digest(const model_state *state, int family)
+{
+	uint64_t digest = 0;
+
+	for (int i = 0; i < MODEL_KEYS; i++) {
+		const model_value *value = state->values[family][i];
+
+		if (value != NULL)
+			digest += model_hash(family, i, bh_view_of(value->data, value->len));
+	}
+	return digest;
+}
+
 uint64_t run_digest(model_run *run)
 {
 	uint64_t digest = 0;
@@ -154,15 +169,20 @@ static void check_answer(const model_value *want, bh_status status, const bh_buf
 	test_check(want == NULL || same(want, bh_buf_view(got)));
 }
 
-static void do_get(model_run *run, test_random *random)
+static void do_get_of(model_run *run, test_random *random, int family)
 {
 	bh_read_options options = { 0 };
 	const model_state *state = pick_state(run, random, &options);
-	int family = (int)test_random_below(random, MODEL_FAMILIES), idx = (int)test_random_below(random, MODEL_KEYS);
+	int idx = (int)test_random_below(random, MODEL_KEYS);
 	bh_buf value = { 0 };
 
 	check_answer(state->values[family][idx], bh_get(run->families[family], &options, model_key(idx), &value), &value);
 	bh_buf_clear(&value);
+}
+
+static void do_get(model_run *run, test_random *random)
+{
+	do_get_of(run, random, (int)test_random_below(random, MODEL_FAMILIES));
 }
 
 static void do_multi_get(model_run *run, test_random *random)
@@ -360,6 +380,38 @@ static void do_compact(model_run *run, test_random *random)
 		test_ok(bh_compact(family, model_key(begin), model_key(end)));
 }
 
+static void expect_refused(model_run *run, int family, const bh_read_options *options, bh_status want)
+{
+	bh_buf value = { 0 };
+
+	test_status(bh_get(run->families[family], options, model_key(0), &value), want);
+	bh_buf_clear(&value);
+}
+
+/* Away by an operator's word, or with its keys gone: unflushed writes and all. What it was comes back, and nothing of the others
+ * moves. */
+static void do_cycle(model_run *run, test_random *random)
+{
+	int family = (int)test_random_below(random, MODEL_FAMILIES);
+	const char *merchant = merchants[family / 2];
+	bool revoked = test_random_below(random, 2);
+	bh_snapshot *before = NULL;
+
+	test_ok(bh_snapshot_new(run->db, &before));
+	if (revoked)
+		test_ok(bh_merchant_detach(run->db, merchant, BH_SUSPEND_KMS_REFUSED, "test"));
+	else
+		test_ok(bh_merchant_suspend(run->db, merchant, NULL));
+	expect_refused(run, family, NULL, revoked ? BH_E_KMS_REFUSED : BH_E_SUSPENDED);
+	do_get_of(run, random, (family + 2) % MODEL_FAMILIES);
+	test_ok(bh_merchant_resume(run->db, merchant, NULL));
+	expect_refused(run, family, &(bh_read_options){ .snapshot = before }, BH_E_SUSPENDED);
+	bh_snapshot_free(before);
+	for (size_t i = 0; i < RUN_SNAPSHOTS; i++)
+		let_go(run, i);
+	test_check(family_digest(run, family) == state_family_digest(run->state, family));
+}
+
 void run_op(model_run *run, const model_op *o)
 {
 	test_random random = { o->seed };
@@ -377,5 +429,6 @@ void run_op(model_run *run, const model_op *o)
 		run_close(run);
 		run_open(run);
 		break;
+	case OP_CYCLE: do_cycle(run, &random); break;
 	}
 }

@@ -123,6 +123,38 @@ static void passphrases(void *arg)
 
 /* ---- CMKs at open */
 
+/* The database opens without the merchant, says so, and names it to whoever asks for its rows. */
+static void merchant_refused(const workspace *ws, const char *merchant)
+{
+	bh_db *db = test_db_open(ws, NULL);
+	bh_cf *cf = NULL;
+
+	test_status(bh_cf_open(db, merchant, "data", &cf), BH_E_KMS_REFUSED);
+	test_message_names(merchant);
+	bh_db_close(db);
+}
+
+static void merchants_cmk_gone(const workspace *ws, const char *merchant, const char *file)
+{
+	char path[PATH_SIZE], aside[PATH_SIZE];
+
+	path_join(path, ws->kms, file);
+	path_join(aside, ws->root, "aside");
+	move_file(path, aside);
+	merchant_refused(ws, merchant);
+	move_file(aside, path);
+	expect_works(ws);
+}
+
+static void merchants_cmk_disabled(const workspace *ws, const char *merchant)
+{
+	set_state(ws, merchant, bh_kms_disable);
+	merchant_refused(ws, merchant);
+	merchant_refused(ws, merchant); /* parked by now */
+	set_state(ws, merchant, bh_kms_enable);
+	expect_works(ws);
+}
+
 static void cmk_gone(const workspace *ws, const char *file, bh_status want, const char *named)
 {
 	char path[PATH_SIZE], aside[PATH_SIZE];
@@ -150,10 +182,10 @@ static void cmks_at_open(void *arg)
 	char root_key[PATH_SIZE];
 
 	make_database(ws);
-	cmk_gone(ws, "a.key.json", BH_E_NO_KEY, "merchant 'a'");
+	merchants_cmk_gone(ws, "a", "a.key.json");
 	cmk_gone(ws, "platform.key.json", BH_E_NO_KEY, "platform CMK");
 	cmk_gone(ws, "root.key", BH_E_NO_KEY, ws->kms);
-	cmk_disabled(ws, "a", "merchant 'a'");
+	merchants_cmk_disabled(ws, "a");
 	cmk_disabled(ws, "platform", "platform CMK");
 
 	path_join(root_key, ws->kms, "root.key");
@@ -162,8 +194,7 @@ static void cmks_at_open(void *arg)
 	test_check(chmod(root_key, 0600) == 0);
 
 	set_state(ws, "a", destroy);
-	open_refused(ws, NULL, BH_E_KMS_REFUSED, "merchant 'a'");
-	test_message_names("is destroyed");
+	merchant_refused(ws, "a");
 }
 
 static void absent_kms(void *arg)

@@ -99,6 +99,24 @@ BH_API BH_MUST_CHECK bh_status bh_merchant_certificate(bh_db *db, const char *na
 /* The public half of the Ed25519 key that signs this database's certificates; the same for the life of the database. */
 BH_API void bh_db_public_key(const bh_db *db, uint8_t out[BH_PUBLIC_KEY_LEN]);
 
+typedef struct bh_suspend_options {
+	const char *reason;        /* text for people; NULL: none. At most 240 bytes together with the operator */
+	const char *operator_name; /* who asks; NULL: nobody is named */
+} bh_suspend_options;
+
+/* Switches a merchant off: from the call on its operations end with BH_E_SUSPENDED, its iterators and older snapshots for good; its
+ * rows leave the live database for DB/parked/<name>/, its keys and decrypted blocks leave memory. Nobody else is concerned, and it
+ * stays off over reopening, until bh_merchant_resume(). Nothing acknowledged is lost. Survives a kill at any point. A merchant that
+ * is detached because of its KMS becomes suspended; suspending twice is BH_OK. Write through raw handles (bh_cf_handle) must have
+ * ended. Errors: BH_E_NOT_FOUND, BH_E_SHREDDED, BH_E_INVALID (options too long); BH_E_IO, BH_E_ROCKSDB: closed in this process, but
+ * not detached: call again. */
+BH_API BH_MUST_CHECK bh_status bh_merchant_suspend(bh_db *db, const char *name, const bh_suspend_options *options);
+/* Switches it on again, with exactly what was acknowledged before. bh_cf handles serve again; batches, iterators and snapshots made
+ * before do not (BH_E_SUSPENDED). Takes time that grows with the number of its files, and with their size if they hold range
+ * tombstones or blobs. Errors: BH_E_NOT_FOUND, BH_E_SHREDDED, BH_E_EXISTS (not suspended), BH_E_BUSY; it stays suspended with those
+ * of the KMS, BH_E_REGION, BH_E_TAG, BH_E_FORMAT (its files were changed), BH_E_IO, BH_E_ROCKSDB. */
+BH_API BH_MUST_CHECK bh_status bh_merchant_resume(bh_db *db, const char *name, const bh_suspend_options *options);
+
 /* ---- classes */
 
 /* The class of a living merchant. Ownership: bh_cf_close(), before or after bh_db_close().

@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * drop.c: a merchant's column families leave the live database.
+ */
+#include "internal.h"
+
+#include <bulkhead/env.h>
+
+#include <time.h>
+
+#include "files.h"
+#include "keyring/crashpoint.h"
+
+#define DRAIN_WAIT_MS 10000 /* how long RocksDB may take to let go of a dropped family's files */
+
+bh_status bh_merchant_drop_families(bh_db *db, bh_merchant *merchant, const char *crash_point)
+{
+	for (size_t i = 0; i < merchant->class_count; i++) {
+		rocksdb_column_family_handle_t *handle = merchant->classes[i].handle;
+		char *error = NULL;
+
+		if (handle == NULL)
+			continue;
+		rocksdb_drop_column_family(db->rocks, handle, &error);
+		BH_TRY(bh_status_of_rocksdb(error));
+		rocksdb_column_family_handle_destroy(handle);
+		merchant->classes[i].handle = NULL;
+		bh_crash_point(crash_point);
+	}
+	return BH_OK;
+}
+
+void bh_merchant_close_handles(bh_merchant *merchant)
+{
+	for (size_t i = 0; i < merchant->class_count; i++) {
+		if (merchant->classes[i].handle != NULL)
+			rocksdb_column_family_handle_destroy(merchant->classes[i].handle);
+		merchant->classes[i].handle = NULL;
+	}
+}
+
+bh_status bh_merchant_remove_files(const bh_db *db, const char *merchant)
+{
+	BH_CLEANUP(bh_buf_clear) bh_buf path = { 0 };
+
+	BH_TRY(bh_buf_printf(&path, "%s/" BH_TENANTS_DIR, db->dir));
+	return bh_tree_remove((const char *)path.data, merchant);
+}
+
+static bool is_let_go(const bh_db *db, const bh_merchant *merchant)
+{
+	bool empty = true;
+
+	for (size_t i = 0; i < merchant->class_count && empty; i++) {
+		BH_CLEANUP(bh_buf_clear) bh_buf path = { 0 };
+
+		if (bh_buf_printf(&path, "%s/" BH_TENANTS_DIR "/%s/%s", db->dir, merchant->name, merchant->classes[i].name) ==
+		    BH_OK)
+			empty = bh_dir_is_empty((const char *)path.data);
+	}
+	return empty;
+}
+
+bool bh_merchant_wait_for_jobs(const bh_db *db, const bh_merchant *merchant)
+{
+	const struct timespec pause = { .tv_nsec = 2000000 };
+
+	for (int waited_ms = 0; waited_ms < DRAIN_WAIT_MS; waited_ms += 2) {
+		if (is_let_go(db, merchant))
+			return true;
+		nanosleep(&pause, NULL);
+	}
+	bh_db_log(db, "merchant '%s': something still holds its files open (a raw handle or iterator?)", merchant->name);
+	return false;
+}

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * family_set.h: a RocksDB opened with all the column families that its MANIFEST shows, each in its class's directory.
+ */
+#ifndef BH_FAMILY_SET_H
+#define BH_FAMILY_SET_H
+
+#include <rocksdb/c.h>
+
+#include "keyring/base.h"
+
+/* All zero is empty. Released with bh_family_set_clear(), which leaves the handles to whoever took them. */
+typedef struct bh_family_set {
+	char **names;
+	size_t count;
+	rocksdb_options_t **options;
+	rocksdb_column_family_handle_t **handles;
+} bh_family_set;
+void bh_family_set_clear(bh_family_set *set);
+
+/* Opens the RocksDB in `dir` with copies of `options` (whose Env seals), or makes it if it has no CURRENT and create_if_missing is
+ * set. On failure of RocksDB there are no handles. Errors: those of RocksDB and the Env; BH_E_INVALID (a family's name),
+ * BH_E_NOMEM. */
+BH_MUST_CHECK bh_status bh_family_set_open(const rocksdb_options_t *options, const char *dir, bh_family_set *out,
+					   rocksdb_t **rocks_out);
+
+#endif

@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * files.c: see files.h.
+ */
+#include "files.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+bool bh_path_exists(const char *path)
+{
+	struct stat st;
+
+	return lstat(path, &st) == 0;
+}
+
+bh_status bh_dir_make(const char *path)
+{
+	if (mkdir(path, 0750) != 0 && errno != EEXIST)
+		return bh_fail(BH_E_IO, "%s: cannot make the directory: %s", path, strerror(errno));
+	return BH_OK;
+}
+
+bh_status bh_dir_sync(const char *path)
+{
+	int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	bh_status status = BH_OK;
+
+	if (fd < 0 || fsync(fd) != 0)
+		status = bh_fail(BH_E_IO, "%s: cannot be synced: %s", path, strerror(errno));
+	if (fd >= 0)
+		close(fd);
+	return status;
+}
+
+static bool is_dots(const char *name)
+{
+	return strcmp(name, ".") == 0 || strcmp(name, "..") == 0;
+}
+
+bh_status bh_dir_each(const char *path, bh_status (*each)(void *arg, const char *name), void *arg)
+{
+	bh_status status = BH_OK;
+	struct dirent *entry;
+	DIR *dir = opendir(path);
+
+	if (dir == NULL)
+		return errno == ENOENT ? BH_OK : bh_fail(BH_E_IO, "%s: cannot be listed: %s", path, strerror(errno));
+	while (status == BH_OK && (entry = readdir(dir)) != NULL)
+		if (!is_dots(entry->d_name))
+			status = each(arg, entry->d_name);
+	closedir(dir);
+	return status;
+}
+
+bool bh_dir_is_empty(const char *path)
+{
+	DIR *dir = opendir(path);
+	struct dirent *entry;
+	bool empty = true;
+
+	if (dir == NULL)
+		return true;
+	while (empty && (entry = readdir(dir)) != NULL)
+		empty = is_dots(entry->d_name);
+	closedir(dir);
+	return empty;
+}
+
+static bh_status remove_at(int parent, const char *name);
+
+static bh_status remove_entries(int fd, const char *name)
+{
+	bh_status status = BH_OK;
+	struct dirent *entry;
+	DIR *dir = fdopendir(fd); /* takes fd over */
+
+	if (dir == NULL) {
+		close(fd);
+		return bh_fail(BH_E_IO, "%s: cannot be listed: %s", name, strerror(errno));
+	}
+	while (status == BH_OK && (entry = readdir(dir)) != NULL)
+		if (!is_dots(entry->d_name))
+			status = remove_at(dirfd(dir), entry->d_name);
+	if (status == BH_OK && fsync(dirfd(dir)) != 0)
+		status = bh_fail(BH_E_IO, "%s: cannot be synced: %s", name, strerror(errno));
+	closedir(dir);
+	return status;
+}
+
+static bh_status remove_at(int parent, const char *name)
+{
+	int fd;
+
+	if (unlinkat(parent, name, 0) == 0 || errno == ENOENT)
+		return BH_OK;
+	if (errno != EISDIR && errno != EPERM)
+		return bh_fail(BH_E_IO, "%s: cannot be removed: %s", name, strerror(errno));
+	fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0)
+		return errno == ENOENT ? BH_OK : bh_fail(BH_E_IO, "%s: cannot be opened: %s", name, strerror(errno));
+	BH_TRY(remove_entries(fd, name));
+	if (unlinkat(parent, name, AT_REMOVEDIR) != 0 && errno != ENOENT)
+		return bh_fail(BH_E_IO, "%s: cannot be removed: %s", name, strerror(errno));
+	return BH_OK;
+}
+
+bh_status bh_tree_remove(const char *parent, const char *name)
+{
+	bh_status status;
+	int fd = open(parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if (fd < 0)
+		return errno == ENOENT ? BH_OK : bh_fail(BH_E_IO, "%s: cannot be opened: %s", parent, strerror(errno));
+	status = remove_at(fd, name);
+	if (status == BH_OK && fsync(fd) != 0)
+		status = bh_fail(BH_E_IO, "%s: cannot be synced: %s", parent, strerror(errno));
+	close(fd);
+	return bh_fail_prefix(status, "%s", parent);
+}
+
+bh_status bh_file_link(const char *from, const char *to)
+{
+	bh_status status;
+
+	if (linkat(AT_FDCWD, from, AT_FDCWD, to, 0) == 0)
+		return BH_OK;
+	status = errno == ENOENT ? BH_E_NOT_FOUND : errno == EEXIST ? BH_E_EXISTS : BH_E_IO;
+	return bh_fail(status, "%s: cannot be linked to %s: %s", from, to, strerror(errno));
+}

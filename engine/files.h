@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * files.h: directories of a merchant, moved about without RocksDB: removed, linked, synced. Never follows a symbolic link.
+ *
+ * Paths are the caller's, made of the database's directory and names that were checked. Errors name the path. Thread-safety: all
+ * calls; two at once on one directory are the caller's mistake.
+ */
+#ifndef BH_FILES_H
+#define BH_FILES_H
+
+#include "keyring/base.h"
+
+bool bh_path_exists(const char *path);
+/* Makes a directory; BH_OK where it is. Not synced. Errors: BH_E_IO. */
+BH_MUST_CHECK bh_status bh_dir_make(const char *path);
+/* Makes the entries of a directory durable. Errors: BH_E_IO. */
+BH_MUST_CHECK bh_status bh_dir_sync(const char *path);
+bool bh_dir_is_empty(const char *path); /* also one that is not there */
+/* Removes `name` in the directory `parent`, with all it holds, and syncs `parent`. What is not there is fine: RocksDB removes as
+ * well. Errors: BH_E_IO. */
+BH_MUST_CHECK bh_status bh_tree_remove(const char *parent, const char *name);
+/* Calls `each` for every entry of a directory but "." and "..", until one fails; none where the directory is not there. Errors:
+ * BH_E_IO, those of `each`. */
+BH_MUST_CHECK bh_status bh_dir_each(const char *path, bh_status (*each)(void *arg, const char *name), void *arg);
+/* Gives the file `from` the further name `to`. Errors: BH_E_NOT_FOUND (`from`), BH_E_EXISTS (`to`), BH_E_IO. */
+BH_MUST_CHECK bh_status bh_file_link(const char *from, const char *to);
+
+#endif

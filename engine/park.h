@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * park.h: a merchant's files outside of the live database: DB/parked/<merchant>/, a small RocksDB database of its own.
+ *
+ *     CURRENT, MANIFEST-N          copies, as the live database had them
+ *     N.log                        WALs: hard links of closed ones, copies of those being written; none after a flush
+ *     tenants/<merchant>/<class>/  hard links of its SST and blob files
+ * Needs no key of the merchant. The directory appears whole or not at all (.new-<merchant> before); when it is there it is
+ * complete. Other merchants' bytes in the MANIFEST and the WALs lie under their own keys.
+ */
+#ifndef BH_PARK_H
+#define BH_PARK_H
+
+#include "internal.h"
+
+#define BH_PARKED_DIR "parked"
+
+/* DB/parked/<merchant>, or DB/parked for "". Appended to `out`, with a NUL behind it. Errors: BH_E_NOMEM. */
+BH_MUST_CHECK bh_status bh_parked_path(const bh_db *db, const char *merchant, bh_buf *out);
+bool bh_is_parked(const bh_db *db, const char *merchant);
+
+/* Parks a merchant that nobody writes to. While the database is open its file deletions have to be disabled. `with_logs` false: all
+ * of its writes are in SSTs. A kill leaves nothing, or all of it. Errors: BH_E_IO, BH_E_NOT_FOUND, BH_E_EXISTS (parked already),
+ * those of the Env for CURRENT. */
+BH_MUST_CHECK bh_status bh_park(bh_db *db, const char *merchant, bool with_logs);
+/* Removes DB/parked/<merchant>; BH_OK where it is not. */
+BH_MUST_CHECK bh_status bh_unpark(const bh_db *db, const char *merchant);
+/* Removes what a kill left of parking. */
+BH_MUST_CHECK bh_status bh_park_remove_leftovers(const bh_db *db);
+
+#endif
