@@ -369,7 +369,7 @@ bh_status bh_fs_check_move(const bh_fs *fs, const char *from, const char *to)
 	BH_TRY(bh_fs_classify(fs, from, &a));
 	BH_TRY(bh_fs_classify(fs, to, &b));
 	if (a.sealed != b.sealed || strcmp(a.scope.merchant, b.scope.merchant) != 0 || strcmp(a.scope.cls, b.scope.cls) != 0)
-		return bh_fail(BH_E_UNSUPPORTED, "%s: cannot become %s, which belongs to another key", from, to);
+		return bh_fail(BH_E_INVALID, "%s: cannot become %s, which belongs to another key", from, to);
 	return BH_OK;
 }
 

@@ -53,7 +53,8 @@ BH_MUST_CHECK bh_status bh_fs_new_file(bh_fs *fs, const char *path, const bh_pat
 				       uint8_t header_out[BH_HEADER_LEN]);
 /* Whether a file with this opened header may stand at `path`. Errors: BH_E_TAG (another kind, number or scope: a swapped file). */
 BH_MUST_CHECK bh_status bh_fs_check_place(const char *path, const bh_path_info *info, const bh_file_key *key);
-/* Whether a file may be renamed or linked. Errors: BH_E_UNSUPPORTED (to another scope, or between sealed and not). */
+/* Whether a file may be renamed or linked. Errors: BH_E_INVALID (to another scope, or between sealed and not; not BH_E_UNSUPPORTED,
+ * at which RocksDB's ingestion of another class's file would copy its rows instead). */
 BH_MUST_CHECK bh_status bh_fs_check_move(const bh_fs *fs, const char *from, const char *to);
 
 /* Tells that DEKs were added, taken away or replaced: what was looked up before is looked up anew, and no key of them is left in

@@ -185,6 +185,23 @@ BH_API BH_MUST_CHECK bh_status bh_iter_entry(bh_iter *iter, bh_view *key_out, bh
 BH_API BH_MUST_CHECK bh_status bh_snapshot_new(bh_db *db, bh_snapshot **out);
 BH_API void bh_snapshot_free(bh_snapshot *snapshot);
 
+/* ---- sorted files */
+
+/* The database's Env, borrowed while it is open: what a rocksdb_sstfilewriter_t (rocksdb_options_set_env()) needs to write
+ * DIR/tenants/<merchant>/<class>/<any name>.sst, sealed for that class; DIR as it was given to bh_db_open(). */
+BH_API rocksdb_env_t *bh_db_env(bh_db *db);
+
+typedef struct bh_ingest_options {
+	bool move; /* link the files in and remove them from where they were; else they are copied and stay */
+} bh_ingest_options;
+
+/* Brings `count` sorted files, made with bh_db_env() in the class's own directory, into the class: all or none, durable when the
+ * call returns, newer than everything that was written before. NULL options mean the defaults. What was not moved is the
+ * caller's to remove. Errors: BH_E_INVALID (no file, or one that lies elsewhere), BH_E_TAG (made for another class, or damaged),
+ * BH_E_NO_KEY (made in another database), BH_E_FORMAT (not sealed), BH_E_IO (not there), BH_E_ROCKSDB (it holds nothing), and those
+ * of a write. */
+BH_API BH_MUST_CHECK bh_status bh_ingest(bh_cf *cf, const bh_ingest_options *options, const char *const *paths, size_t count);
+
 /* ---- storage */
 BH_API BH_MUST_CHECK bh_status bh_flush(bh_cf *cf);                               /* memtable to SST, and waits */
 BH_API BH_MUST_CHECK bh_status bh_compact(bh_cf *cf, bh_view begin, bh_view end); /* key range, empty: open end; waits */
