@@ -16,29 +16,29 @@ int64_t bh_keyring_now_ms(void)
 
 /* ---- the record */
 
-/* The caller holds a lock. */
-static bh_status find(bh_keyring *keyring, const uint8_t id[BH_ID_LEN], const bh_merchant_record **out)
+/* The merchant of that id, if it is being shredded or is; else NULL, and why. The caller holds a lock. */
+static bh_merchant_record *find(bh_keyring *keyring, const uint8_t id[BH_ID_LEN], bh_status *why_out)
 {
-	const bh_merchant_record *merchant = bh_keyring_state_find_id(&keyring->state, id);
+	bh_merchant_record *merchant = bh_keyring_state_find_id(&keyring->state, id);
 	char hex[BH_ID_HEX_SIZE];
 
+	*why_out = BH_OK;
+	if (merchant != NULL && merchant->state >= BH_MERCHANT_SHREDDING)
+		return merchant;
 	bh_hex(id, BH_ID_LEN, hex);
-	if (merchant == NULL)
-		return bh_fail(BH_E_NOT_FOUND, "merchant of id %s: does not exist in this database", hex);
-	if (merchant->state < BH_MERCHANT_SHREDDING)
-		return bh_fail(BH_E_INVALID, "merchant '%s': is %s, and nobody has asked to shred it", merchant->name,
-			       bh_merchant_state_name(merchant->state));
-	*out = merchant;
-	return BH_OK;
+	*why_out = merchant == NULL ? bh_fail(BH_E_NOT_FOUND, "merchant of id %s: does not exist in this database", hex)
+				    : bh_fail(BH_E_INVALID, "merchant '%s': is %s, and nobody has asked to shred it",
+					      merchant->name, bh_merchant_state_name(merchant->state));
+	return NULL;
 }
 
 bh_status bh_keyring_shred(bh_keyring *keyring, const uint8_t merchant_id[BH_ID_LEN], bh_shred_record *out)
 {
-	const bh_merchant_record *merchant = NULL;
+	bh_status status;
 
 	bh_keyring_read_lock(keyring);
-	bh_status status = find(keyring, merchant_id, &merchant);
-	if (status == BH_OK)
+	const bh_merchant_record *merchant = find(keyring, merchant_id, &status);
+	if (merchant != NULL)
 		*out = merchant->shred;
 	bh_keyring_unlock(keyring);
 	return status;
@@ -48,10 +48,12 @@ bh_status bh_keyring_shred(bh_keyring *keyring, const uint8_t merchant_id[BH_ID_
 static bh_status note(bh_keyring *keyring, const uint8_t id[BH_ID_LEN], const bh_shred_record *record)
 {
 	BH_CLEANUP(bh_buf_clear) bh_buf payload = { 0 };
-	const bh_merchant_record *merchant = NULL;
 	bh_shred_record noted = *record;
+	bh_status status;
 
-	BH_TRY(find(keyring, id, &merchant));
+	const bh_merchant_record *merchant = find(keyring, id, &status);
+	if (merchant == NULL)
+		return status;
 	noted.destroyed_at_ms = merchant->shred.destroyed_at_ms;
 	BH_TRY(bh_shred_edit_encode(id, &noted, &payload));
 	return bh_keyring_edit(keyring, BH_KEYRING_SHRED, bh_buf_view(&payload));
@@ -70,12 +72,12 @@ bh_status bh_keyring_shred_note(bh_keyring *keyring, const uint8_t merchant_id[B
 /* A copy of what can be asked without a lock. */
 static bh_status merchant_copy(bh_keyring *keyring, const uint8_t id[BH_ID_LEN], bh_keyring_state *out)
 {
-	const bh_merchant_record *merchant = NULL;
+	bh_status status;
 
 	bh_keyring_read_lock(keyring);
-	bh_status status = find(keyring, id, &merchant);
-	if (status == BH_OK) {
-		bh_keyring_state one = { .merchants = bh_keyring_state_find_id(&keyring->state, id), .count = 1 };
+	bh_merchant_record *merchant = find(keyring, id, &status);
+	if (merchant != NULL) {
+		const bh_keyring_state one = { .merchants = merchant, .count = 1 };
 		status = bh_keyring_state_copy(&one, out);
 	}
 	bh_keyring_unlock(keyring);
@@ -135,22 +137,26 @@ static bh_status try_wrap(bh_kms *kms)
 	return bh_kms_wrap(kms, bh_view_of(nothing, sizeof(nothing)), bh_view_str("purpose=proof\n"), &wrapped, &version);
 }
 
-bh_status bh_keyring_shred_ask(bh_keyring *keyring, const uint8_t merchant_id[BH_ID_LEN], bh_shred_record *record)
+/* The wraps are there in SHREDDING; afterwards there is nothing left to unwrap. */
+static void ask(const bh_keyring *keyring, const bh_merchant_record *merchant, bh_shred_record *record)
 {
-	BH_CLEANUP(bh_keyring_state_clear) bh_keyring_state copy = { 0 };
 	BH_CLEANUP(bh_kms_closep) bh_kms *kms = NULL;
-
-	BH_TRY(merchant_copy(keyring, merchant_id, &copy));
-	const bh_merchant_record *merchant = &copy.merchants[0];
 	bool has_wraps = merchant->state == BH_MERCHANT_SHREDDING;
 	bh_status opened = bh_keyring_kms_open(keyring, merchant->cmk_uri, &kms);
+
 	ask_to_destroy(kms, opened, &record->cmk);
 	bh_shred_probe probe = { .at_ms = bh_keyring_now_ms(), .status = opened };
 	if (opened == BH_OK)
 		probe.status = has_wraps ? try_unwrap(keyring, kms, merchant) : try_wrap(kms);
-	if (has_wraps)
-		record->unwrap = probe;
-	else
-		record->wrap = probe;
+	*(has_wraps ? &record->unwrap : &record->wrap) = probe;
+}
+
+bh_status bh_keyring_shred_ask(bh_keyring *keyring, const uint8_t merchant_id[BH_ID_LEN], bh_shred_record *record)
+{
+	BH_CLEANUP(bh_keyring_state_clear) bh_keyring_state copy = { 0 };
+
+	BH_TRY(merchant_copy(keyring, merchant_id, &copy));
+	for (size_t i = 0; i < copy.count; i++) /* one */
+		ask(keyring, &copy.merchants[i], record);
 	return BH_OK;
 }

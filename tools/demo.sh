@@ -240,7 +240,7 @@ cp -a "$db" "$place/old"
 old_table=${table/#$db/$place/old}
 old_log=${log/#$db/$place/old}
 shred_began=$EPOCHREALTIME
-"$bhctl" --db "$db" merchant shred "$victim" --yes
+"$bhctl" --db "$db" merchant shred "$victim" --yes --certificate "$place/certificate.json"
 proved "'$victim' is shredded in $(since "$shred_began") s; a copy of the disk from before is kept in $place/old"
 [[ ! -e $db/tenants/$victim ]] || fail "its directory is still there"
 expect_exit 5 --db "$db" get "$victim/index" "$package"
@@ -260,6 +260,15 @@ proved "the old copy of the whole database does not open any more: its CMK is de
 search "$db"
 search "$place/old"
 proved "0 hits in the database and in the old copy"
+
+part "its certificate"
+public_key=$("$bhctl" --db "$db" status | sed -n 's/.*signs certificates with key //p')
+show 20 certificate verify "$place/certificate.json" --public-key "$public_key"
+"$bhctl" certificate verify "$place/certificate.json" --public-key "$public_key" >"$place/out" || fail "$(<"$place/out")"
+grep -q '^FINAL' "$place/out" || fail "the certificate is not FINAL"
+sed "s/\"$victim\"/\"somebody\"/" "$place/certificate.json" >"$place/forged.json"
+expect_exit 6 certificate verify "$place/forged.json" --public-key "$public_key"
+proved "FINAL, and holds without the database; with another name in it, it does not"
 
 part "the other merchants"
 others=()

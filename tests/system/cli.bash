@@ -72,6 +72,9 @@ fresh() {
 	done
 }
 
+# The key that checks what ./db has signed.
+public_key() { "$bhctl" --db db status --json | jq -r .database.public_key; }
+
 # check NAME: runs the function of that name in a directory of its own.
 check() {
 	mkdir "$work/$1" && cd "$work/$1" || exit 1

@@ -45,6 +45,8 @@ bh_status cmd_merchant_add(bhctl *ctl, int argc, char **argv);
 bh_status cmd_merchant_list(bhctl *ctl, int argc, char **argv);
 bh_status cmd_merchant_show(bhctl *ctl, int argc, char **argv);
 bh_status cmd_merchant_shred(bhctl *ctl, int argc, char **argv);
+bh_status cmd_merchant_certificate(bhctl *ctl, int argc, char **argv);
+bh_status cmd_certificate_verify(bhctl *ctl, int argc, char **argv);
 bh_status cmd_put(bhctl *ctl, int argc, char **argv);
 bh_status cmd_get(bhctl *ctl, int argc, char **argv);
 bh_status cmd_delete(bhctl *ctl, int argc, char **argv);

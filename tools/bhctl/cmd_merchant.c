@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * cmd_merchant.c: merchants: add, shred. What shows them is in cmd_status.c.
+ * cmd_merchant.c: merchants: add. Their end is in cmd_shred.c, what shows them in cmd_status.c.
  */
 #include <stdio.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 #include "tools/bhctl/bhctl.h"
 
@@ -55,41 +54,4 @@ bh_status cmd_merchant_add(bhctl *ctl, int argc, char **argv)
 	BH_TRY(bhctl_open(ctl, 0, &db));
 	BH_TRY(bh_merchant_add(db, args[0], uri, &merchant));
 	return print_added(ctl, args[0], uri, &merchant);
-}
-
-/* Without --yes: whoever sits at a terminal types the name. */
-static bh_status confirm(const char *name)
-{
-	char line[BH_NAME_MAX + 2];
-
-	if (!isatty(STDIN_FILENO))
-		return bh_fail(BH_E_INVALID, "shredding '%s' cannot be undone; add --yes to do it", name);
-	fprintf(stderr, "This destroys the keys and the data of '%s' for good. Type its name to go on: ", name);
-	if (fgets(line, sizeof(line), stdin) == NULL)
-		line[0] = '\0';
-	line[strcspn(line, "\n")] = '\0';
-	if (strcmp(line, name) != 0)
-		return bh_fail(BH_E_INVALID, "not confirmed: '%s' was not shredded", name);
-	return BH_OK;
-}
-
-bh_status cmd_merchant_shred(bhctl *ctl, int argc, char **argv)
-{
-	BH_CLEANUP(bhctl_db_close) bh_db *db = NULL;
-	bool yes = false;
-	const bhctl_option options[] = { { .name = "yes", .flag = &yes }, { 0 } };
-	char **args;
-	int count;
-
-	BH_TRY(bhctl_parse(ctl, argc, argv, options, 1, 1, &args, &count));
-	BH_TRY(bhctl_need_db(ctl));
-	BH_TRY(bh_name_check("merchant", args[0]));
-	if (!yes)
-		BH_TRY(confirm(args[0]));
-	BH_TRY(bhctl_open(ctl, 0, &db));
-	BH_TRY(bh_merchant_shred(db, args[0], NULL));
-	if (ctl->json)
-		return out_json(json_pack("{s:s, s:s}", "merchant", args[0], "state", "shredded"));
-	printf("merchant '%s' is shredded: its data, its DEKs and its CMK are gone\n", args[0]);
-	return BH_OK;
 }

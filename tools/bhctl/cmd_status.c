@@ -94,6 +94,8 @@ static json_t *merchant_json(const view *v, const bh_merchant_info *merchant)
 	item = json_pack("{s:s, s:s, s:o, s:o}", "name", merchant->name, "state", bh_merchant_state_name(merchant->state), "cmk",
 			 cmk_json(v, merchant->cmk_uri), "classes", classes);
 	out_set_id(item, "id", merchant->id);
+	if (merchant->state == BH_MERCHANT_SHREDDED)
+		json_object_set_new(item, "certificate", json_string(merchant->cmk_pending ? "PENDING" : "FINAL"));
 	return item;
 }
 
@@ -125,12 +127,17 @@ static json_t *logs_json(const view *v)
 static json_t *database_json(const view *v)
 {
 	const bh_keyring *keyring = v->in.keyring;
+	uint8_t public_key[BH_SIGN_PUBLIC_LEN];
+	char hex[2 * BH_SIGN_PUBLIC_LEN + 1];
 	json_t *database = json_pack("{s:s, s:s, s:I, s:s, s:o, s:o}", "path", v->ctl->db, "region", bh_keyring_region(keyring),
 				     "keyring_generation", (json_int_t)bh_keyring_generation(v->in.keyring), "aead",
 				     bh_aead_engine_name(bh_aead_default()), "platform_cmk",
 				     cmk_json(v, bh_keyring_platform_cmk(keyring)), "logs", logs_json(v));
 
 	out_set_id(database, "id", bh_keyring_database_id(keyring));
+	bh_signer_public(bh_keyring_signer(keyring), public_key);
+	bh_hex(public_key, sizeof(public_key), hex);
+	json_object_set_new(database, "public_key", json_string(hex));
 	return database;
 }
 
@@ -185,6 +192,8 @@ static void print_merchant(const json_t *merchant)
 
 	printf("merchant %s: %s (id %s)\n", text_of(merchant, "name"), text_of(merchant, "state"), text_of(merchant, "id"));
 	print_cmk("CMK", json_object_get(merchant, "cmk"));
+	if (strcmp(text_of(merchant, "certificate"), "PENDING") == 0)
+		printf("      not known to be destroyed: run 'bhctl merchant shred %s --finalize'\n", text_of(merchant, "name"));
 	json_array_foreach(json_object_get(merchant, "classes"), i, cls) print_class(cls);
 }
 
@@ -195,6 +204,7 @@ static void print_database(const json_t *database)
 	printf("database %s (id %s)\n  region %s, keyring generation %lld, AES-256-GCM by %s\n", text_of(database, "path"),
 	       text_of(database, "id"), text_of(database, "region"), number_of(database, "keyring_generation"),
 	       text_of(database, "aead"));
+	printf("  signs certificates with key %s\n", text_of(database, "public_key"));
 	print_cmk("platform CMK", json_object_get(database, "platform_cmk"));
 	printf("  logs: %lld files, %lld bytes\n", number_of(logs, "files"), number_of(logs, "bytes"));
 }

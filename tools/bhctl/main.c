@@ -36,8 +36,16 @@ static const bhctl_command commands[] = {
 	{ "merchant list", cmd_merchant_list, "Lists the merchants, shredded ones included", "" },
 	{ "merchant show", cmd_merchant_show, "Shows one merchant", "NAME" },
 	{ "merchant shred", cmd_merchant_shred, "Destroys a merchant's keys and data for good",
-	  "NAME --yes\n\n"
-	  "  --yes   no question; without it, a terminal is asked to type the merchant's name" },
+	  "NAME --yes [--certificate FILE] | NAME --finalize [--certificate FILE]\n\n"
+	  "  --yes                no question; without it, a terminal is asked to type the merchant's name\n"
+	  "  --certificate FILE   where to put the signed certificate; the database keeps one, too\n"
+	  "  --finalize           of a merchant that is shredded: ask its KMS again to destroy its key" },
+	{ "merchant certificate", cmd_merchant_certificate, "Prints the certificate of a merchant's shred",
+	  "NAME [--out FILE]\n\n"
+	  "  --out FILE   to a file instead of standard output" },
+	{ "certificate verify", cmd_certificate_verify, "Checks a certificate; needs no database and no key",
+	  "FILE|- [--public-key KEY]\n\n"
+	  "  --public-key KEY   the database's, as 'status' shows it: 64 hex digits, or a file that holds them" },
 	{ "put", cmd_put, "Stores a value",
 	  "NAME/CLASS KEY [VALUE] [--hex] [--no-sync]\n\n"
 	  "  VALUE       without it, or as '-', it is read from standard input to the end\n"
@@ -77,7 +85,7 @@ static void usage(FILE *out)
 {
 	fprintf(out, "usage: bhctl [--db DIR] [--json] [--passphrase-fd N] COMMAND ...\n\n");
 	for (size_t i = 0; i < COMMAND_COUNT; i++)
-		fprintf(out, "  %-16s %s\n", commands[i].name, commands[i].summary);
+		fprintf(out, "  %-20s %s\n", commands[i].name, commands[i].summary);
 	fprintf(out,
 		"\n  --db DIR            the database\n"
 		"  --json              one JSON document on standard output\n"
