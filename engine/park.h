@@ -13,8 +13,6 @@
 
 #include "internal.h"
 
-#define BH_PARKED_DIR "parked"
-
 /* DB/parked/<merchant>, or DB/parked for "". Appended to `out`, with a NUL behind it. Errors: BH_E_NOMEM. */
 BH_MUST_CHECK bh_status bh_parked_path(const bh_db *db, const char *merchant, bh_buf *out);
 bool bh_is_parked(const bh_db *db, const char *merchant);

@@ -19,6 +19,7 @@ extern "C" {
 #endif
 
 #define BH_TENANTS_DIR "tenants"
+#define BH_PARKED_DIR "parked"  /* parked/<merchant>/: a small database of its own, of a merchant that is detached */
 #define BH_TEMP_SUFFIX ".bhtmp" /* a WAL or MANIFEST whose header is not durable yet */
 
 typedef struct bh_path_info {

@@ -214,9 +214,12 @@ static bh_status unlock(bh_keyring *keyring, const bh_merchant_info *merchant)
 	case BH_MERCHANT_SHREDDING:
 	case BH_MERCHANT_SHREDDED:
 		return bh_fail(BH_E_SHREDDED, "merchant '%s': is shredded; its data does not come back", merchant->name);
+	case BH_MERCHANT_SUSPENDED:
+		return bh_fail(BH_E_SUSPENDED, "merchant '%s': is suspended (%s); resume it first", merchant->name,
+			       bh_suspend_cause_name(merchant->cause));
 	default:
-		return bh_fail(BH_E_SUSPENDED, "merchant '%s': is %s; resume it first", merchant->name,
-			       bh_merchant_state_name(merchant->state));
+		return bh_fail(BH_E_SUSPENDED, "merchant '%s': is %s; open the database with bhctl once to finish that",
+			       merchant->name, bh_merchant_state_name(merchant->state));
 	}
 }
 
@@ -339,14 +342,30 @@ static bh_status resolve(const char *path, char **out)
 	return *out != NULL ? BH_OK : bh_fail(BH_E_NOMEM, "%s: no memory", path);
 }
 
-/* Why this merchant's keys are not here. */
-static bh_status check_keys(const bh_plugin *plugin, const char *path)
+/* The merchant that the file belongs to; "" for the platform. */
+static bh_status find_owner(const bh_plugin *plugin, const char *path, char name_out[BH_NAME_MAX + 1])
 {
+	const char *rest = bh_path_below(plugin->root, path);
+	const size_t parked = strlen(BH_PARKED_DIR "/");
 	bh_path_info info;
 
+	if (rest != NULL && strncmp(rest, BH_PARKED_DIR "/", parked) == 0) {
+		snprintf(name_out, BH_NAME_MAX + 1, "%.*s", (int)strcspn(rest + parked, "/"), rest + parked);
+		return BH_OK;
+	}
 	BH_TRY(bh_fs_classify(plugin->fs, path, &info));
+	snprintf(name_out, BH_NAME_MAX + 1, "%s", info.scope.merchant);
+	return BH_OK;
+}
+
+/* Why the keys of this file are not here. */
+static bh_status check_keys(const bh_plugin *plugin, const char *path)
+{
+	char owner[BH_NAME_MAX + 1];
+
+	BH_TRY(find_owner(plugin, path, owner));
 	for (size_t i = 0; i < plugin->left_out_count; i++)
-		if (strcmp(plugin->left_out[i].name, info.scope.merchant) == 0)
+		if (strcmp(plugin->left_out[i].name, owner) == 0)
 			return bh_fail(plugin->left_out[i].status, "%s: %s", path, plugin->left_out[i].message);
 	return BH_OK;
 }

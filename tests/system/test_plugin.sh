@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# test_plugin.sh BHCTL PLUGIN [CHECK...]: Debian's own sst_dump, ldb and db_bench on a Bulkhead database, by LD_PRELOAD: they
-# show what bhctl shows, change nothing, and get no key that they should not have.
+# test_plugin.sh BHCTL PLUGIN SWITCH_MERCHANT [CHECK...]: Debian's own sst_dump, ldb and db_bench on a Bulkhead database, by
+# LD_PRELOAD: they show what bhctl shows, change nothing, and get no key that they should not have.
 # shellcheck disable=SC2317 # checks are called by name
-plugin=$(readlink -f "$2")
+plugin=$(readlink -f "$2") switch_merchant=$(readlink -f "$3")
 . "$(dirname "$(readlink -f "$0")")/cli.bash"
 
 # stock CODE TOOL ARG...: the tool with the plugin has to end with that code. Output in ./out, messages in ./err.
@@ -271,6 +271,38 @@ a_merchant_whose_kms_says_no_is_left_out() {
 	same want out
 }
 
+a_suspended_merchant_is_refused() {
+	filled
+	rows bob/data
+	mv want bobs
+	"$switch_merchant" db suspend bob || die "cannot be suspended"
+	local sst
+	sst=$(find db/parked/bob -name '*.sst' | head -n 1)
+	rows ann/data
+	look 0 --column_family=ann/data scan
+	same want out
+	has err "left out: merchant 'bob': is suspended (operator)"
+	look 0 list_column_families
+	has out "{default, ann/data, ann/events}"
+	look 0 checkconsistency
+	look 1 --column_family=bob/data scan
+	still 1 ldb --fs_uri=bulkhead://db --db=db/parked/bob --column_family=bob/data scan
+	! grep -qF bob- out || die "its rows"
+	still 1 sst_dump --fs_uri=bulkhead://db --file="$sst" --command=scan
+	has err "bulkhead[suspended]: $PWD/$sst: merchant 'bob': is suspended"
+	bench 1 bob/data bench
+	has err "bulkhead[suspended]"
+	[[ ! -e bench ]] || die "a scratch was made"
+	# Its CMK is not asked: a disabled one would be another reason.
+	run 0 kms disable "local:$work/site/kms#bob"
+	bench 1 bob/data bench
+	has err "bulkhead[suspended]"
+	run 0 kms enable "local:$work/site/kms#bob"
+	"$switch_merchant" db resume bob || die "cannot be resumed"
+	look 0 --column_family=bob/data scan
+	same bobs out
+}
+
 a_shredded_merchant_is_gone() {
 	filled
 	run 0 --db db merchant shred bob --yes
@@ -380,4 +412,4 @@ a_scratch_stays_out_of_databases() {
 	still 1 ldb --fs_uri=bulkhead://db/tenants/ann/data --db=db --column_family=ann/data scan
 }
 
-run_checks "$1" "${@:3}"
+run_checks "$1" "${@:4}"
