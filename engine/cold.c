@@ -106,16 +106,20 @@ static bh_status park_cold(bh_db *db, const char *name)
 	return bh_keyring_merchant_set_state(db->keyring, name, BH_MERCHANT_SUSPENDED);
 }
 
+static const char *why(const probe *p)
+{
+	return p->message.data != NULL ? (const char *)p->message.data : bh_status_name(p->status);
+}
+
 static bh_status detach_cold(bh_db *db, const bh_merchant_info *info, const probe *p)
 {
 	bh_suspend_cause cause = cause_of(p->status);
-	const char *why = p->message.data != NULL ? (const char *)p->message.data : bh_status_name(p->status);
 	char note[BH_SUSPEND_NOTE_MAX + 1] = { 0 };
 
 	if (cause == BH_SUSPEND_NONE)
-		return bh_fail(p->status, "%s", why);
-	memcpy(note, why, BH_MIN(strlen(why), (size_t)BH_SUSPEND_NOTE_MAX));
-	bh_db_log(db, "merchant '%s': is not attached: %s", info->name, why);
+		return bh_fail(p->status, "%s", why(p));
+	memcpy(note, why(p), BH_MIN(strlen(why(p)), (size_t)BH_SUSPEND_NOTE_MAX));
+	bh_db_log(db, "merchant '%s': is not attached: %s", info->name, why(p));
 	BH_TRY(bh_unpark(db, info->name));
 	BH_TRY(bh_keyring_merchant_set_suspended(db->keyring, info->name, BH_MERCHANT_SUSPENDING, cause, note));
 	bh_crash_point("cold.recorded");
@@ -131,7 +135,10 @@ static bh_status settle_state(bh_db *db, const bh_merchant_info *info, const pro
 			return detach_cold(db, info, p);
 		return bh_unpark(db, info->name); /* left behind where a resume was killed at its end */
 	case BH_MERCHANT_SUSPENDING: return park_cold(db, info->name);
-	case BH_MERCHANT_SUSPENDED: return bh_merchant_remove_files(db, info->name);
+	case BH_MERCHANT_SUSPENDED:
+		if (p->wanted && p->status != BH_OK)
+			bh_db_log(db, "merchant '%s': is still not attached: %s", info->name, why(p));
+		return bh_merchant_remove_files(db, info->name);
 	case BH_MERCHANT_RESUMING:
 		BH_TRY(bh_merchant_remove_files(db, info->name));
 		return bh_keyring_merchant_set_state(db->keyring, info->name, BH_MERCHANT_SUSPENDED);

@@ -122,6 +122,8 @@ void bh_bridge_options_for_export(rocksdb_options_t *options)
 {
 	options->rep.create_if_missing = false;
 	options->rep.disable_auto_compactions = true;
+	options->rep.max_file_opening_threads = 1;
+	options->rep.skip_stats_update_on_db_open = true;
 	options->rep.avoid_flush_during_recovery = false;
 	options->rep.track_and_verify_wals_in_manifest = false;
 	options->rep.enable_blob_files = false;

@@ -47,7 +47,7 @@ void bh_crash_arm(const char *spec)
 void bh_crash_point(const char *name)
 {
 	pthread_once(&once, arm_from_environment);
-	if (!atomic_load_explicit(&armed, memory_order_acquire) || strcmp(name, target) != 0)
+	if (!atomic_load_explicit(&armed, memory_order_acquire) || (strcmp(target, "*") != 0 && strcmp(name, target) != 0))
 		return;
 	if (atomic_fetch_sub(&passes_left, 1) != 1)
 		return;

@@ -20,68 +20,21 @@
 #include "keyring/aead.h"
 #include "keyring/kdf.h"
 #include "keyring/sign.h"
+#include "tests/traces.h"
 
-#define HALF (BH_DEK_LEN / 2)
+static traced_key traced;
 
-static uint8_t inverted[BH_DEK_LEN];
-
-static unsigned count_in(const uint8_t *data, size_t len)
-{
-	unsigned found = 0;
-	size_t i, j, half;
-
-	for (i = 0; i + HALF <= len; i++) {
-		for (half = 0; half < BH_DEK_LEN; half += HALF) {
-			for (j = 0; j < HALF && (data[i + j] ^ inverted[half + j]) == 0xff; j++)
-				;
-			found += j == HALF;
-		}
-	}
-	return found;
-}
-
-/* Halves of the key in all writable memory. What it reads into is read again: a trace there is of its own making, so it is wiped.
- */
 static unsigned count_traces(void)
 {
-	static uint8_t window[1 << 16];
-	FILE *maps = fopen("/proc/self/maps", "r");
-	int mem = open("/proc/self/mem", O_RDONLY);
-	unsigned found = 0;
-	char line[512];
-
-	assert_non_null(maps);
-	assert_true(mem >= 0);
-	while (fgets(line, sizeof(line), maps)) {
-		unsigned long from, to;
-		char perms[5];
-
-		if (sscanf(line, "%lx-%lx %4s", &from, &to, perms) != 3 || strncmp(perms, "rw", 2) != 0)
-			continue;
-		while (from < to) {
-			ssize_t n = pread(mem, window, BH_MIN(sizeof(window), to - from), (off_t)from);
-
-			if (n <= 0)
-				break;
-			found += count_in(window, (size_t)n);
-			bh_wipe(window, sizeof(window));
-			/* Windows overlap, so that a half is not cut in two. */
-			from += (size_t)n == to - from ? (size_t)n : (size_t)n - HALF + 1;
-		}
-	}
-	fclose(maps);
-	close(mem);
-	return found;
+	return traces_count(&traced, 1);
 }
 
 static bh_secret new_key(void)
 {
 	bh_secret key = { 0 };
-	size_t i;
 
 	assert_int_equal(bh_secret_random(&key, BH_DEK_LEN), BH_OK);
-	for (i = 0; i < BH_DEK_LEN; i++)
-		inverted[i] = (uint8_t)~key.data[i];
+	traced = trace_of(key.data);
 	return key;
 }
 
@@ -156,12 +109,10 @@ static void of_kdf_input(void **state)
 static void of_kdf_output(void **state)
 {
 	bh_secret key = new_key(), okm = { 0 };
-	size_t i;
 
 	(void)state;
 	assert_int_equal(bh_hkdf_secret(bh_secret_view(&key), bh_view_str("salt"), bh_view_str("info"), BH_DEK_LEN, &okm), BH_OK);
-	for (i = 0; i < BH_DEK_LEN; i++)
-		inverted[i] = (uint8_t)~okm.data[i];
+	traced = trace_of(okm.data);
 	bh_secret_clear(&key);
 	assert_int_equal(count_traces(), 2);
 	bh_secret_clear(&okm);

@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * traces.h: whether a key is anywhere in the writable memory of this process: heap, stacks, arena, the libraries' own, memory that
+ * cores leave out included. An expanded AES-256 key begins with the two halves of the key, so halves are searched for.
+ *
+ * Keys that are looked for are kept inverted, so that the search does not find what it searches with.
+ */
+#ifndef BH_TESTS_TRACES_H
+#define BH_TESTS_TRACES_H
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "keyring/base.h"
+
+#define TRACE_HALF (BH_DEK_LEN / 2)
+
+typedef struct traced_key {
+	uint8_t inverted[BH_DEK_LEN];
+} traced_key;
+
+static inline traced_key trace_of(const uint8_t key[BH_DEK_LEN])
+{
+	traced_key t;
+
+	for (size_t i = 0; i < BH_DEK_LEN; i++)
+		t.inverted[i] = (uint8_t)~key[i];
+	return t;
+}
+
+static inline unsigned traces_at(const uint8_t *data, const traced_key *key)
+{
+	unsigned found = 0;
+
+	for (size_t half = 0; half < BH_DEK_LEN; half += TRACE_HALF) {
+		size_t j = 0;
+
+		while (j < TRACE_HALF && (data[j] ^ key->inverted[half + j]) == 0xff)
+			j++;
+		found += j == TRACE_HALF;
+	}
+	return found;
+}
+
+static inline unsigned traces_in(const uint8_t *data, size_t len, const traced_key *keys, size_t count)
+{
+	unsigned found = 0;
+
+	for (size_t i = 0; i + TRACE_HALF <= len; i++)
+		for (size_t k = 0; k < count; k++)
+			found += traces_at(data + i, &keys[k]);
+	return found;
+}
+
+/* Halves of the keys in all writable memory; ~0u: it cannot be read. What it reads into is read again: a trace there is of its own
+ * making, so it is wiped. Windows overlap, so that a half is not cut in two. */
+static inline unsigned traces_count(const traced_key *keys, size_t count)
+{
+	static uint8_t window[1 << 16];
+	FILE *maps = fopen("/proc/self/maps", "r");
+	int mem = open("/proc/self/mem", O_RDONLY | O_CLOEXEC);
+	unsigned found = maps != NULL && mem >= 0 ? 0 : ~0u;
+	char line[512];
+
+	while (found != ~0u && fgets(line, sizeof(line), maps)) {
+		unsigned long from, to;
+		char perms[5];
+
+		if (sscanf(line, "%lx-%lx %4s", &from, &to, perms) != 3 || strncmp(perms, "rw", 2) != 0)
+			continue;
+		while (from < to) {
+			ssize_t n = pread(mem, window, BH_MIN(sizeof(window), to - from), (off_t)from);
+
+			if (n <= 0)
+				break;
+			found += traces_in(window, (size_t)n, keys, count);
+			bh_wipe(window, sizeof(window));
+			from += (size_t)n == to - from ? (size_t)n : (size_t)n - TRACE_HALF + 1;
+		}
+	}
+	if (maps != NULL)
+		fclose(maps);
+	if (mem >= 0)
+		close(mem);
+	return found;
+}
+
+#endif
