@@ -17,7 +17,7 @@
 extern "C" {
 #endif
 
-#define BH_ID_LEN 16                       /* bytes of a database id and of a DEK id, both random */
+#define BH_ID_LEN 16                       /* bytes of a database id, which is random, and of a DEK id */
 #define BH_ID_HEX_SIZE (2 * BH_ID_LEN + 1) /* its hex form with the NUL */
 
 /* Whose bytes: all zero is the platform. */

@@ -7,11 +7,33 @@
  */
 #include <stdlib.h>
 
+#include "keyring/kdf.h"
 #include "keyring/keyring_internal.h"
+
+#define DEK_ID_INFO "bulkhead/1/dek-id"
 
 static const bh_scope platform_scope;
 
 /* One DEK at a KMS */
+
+/* A DEK's id is made from the DEK, so that a KMS that unwraps to another key is found out before anything is read or written under
+ * that: the wrap alone says nothing of what is in it. */
+static bh_status dek_id(const bh_secret *key, const uint8_t database_id[BH_ID_LEN], uint8_t out[BH_ID_LEN])
+{
+	return bh_hkdf(bh_secret_view(key), bh_view_of(database_id, BH_ID_LEN), bh_view_str(DEK_ID_INFO), out, BH_ID_LEN);
+}
+
+static bh_status dek_id_check(const bh_secret *key, const uint8_t database_id[BH_ID_LEN], const uint8_t id[BH_ID_LEN])
+{
+	uint8_t derived[BH_ID_LEN];
+	char hex[BH_ID_HEX_SIZE];
+
+	BH_TRY(dek_id(key, database_id, derived));
+	if (bh_equal_ct(derived, id, BH_ID_LEN))
+		return BH_OK;
+	bh_hex(id, BH_ID_LEN, hex);
+	return bh_fail(BH_E_TAG, "DEK %s: the KMS answered with another key", hex);
+}
 
 bh_status bh_keyring_dek_make(bh_kms *kms, const uint8_t database_id[BH_ID_LEN], const char *region, const bh_scope *scope,
 			      bh_dek **dek_out, bh_buf *wrapped_out, uint32_t *version_out)
@@ -20,8 +42,8 @@ bh_status bh_keyring_dek_make(bh_kms *kms, const uint8_t database_id[BH_ID_LEN],
 	BH_CLEANUP(bh_buf_clear) bh_buf context = { 0 };
 	uint8_t id[BH_ID_LEN];
 
-	BH_TRY(bh_random(id, sizeof(id)));
 	BH_TRY(bh_secret_random(&key, BH_DEK_LEN));
+	BH_TRY(dek_id(&key, database_id, id));
 	BH_TRY(bh_context_encode(database_id, region, scope, id, &context));
 	BH_TRY(bh_kms_wrap(kms, bh_secret_view(&key), bh_buf_view(&context), wrapped_out, version_out));
 	return bh_dek_new(id, scope, 1, bh_buf_view(&context), bh_secret_view(&key), dek_out);
@@ -35,6 +57,7 @@ bh_status bh_keyring_dek_open(bh_kms *kms, const uint8_t database_id[BH_ID_LEN],
 
 	BH_TRY(bh_context_encode(database_id, region, scope, id, &context));
 	BH_TRY(bh_kms_unwrap(kms, wrapped, bh_buf_view(&context), &key));
+	BH_TRY(dek_id_check(&key, database_id, id));
 	return bh_dek_new(id, scope, generation, bh_buf_view(&context), bh_secret_view(&key), out);
 }
 
