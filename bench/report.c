@@ -6,17 +6,18 @@
 
 #include "workload.h"
 
-static void report_json(const bench_config *c, const char *name, const worker *sum, double seconds)
+static void report_json(const bench_config *c, const char *name, const worker *sum, bench_times times)
 {
 	const histogram *h = &sum->times;
 
 	printf("{\"engine\":\"%s\",\"benchmark\":\"%s\",\"ops\":%llu,\"seconds\":%.6f,\"micros_per_op\":%.4f,"
-	       "\"ops_per_sec\":%.0f,\"mb_per_sec\":%.2f,\"found\":%llu,\"p50_us\":%.3f,\"p99_us\":%.3f,\"p999_us\":%.3f,"
-	       "\"max_us\":%.3f,\"threads\":%u,\"merchants\":%u,\"value_size\":%zu,\"cache_size\":%zu",
-	       c->engine, name, (unsigned long long)sum->done, seconds, seconds * 1e6 / (double)BH_MAX(sum->done, 1),
-	       (double)sum->done / seconds, (double)sum->bytes / 1048576.0 / seconds, (unsigned long long)sum->found,
-	       histogram_percentile(h, 50) / 1e3, histogram_percentile(h, 99) / 1e3, histogram_percentile(h, 99.9) / 1e3,
-	       (double)h->max / 1e3, c->threads, c->merchants, c->value_size, c->cache_size);
+	       "\"cpu_micros_per_op\":%.4f,\"ops_per_sec\":%.0f,\"mb_per_sec\":%.2f,\"found\":%llu,\"p50_us\":%.3f,\"p99_us\":%.3f,"
+	       "\"p999_us\":%.3f,\"max_us\":%.3f,\"threads\":%u,\"merchants\":%u,\"value_size\":%zu,\"cache_size\":%zu",
+	       c->engine, name, (unsigned long long)sum->done, times.wall_s, times.wall_s * 1e6 / (double)BH_MAX(sum->done, 1),
+	       times.cpu_s * 1e6 / (double)BH_MAX(sum->done, 1), (double)sum->done / times.wall_s,
+	       (double)sum->bytes / 1048576.0 / times.wall_s, (unsigned long long)sum->found, histogram_percentile(h, 50) / 1e3,
+	       histogram_percentile(h, 99) / 1e3, histogram_percentile(h, 99.9) / 1e3, (double)h->max / 1e3, c->threads,
+	       c->merchants, c->value_size, c->cache_size);
 	if (sum->heap_bytes != 0)
 		printf(",\"heap_bytes\":%lld,\"resident_bytes\":%lld", sum->heap_bytes, sum->resident_bytes);
 	printf("}\n");
@@ -34,12 +35,12 @@ static void report_histogram(const histogram *h)
 	printf("\n");
 }
 
-static void report_text(const bench_config *c, const char *name, const worker *sum, double seconds)
+static void report_text(const bench_config *c, const char *name, const worker *sum, bench_times times)
 {
 	printf("%-12s : %11.3f micros/op %.0f ops/sec %.3f seconds %llu operations; %6.1f MB/s (%llu found) "
 	       "p50 %.1f p99 %.1f p99.9 %.1f us\n",
-	       name, seconds * 1e6 / (double)BH_MAX(sum->done, 1), (double)sum->done / seconds, seconds,
-	       (unsigned long long)sum->done, (double)sum->bytes / 1048576.0 / seconds, (unsigned long long)sum->found,
+	       name, times.wall_s * 1e6 / (double)BH_MAX(sum->done, 1), (double)sum->done / times.wall_s, times.wall_s,
+	       (unsigned long long)sum->done, (double)sum->bytes / 1048576.0 / times.wall_s, (unsigned long long)sum->found,
 	       histogram_percentile(&sum->times, 50) / 1e3, histogram_percentile(&sum->times, 99) / 1e3,
 	       histogram_percentile(&sum->times, 99.9) / 1e3);
 	if (sum->heap_bytes != 0)
@@ -49,11 +50,11 @@ static void report_text(const bench_config *c, const char *name, const worker *s
 		report_histogram(&sum->times);
 }
 
-void bench_report(const bench_run_state *run, const char *name, const worker *sum, double seconds)
+void bench_report(const bench_run_state *run, const char *name, const worker *sum, bench_times times)
 {
 	if (run->config->json)
-		report_json(run->config, name, sum, seconds);
+		report_json(run->config, name, sum, times);
 	else
-		report_text(run->config, name, sum, seconds);
+		report_text(run->config, name, sum, times);
 	fflush(stdout);
 }

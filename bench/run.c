@@ -108,11 +108,11 @@ static bool is_single(const workload *load)
 	return load->ops == OPS_MERCHANTS || load->ops == OPS_ONE;
 }
 
-/* Runs the threads to their end; their sum, and the seconds it took. */
-static double run_tasks(bench_run_state *r, const workload *load, task *tasks, unsigned threads, worker *sum)
+/* Runs the threads to their end; their sum, and how long it took. */
+static bench_times run_tasks(bench_run_state *r, const workload *load, task *tasks, unsigned threads, worker *sum)
 {
-	uint64_t share = ops_of(load, r->config) / threads, started = bench_now_ns();
-	double seconds;
+	uint64_t share = ops_of(load, r->config) / threads, started = bench_now_ns(), used = bench_cpu_ns();
+	bench_times times;
 
 	if (load->how == BESIDE_WRITER)
 		start(r, &tasks[threads], worker_overwrite_until_stopped, 0, 0, threads);
@@ -120,12 +120,12 @@ static double run_tasks(bench_run_state *r, const workload *load, task *tasks, u
 		start(r, &tasks[i], load->fn, share, i * share, i);
 	for (unsigned i = 0; i < threads; i++)
 		finish(&tasks[i], sum);
-	seconds = (double)(bench_now_ns() - started) / 1e9;
+	times = (bench_times){ (double)(bench_now_ns() - started) / 1e9, (double)(bench_cpu_ns() - used) / 1e9 };
 	atomic_store(&r->stop_writer, true);
 	if (load->how == BESIDE_WRITER)
 		finish(&tasks[threads], NULL);
 	atomic_store(&r->stop_writer, false);
-	return seconds;
+	return times;
 }
 
 static bh_status run_workload(bench_run_state *r, const workload *load)
@@ -133,18 +133,20 @@ static bh_status run_workload(bench_run_state *r, const workload *load)
 	unsigned threads = is_single(load) ? 1 : r->config->threads;
 	task *tasks = calloc(threads + 1, sizeof(*tasks));
 	worker sum = { .run = r };
-	double seconds;
+	bench_times times;
 
 	if (tasks == NULL)
 		return bh_fail(BH_E_NOMEM, "no memory for %u threads", threads);
 	CALLGRIND_ZERO_STATS;
-	seconds = run_tasks(r, load, tasks, threads, &sum);
+	times = run_tasks(r, load, tasks, threads, &sum);
 	CALLGRIND_DUMP_STATS_AT(load->name);
 	free(tasks);
 	if (r->failed != BH_OK)
 		return bh_fail(r->failed, "%s: %s", load->name, r->message);
 	/* What closed the database before it opened it took longer than the opening. */
-	bench_report(r, load->name, &sum, load->how == OPENS ? (double)sum.times.sum / 1e9 : seconds);
+	if (load->how == OPENS)
+		times.wall_s = (double)sum.times.sum / 1e9;
+	bench_report(r, load->name, &sum, times);
 	return BH_OK;
 }
 

@@ -60,6 +60,7 @@ typedef struct workload {
 #define BENCH_TEXT_LEN (1u << 20)
 
 uint64_t bench_now_ns(void);
+uint64_t bench_cpu_ns(void); /* that this process has used so far, on all threads */
 uint64_t worker_random(worker *w);
 /* Borrowed until the next call with the same buffer. */
 bh_view worker_key(worker *w, uint64_t number);
@@ -98,6 +99,9 @@ bh_status workload_shred(worker *w);
 bh_status workload_gate(worker *w);
 
 /* report.c: one line, or one JSON document. */
-void bench_report(const bench_run_state *run, const char *name, const worker *sum, double seconds);
+typedef struct bench_times {
+	double wall_s, cpu_s;
+} bench_times;
+void bench_report(const bench_run_state *run, const char *name, const worker *sum, bench_times times);
 
 #endif
