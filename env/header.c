@@ -7,6 +7,7 @@
  *     info = "bulkhead/1/span" 00 || encryption context                          -> 32 bytes span key
  * GCM does not commit to its key; the commitment does, so a header opens under one key alone.
  */
+#include <endian.h>
 #include "env/header.h"
 
 #include <xxhash.h>
@@ -49,10 +50,11 @@ const char *bh_file_kind_name(bh_file_kind kind)
 
 void bh_nonce(uint8_t domain, uint64_t counter, uint8_t out[BH_NONCE_LEN])
 {
+	const uint64_t big_endian = htobe64(counter);
+
 	out[0] = domain;
 	memset(out + 1, 0, 3);
-	for (int i = 0; i < 8; i++)
-		out[4 + i] = (uint8_t)(counter >> (56 - 8 * i));
+	memcpy(out + 4, &big_endian, sizeof(big_endian));
 }
 
 void bh_file_key_clear(bh_file_key *key)

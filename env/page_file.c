@@ -91,21 +91,26 @@ static bh_status open_page(const bh_page_file *f, uint64_t idx, bh_view page, ui
 	return bh_fail_prefix(status, "page %llu of %llu", (unsigned long long)idx, (unsigned long long)f->last + 1);
 }
 
-/* `skip`: bytes of the first page before the range. `scratch`: room for one page. */
-static bh_status open_pages(const bh_page_file *f, uint64_t idx, size_t skip, bh_view physical, uint8_t *dst, size_t left,
-			    uint8_t *scratch)
+/* Bytes [skip, skip + want) of a page. */
+static bh_status open_part(const bh_page_file *f, uint64_t idx, bh_view page, size_t skip, size_t want, uint8_t *dst)
+{
+	uint8_t whole[BH_PAGE_SIZE_MAX]; /* touched as far as the page goes */
+
+	BH_TRY(open_page(f, idx, page, whole));
+	memcpy(dst, whole + skip, want);
+	bh_wipe(whole, page.len - BH_TAG_LEN);
+	return BH_OK;
+}
+
+/* `skip`: bytes of the first page before the range. */
+static bh_status open_pages(const bh_page_file *f, uint64_t idx, size_t skip, bh_view physical, uint8_t *dst, size_t left)
 {
 	while (physical.len > 0) {
 		bh_view page = bh_view_of(physical.data, BH_MIN(physical.len, f->page_size));
 		size_t have = page.len - BH_TAG_LEN;
 		size_t want = BH_MIN(have - skip, left);
 
-		if (want == have) {
-			BH_TRY(open_page(f, idx, page, dst));
-		} else {
-			BH_TRY(open_page(f, idx, page, scratch));
-			memcpy(dst, scratch + skip, want);
-		}
+		BH_TRY(want == have ? open_page(f, idx, page, dst) : open_part(f, idx, page, skip, want, dst));
 		physical = bh_view_of(physical.data + page.len, physical.len - page.len);
 		dst += want;
 		left -= want;
@@ -117,7 +122,6 @@ static bh_status open_pages(const bh_page_file *f, uint64_t idx, size_t skip, bh
 
 bh_status bh_page_file_open_range(const bh_page_file *f, uint64_t off, size_t len, bh_view physical, uint8_t *dst)
 {
-	uint8_t scratch[BH_PAGE_SIZE_MAX]; /* touched as far as page_size goes */
 	bh_page_range range = bh_page_file_range(f, off, len);
 	bh_status status;
 
@@ -126,8 +130,7 @@ bh_status bh_page_file_open_range(const bh_page_file *f, uint64_t off, size_t le
 			       range.len, (unsigned long long)range.off);
 	if (physical.len > range.len)
 		return bh_fail(BH_E_INVALID, "%zu bytes for a range of %zu", physical.len, range.len);
-	status = open_pages(f, off / f->page_data, (size_t)(off % f->page_data), physical, dst, range.out_len, scratch);
-	bh_wipe(scratch, f->page_size);
+	status = open_pages(f, off / f->page_data, (size_t)(off % f->page_data), physical, dst, range.out_len);
 	if (status != BH_OK)
 		bh_wipe(dst, range.out_len);
 	return status;

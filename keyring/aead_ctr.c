@@ -11,6 +11,7 @@
  */
 #include "keyring/aead.h"
 
+#include <endian.h>
 #include <pthread.h>
 
 #include "keyring/evp_pool.h"
@@ -77,11 +78,9 @@ void bh_ctr_freep(bh_ctr **ctr)
 /* Block number `n` as the 128-bit big-endian counter. */
 static void counter_block(uint64_t n, uint8_t out[BLOCK_LEN])
 {
-	size_t i;
+	const uint64_t halves[2] = { 0, htobe64(n) };
 
-	memset(out, 0, BLOCK_LEN - sizeof(n));
-	for (i = 0; i < sizeof(n); i++)
-		out[BLOCK_LEN - 1 - i] = (uint8_t)(n >> (8 * i));
+	memcpy(out, halves, BLOCK_LEN);
 }
 
 static void xor_bytes(uint8_t *data, const uint8_t *stream, size_t len)
