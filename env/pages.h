@@ -18,7 +18,7 @@
 extern "C" {
 #endif
 
-#define BH_PAGE_SIZE_DEFAULT 4096u
+#define BH_PAGE_SIZE_DEFAULT 2048u
 #define BH_PAGE_SIZE_MIN 512u
 #define BH_PAGE_SIZE_MAX 65536u /* powers of two between */
 
