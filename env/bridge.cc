@@ -198,12 +198,15 @@ private:
 		if (!s.ok())
 			return s;
 		bh_page_file *opened = nullptr;
+		bh_page_window *window = nullptr;
 		bh_status status = bh_page_file_new(bh_view_of(header, header_len), physical, bh_fs_scopes(fs_), &opened);
 		PageFile file(opened);
 		if (status == BH_OK)
 			status = bh_fs_check_place(path.c_str(), &info, bh_page_file_key(opened));
 		if (status == BH_OK)
-			result->reset(new PagedRandomAccessFile(path, std::move(base), std::move(file)));
+			status = bh_page_window_new(bh_page_file_size(opened), &window);
+		if (status == BH_OK)
+			result->reset(new PagedRandomAccessFile(path, std::move(base), std::move(file), PageWindow(window)));
 		return FromStatus(status, path);
 	}
 

@@ -13,6 +13,7 @@
 #include <string>
 
 #include "fs.h"
+#include "page_window.h"
 #include "pages.h"
 #include "stream.h"
 
@@ -52,6 +53,7 @@ template <auto Free> struct Freer {
 	template <class T> void operator()(T *p) const { Free(p); }
 };
 using PageFile = std::unique_ptr<bh_page_file, Freer<bh_page_file_free>>;
+using PageWindow = std::unique_ptr<bh_page_window, Freer<bh_page_window_free>>;
 using PageWriter = std::unique_ptr<bh_page_writer, Freer<bh_page_writer_free>>;
 using StreamReader = std::unique_ptr<bh_stream_reader, Freer<bh_stream_reader_free>>;
 using StreamWriter = std::unique_ptr<bh_stream_writer, Freer<bh_stream_writer_free>>;

@@ -19,26 +19,27 @@ using namespace ROCKSDB_NAMESPACE;
 class PagedRandomAccessFile : public FSRandomAccessFile
 {
 public:
-	PagedRandomAccessFile(std::string path, std::unique_ptr<FSRandomAccessFile> base, PageFile file)
-		: path_(std::move(path)), base_(std::move(base)), file_(std::move(file))
+	PagedRandomAccessFile(std::string path, std::unique_ptr<FSRandomAccessFile> base, PageFile file, PageWindow window)
+		: path_(std::move(path)), base_(std::move(base)), file_(std::move(file)), window_(std::move(window))
 	{
 	}
 
+	// What could not be opened ahead is read as it was asked for, so that a failure is that of the bytes it concerns.
 	IOStatus Read(uint64_t off, size_t n, const IOOptions &options, Slice *result, char *scratch,
 		      IODebugContext *dbg) const override
 	{
-		bh_page_range range = bh_page_file_range(file_.get(), off, n);
-		*result = Slice(scratch, 0);
-		if (range.len == 0)
-			return IOStatus::OK();
-		PhysicalRead physical(range, *base_);
-		AlignedMemory large;
-		char *buffer = ReadBuffer(physical.len, &large);
-		if (buffer == nullptr)
-			return NoMemory(path_);
-		Slice got;
-		IOStatus s = base_->Read(physical.off, physical.len, options, &got, buffer, dbg);
-		return s.ok() ? Open(off, n, range, physical, got, scratch, result) : s;
+		uint8_t *dst = reinterpret_cast<uint8_t *>(scratch);
+		bh_page_ahead ahead;
+		size_t served = bh_page_window_take(window_.get(), off, n, dst, &ahead);
+		if (ahead.len > 0) {
+			Slice opened;
+			IOStatus s = ReadRange(ahead.off, ahead.len, options, &opened, reinterpret_cast<char *>(ahead.buffer), dbg);
+			served = bh_page_window_fill(window_.get(), &ahead, s.ok() ? opened.size() : 0, n, dst);
+		}
+		if (served == 0)
+			return ReadRange(off, n, options, result, scratch, dbg);
+		*result = Slice(scratch, served);
+		return IOStatus::OK();
 	}
 
 	IOStatus MultiRead(FSReadRequest *reqs, size_t count, const IOOptions &options, IODebugContext *dbg) override
@@ -135,6 +136,23 @@ public:
 	uint64_t size() const { return bh_page_file_size(file_.get()); }
 
 private:
+	IOStatus ReadRange(uint64_t off, size_t n, const IOOptions &options, Slice *result, char *scratch,
+			   IODebugContext *dbg) const
+	{
+		bh_page_range range = bh_page_file_range(file_.get(), off, n);
+		*result = Slice(scratch, 0);
+		if (range.len == 0)
+			return IOStatus::OK();
+		PhysicalRead physical(range, *base_);
+		AlignedMemory large;
+		char *buffer = ReadBuffer(physical.len, &large);
+		if (buffer == nullptr)
+			return NoMemory(path_);
+		Slice got;
+		IOStatus s = base_->Read(physical.off, physical.len, options, &got, buffer, dbg);
+		return s.ok() ? Open(off, n, range, physical, got, scratch, result) : s;
+	}
+
 	IOStatus Open(uint64_t off, size_t n, const bh_page_range &range, const PhysicalRead &physical, const Slice &got,
 		      char *scratch, Slice *result) const
 	{
@@ -149,6 +167,7 @@ private:
 	const std::string path_;
 	const std::unique_ptr<FSRandomAccessFile> base_;
 	const PageFile file_;
+	const PageWindow window_;
 };
 
 // A paged file read from the front: what copies and checksums of whole files do.
