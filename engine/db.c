@@ -203,6 +203,7 @@ static bh_status copy_settings(bh_db *db, const char *dir, const bh_db_options *
 	db->log = options->log;
 	db->log_arg = options->log_arg;
 	db->dir = strdup(dir);
+	db->kms.timeout_ms = options->kms.timeout_ms;
 	if (options->kms.passphrase != NULL)
 		db->kms.passphrase = strdup(options->kms.passphrase);
 	if (db->dir == NULL || (options->kms.passphrase != NULL && db->kms.passphrase == NULL))

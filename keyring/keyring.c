@@ -99,6 +99,8 @@ static bh_status keyring_open(const char *dir, const bh_keyring_options *options
 	BH_CLEANUP(bh_secret_clear) bh_secret mac_key = { 0 };
 
 	BH_TRY(passphrase_keep(&options->kms, &keyring->passphrase));
+	keyring->kms = options->kms;
+	keyring->kms.passphrase = (const char *)keyring->passphrase.data;
 	BH_TRY(bh_keyring_file_open(dir, writable, &keyring->file));
 	BH_TRY(platform_unwrap(keyring));
 	BH_TRY(bh_secret_copy(&key, bh_dek_key(keyring->platform)));
@@ -149,9 +151,7 @@ void bh_keyring_close(bh_keyring *keyring)
 
 bh_status bh_keyring_kms_open(const bh_keyring *keyring, const char *uri, bh_kms **out)
 {
-	bh_kms_options options = { .passphrase = (const char *)keyring->passphrase.data };
-
-	return bh_kms_open(uri, &options, out);
+	return bh_kms_open(uri, &keyring->kms, out);
 }
 
 bh_status bh_keyring_cmk_open(const char *uri, const char *region, const bh_kms_options *options, bh_kms **out)

@@ -28,6 +28,7 @@ typedef struct bh_dek_table {
 
 struct bh_keyring {
 	bh_secret passphrase; /* for the KMS, with its NUL; empty if none was given */
+	bh_kms_options kms;   /* its passphrase lies there */
 	bh_dek *platform;
 	bh_signer *signer; /* made from the platform's DEK */
 
@@ -63,10 +64,10 @@ BH_MUST_CHECK bh_status bh_keyring_kms_open(const bh_keyring *keyring, const cha
 /* Opens the CMK and refuses one that says it is in another region. Errors: those of bh_kms_open() and _describe(), BH_E_REGION. */
 BH_MUST_CHECK bh_status bh_keyring_cmk_open(const char *uri, const char *region, const bh_kms_options *options, bh_kms **out);
 
-/* Makes a DEK of fresh random bytes for `scope`, with a random id, and wraps it. */
+/* Makes a DEK of fresh random bytes for `scope`, with an id made from them, and wraps it. */
 BH_MUST_CHECK bh_status bh_keyring_dek_make(bh_kms *kms, const uint8_t database_id[BH_ID_LEN], const char *region,
 					    const bh_scope *scope, bh_dek **dek_out, bh_buf *wrapped_out, uint32_t *version_out);
-/* Unwraps one. */
+/* Unwraps one. Further error: BH_E_TAG (what the KMS answers is not the DEK of this id). */
 BH_MUST_CHECK bh_status bh_keyring_dek_open(bh_kms *kms, const uint8_t database_id[BH_ID_LEN], const char *region,
 					    const bh_scope *scope, const uint8_t id[BH_ID_LEN], uint32_t generation,
 					    bh_view wrapped, bh_dek **out);

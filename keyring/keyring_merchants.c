@@ -130,9 +130,8 @@ static bh_status record_make(const bh_keyring *keyring, const char *name, const 
 			     size_t class_count, bh_merchant_record *record, bh_dek_table *deks)
 {
 	BH_CLEANUP(bh_kms_closep) bh_kms *kms = NULL;
-	bh_kms_options options = { .passphrase = (const char *)keyring->passphrase.data };
 
-	BH_TRY(bh_keyring_cmk_open(cmk_uri, keyring->file.head.region, &options, &kms));
+	BH_TRY(bh_keyring_cmk_open(cmk_uri, keyring->file.head.region, &keyring->kms, &kms));
 	BH_TRY(record_begin(keyring, name, cmk_uri, class_count, record));
 	BH_TRY(bh_dek_table_reserve(deks, class_count));
 	for (size_t i = 0; i < class_count; i++)

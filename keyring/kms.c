@@ -6,6 +6,7 @@
  */
 #include "keyring/kms.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 struct bh_kms {
@@ -16,7 +17,20 @@ struct bh_kms {
 
 static const bh_kms_provider *const providers[] = {
 	&bh_kms_provider_local,
+	&bh_kms_provider_agent,
 };
+
+static _Thread_local char request_id[BH_KMS_REQUEST_ID_SIZE];
+
+const char *bh_kms_request_id(void)
+{
+	return request_id;
+}
+
+void bh_kms_request_id_set(const char *id)
+{
+	snprintf(request_id, sizeof(request_id), "%s", id);
+}
 
 static const bh_kms_options default_options;
 
@@ -43,10 +57,16 @@ static bh_status provider_find(const char *uri, const bh_kms_provider **out)
 			return BH_OK;
 		}
 	}
-	return bh_fail(BH_E_INVALID, "CMK URI '%s': this build has no KMS of that scheme; it knows local:DIR#KEY", uri);
+	return bh_fail(BH_E_INVALID,
+		       "CMK URI '%s': this build has no KMS of that scheme; it knows local:DIR#KEY and agent:SOCKET#KEY", uri);
 }
 
 bh_status bh_kms_open(const char *uri, const bh_kms_options *options, bh_kms **out)
+{
+	return bh_kms_open_in(NULL, uri, options, out);
+}
+
+bh_status bh_kms_open_in(bh_kms_session *session, const char *uri, const bh_kms_options *options, bh_kms **out)
 {
 	const bh_kms_provider *ops = NULL;
 	BH_TRY(provider_find(uri, &ops));
@@ -56,7 +76,7 @@ bh_status bh_kms_open(const char *uri, const bh_kms_options *options, bh_kms **o
 		return bh_fail(BH_E_NOMEM, "CMK '%s': no memory to open it", uri);
 	kms->ops = ops;
 	kms->uri = strdup(uri);
-	bh_status status = kms->uri != NULL ? ops->open(uri, options != NULL ? options : &default_options, &kms->self)
+	bh_status status = kms->uri != NULL ? ops->open(uri, options != NULL ? options : &default_options, session, &kms->self)
 					    : bh_fail(BH_E_NOMEM, "CMK '%s': no memory to open it", uri);
 	if (status != BH_OK) {
 		free(kms->uri);

@@ -18,9 +18,11 @@ extern "C" {
 #define BH_KMS_URI_MAX 2048     /* bytes of a CMK URI, without the NUL */
 #define BH_KMS_WRAPPED_MAX 1024 /* bytes of a wrapped DEK, of any provider */
 
+typedef struct bh_kms_session bh_kms_session; /* kms_session.h */
+
 typedef struct bh_kms_provider {
 	const char *scheme; /* "local" */
-	bh_status (*open)(const char *uri, const bh_kms_options *options, void **self_out);
+	bh_status (*open)(const char *uri, const bh_kms_options *options, bh_kms_session *session, void **self_out);
 	void (*close)(void *self);
 	bh_status (*create)(const char *uri, const char *region, const bh_kms_options *options);
 	bh_status (*describe)(void *self, bh_kms_key_info *out);
@@ -34,7 +36,17 @@ typedef struct bh_kms_provider {
 	bool (*same_key)(const char *uri, const char *other); /* two URIs of its scheme, well formed */
 } bh_kms_provider;
 
+extern const bh_kms_provider bh_kms_provider_agent;
 extern const bh_kms_provider bh_kms_provider_local;
+
+/* bh_kms_open() for one who opens many: `session`, which may be NULL, has to live as long as the CMK is open. */
+BH_MUST_CHECK bh_status bh_kms_open_in(bh_kms_session *session, const char *uri, const bh_kms_options *options, bh_kms **out);
+
+/* The id of this thread's last call to a KMS as that KMS knows it, in hex, failed calls included; "" where it gives none. For the
+ * audit log. Static: valid until the thread's next call. */
+const char *bh_kms_request_id(void);
+/* For providers: the call under way has this id. */
+void bh_kms_request_id_set(const char *id);
 
 /* Wraps `plaintext` (BH_DEK_LEN bytes) under the CMK's newest version, with `context` as associated data; appends to `wrapped_out`.
  * Errors: BH_E_KMS_REFUSED (disabled, destroyed), BH_E_NOT_FOUND (the key is no longer there), BH_E_KMS_UNREACHABLE, BH_E_TAG and

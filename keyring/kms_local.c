@@ -113,7 +113,7 @@ static void local_closep(bh_local_kms **kms)
 		local_close(*kms);
 }
 
-static bh_status local_open(const char *uri, const bh_kms_options *options, void **self_out)
+static bh_status local_open(const char *uri, const bh_kms_options *options, bh_kms_session *session, void **self_out)
 {
 	BH_CLEANUP(bh_io_dir_close) bh_io_dir dir = BH_IO_DIR_CLOSED;
 	BH_CLEANUP(bh_local_key_clear) bh_local_key key = { 0 };
@@ -124,7 +124,7 @@ static bh_status local_open(const char *uri, const bh_kms_options *options, void
 	BH_TRY(uri_key(uri, kms->name));
 	BH_TRY(uri_dir(uri, &kms->dir));
 	BH_TRY(bh_local_dir_open(kms->dir, &dir));
-	BH_TRY(bh_local_root_open(&dir, options, &kms->root));
+	BH_TRY(bh_local_root_open(&dir, options, session, &kms->root));
 	BH_TRY(bh_local_key_now(&dir, &kms->root, kms->name, &key));
 	*self_out = kms;
 	kms = NULL;
@@ -300,7 +300,7 @@ static bh_status local_list(const char *uri, const bh_kms_options *options,
 		return bh_fail(BH_E_NOMEM, "KMS '%s': no memory to list it", uri);
 	BH_TRY(uri_dir(uri, &kms->dir));
 	BH_TRY(bh_local_dir_open(kms->dir, &dir));
-	BH_TRY(bh_local_root_open(&dir, options, &kms->root));
+	BH_TRY(bh_local_root_open(&dir, options, NULL, &kms->root));
 	int count = scandir(kms->dir, &files, is_key_file, by_key_name);
 	if (count < 0)
 		return bh_fail(BH_E_KMS_UNREACHABLE, "local KMS %s: cannot read the directory: %s", kms->dir, strerror(errno));

@@ -35,8 +35,9 @@ typedef struct bh_local_root {
 void bh_local_root_clear(bh_local_root *root);
 
 /* Errors: BH_E_NOT_FOUND, BH_E_KMS_REFUSED (wrong passphrase, none given, file too open), BH_E_FORMAT, BH_E_VERSION,
- * BH_E_KMS_UNREACHABLE. */
-BH_MUST_CHECK bh_status bh_local_root_open(const bh_io_dir *dir, const bh_kms_options *options, bh_local_root *out);
+ * BH_E_KMS_UNREACHABLE. `session` may be NULL. */
+BH_MUST_CHECK bh_status bh_local_root_open(const bh_io_dir *dir, const bh_kms_options *options, bh_kms_session *session,
+					   bh_local_root *out);
 /* The same, and makes the root where there is neither it nor any key. The caller holds the directory's lock. */
 BH_MUST_CHECK bh_status bh_local_root_open_or_create(const bh_io_dir *dir, const bh_kms_options *options, bh_local_root *out);
 

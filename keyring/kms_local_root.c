@@ -16,6 +16,7 @@
 
 #include "keyring/kdf.h"
 #include "keyring/kms_local.h"
+#include "keyring/kms_session.h"
 
 #define ROOT_KEY "root.key"
 #define ROOT_JSON "root.json"
@@ -27,6 +28,8 @@
 #define SCRYPT_MEM_MAX (64u << 20)
 #define ROOT_JSON_MAX 4096
 #define DERIVE_SALT "bulkhead/1/local-kms"
+
+_Static_assert(BH_KMS_SESSION_TAG_LEN == BH_SALT_LEN + BH_SHA256_LEN, "a session finds a root by its salt and check value");
 
 void bh_local_root_clear(bh_local_root *root)
 {
@@ -142,12 +145,16 @@ static bh_status root_json_read(const bh_io_dir *dir, uint8_t salt[BH_SALT_LEN],
 	return status;
 }
 
-static bh_status passphrase_open(const bh_io_dir *dir, const char *passphrase, bh_local_root *out)
+static bh_status passphrase_open(const bh_io_dir *dir, const char *passphrase, bh_kms_session *session, bh_local_root *out)
 {
 	BH_CLEANUP(bh_secret_clear) bh_secret secret = { 0 };
-	uint8_t salt[BH_SALT_LEN], stored[BH_SHA256_LEN], check[BH_SHA256_LEN];
+	uint8_t salt[BH_SALT_LEN], stored[BH_SHA256_LEN], check[BH_SHA256_LEN], tag[BH_KMS_SESSION_TAG_LEN];
 
 	BH_TRY(root_json_read(dir, salt, stored));
+	memcpy(tag, salt, BH_SALT_LEN);
+	memcpy(tag + BH_SALT_LEN, stored, BH_SHA256_LEN);
+	if (bh_kms_session_find(session, tag, &secret))
+		return derive(&secret, out);
 	if (passphrase == NULL)
 		return bh_fail(BH_E_KMS_REFUSED,
 			       "local KMS %s: is under a passphrase and none was given; set BULKHEAD_KMS_PASSPHRASE", dir->path);
@@ -155,6 +162,7 @@ static bh_status passphrase_open(const bh_io_dir *dir, const char *passphrase, b
 	BH_TRY(check_value(&secret, check));
 	if (!bh_equal_ct(stored, check, sizeof(check)))
 		return bh_fail(BH_E_KMS_REFUSED, "local KMS %s: wrong passphrase", dir->path);
+	bh_kms_session_keep(session, tag, &secret);
 	return derive(&secret, out);
 }
 
@@ -217,7 +225,7 @@ static bh_status holds_keys(const bh_io_dir *dir, bool *out)
 	return BH_OK;
 }
 
-bh_status bh_local_root_open(const bh_io_dir *dir, const bh_kms_options *options, bh_local_root *out)
+bh_status bh_local_root_open(const bh_io_dir *dir, const bh_kms_options *options, bh_kms_session *session, bh_local_root *out)
 {
 	bool key = false, json = false;
 
@@ -230,7 +238,7 @@ bh_status bh_local_root_open(const bh_io_dir *dir, const bh_kms_options *options
 	if (key)
 		return key_file_open(dir, out);
 	if (json)
-		return passphrase_open(dir, passphrase_of(options), out);
+		return passphrase_open(dir, passphrase_of(options), session, out);
 	return bh_fail(BH_E_NOT_FOUND,
 		       "local KMS %s: has no root key; it was never set up, or its " ROOT_KEY " or " ROOT_JSON " is lost",
 		       dir->path);
@@ -244,7 +252,7 @@ bh_status bh_local_root_open_or_create(const bh_io_dir *dir, const bh_kms_option
 	BH_TRY(exists(dir, ROOT_KEY, &key));
 	BH_TRY(exists(dir, ROOT_JSON, &json));
 	if (key || json)
-		return bh_local_root_open(dir, options, out);
+		return bh_local_root_open(dir, options, NULL, out);
 	BH_TRY(holds_keys(dir, &keys));
 	if (keys)
 		return bh_fail(BH_E_NOT_FOUND,

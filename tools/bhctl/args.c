@@ -10,8 +10,9 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "tools/passphrase.h"
+
 #define OPTIONS_MAX 16
-#define PASSPHRASE_MAX 1023 /* bytes */
 
 void bhctl_list_clear(bhctl_list *list)
 {
@@ -57,26 +58,10 @@ bh_status bhctl_number(const char *option, const char *text, uint64_t *out)
 bh_status bhctl_passphrase(bhctl *ctl, const char *fd)
 {
 	uint64_t number = 0;
-	size_t len = 0;
 
 	BH_TRY(bhctl_number("--passphrase-fd", fd, &number));
 	bh_secret_clear(&ctl->passphrase);
-	BH_TRY(bh_secret_init(&ctl->passphrase, PASSPHRASE_MAX + 1));
-	for (;;) {
-		ssize_t got = read((int)BH_MIN(number, (uint64_t)INT32_MAX), ctl->passphrase.data + len, 1);
-
-		if (got < 0 && errno == EINTR)
-			continue;
-		if (got < 0)
-			return bh_fail(BH_E_IO, "--passphrase-fd %s: cannot be read: %s", fd, strerror(errno));
-		if (got == 0 || ctl->passphrase.data[len] == '\n')
-			break;
-		if (++len > PASSPHRASE_MAX)
-			return bh_fail(BH_E_INVALID, "--passphrase-fd %s: a passphrase has %d bytes at most", fd, PASSPHRASE_MAX);
-	}
-	ctl->passphrase.data[len] = '\0';
-	if (strlen((const char *)ctl->passphrase.data) != len || len == 0)
-		return bh_fail(BH_E_INVALID, "--passphrase-fd %s: the passphrase is empty or has a NUL in it", fd);
+	BH_TRY(passphrase_read((int)BH_MIN(number, (uint64_t)INT32_MAX), &ctl->passphrase));
 	ctl->kms.passphrase = (const char *)ctl->passphrase.data;
 	return BH_OK;
 }

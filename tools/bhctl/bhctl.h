@@ -101,9 +101,9 @@ BH_MUST_CHECK bh_status bhctl_target(const char *text, bh_scope *out);
 
 /* An absolute form of `path`, with symbolic links resolved as far as it exists. malloc'ed. */
 BH_MUST_CHECK bh_status bhctl_absolute(const char *path, char **out);
-/* The URI to record for a CMK: a local: directory is made absolute, so that it is found from wherever the database is opened, and
- * is refused inside of the database `db` (NULL: not checked), where the key would lie beside what it locks. malloc'ed. Errors:
- * BH_E_INVALID. */
+/* The URI to record for a CMK: a directory of local: or a socket of agent: is made absolute, so that it is found from wherever the
+ * database is opened, and is refused inside of the database `db` (NULL: not checked), where the key would lie beside what it locks.
+ * malloc'ed. Errors: BH_E_INVALID. */
 BH_MUST_CHECK bh_status bhctl_cmk_uri(const char *db, const char *uri, char **out);
 void bhctl_freep(char **p);
 

@@ -8,6 +8,7 @@
 #include "tools/bhctl/bhctl.h"
 
 #define LOCAL_SCHEME "local:"
+#define AGENT_SCHEME "agent:"
 
 void bhctl_freep(char **p)
 {
@@ -79,30 +80,45 @@ static bh_status check_outside(const char *db, const char *dir, const char *uri)
 	BH_TRY(bhctl_absolute(db, &db_path));
 	if (!is_inside(db_path, dir))
 		return BH_OK;
-	return bh_fail(BH_E_INVALID,
-		       "CMK URI '%s': lies inside of the database %s, so whoever takes the data takes the key with it; give it "
-		       "another directory",
-		       uri, db);
+	return bh_fail(
+		BH_E_INVALID,
+		"CMK URI '%s': lies inside of the database %s; a key, and the way to it, belong elsewhere, or whoever takes the "
+		"data takes them along",
+		uri, db);
+}
+
+/* The schemes whose URIs name a place on this host: a directory, a socket. */
+static size_t path_scheme(const char *uri)
+{
+	static const char *const schemes[] = { LOCAL_SCHEME, AGENT_SCHEME };
+
+	for (size_t i = 0; i < sizeof(schemes) / sizeof(schemes[0]); i++) {
+		size_t len = strlen(schemes[i]);
+
+		if (strncmp(uri, schemes[i], len) == 0)
+			return len;
+	}
+	return 0;
 }
 
 bh_status bhctl_cmk_uri(const char *db, const char *uri, char **out)
 {
 	const char *hash = strrchr(uri, '#');
-	BH_CLEANUP(bhctl_freep) char *dir = NULL;
+	BH_CLEANUP(bhctl_freep) char *place = NULL;
 	BH_CLEANUP(bhctl_freep) char *absolute = NULL;
-	size_t scheme = strlen(LOCAL_SCHEME);
+	size_t scheme = path_scheme(uri);
 
-	/* What is no local URI, or a broken one, is the KMS's to judge. */
-	if (strncmp(uri, LOCAL_SCHEME, scheme) != 0 || hash == uri + scheme || uri[scheme] == '\0') {
+	/* What is no such URI, or a broken one, is the KMS's to judge. */
+	if (scheme == 0 || hash == uri + scheme || uri[scheme] == '\0') {
 		*out = strdup(uri);
 		return *out != NULL ? BH_OK : no_memory(uri);
 	}
-	dir = hash != NULL ? strndup(uri + scheme, (size_t)(hash - uri) - scheme) : strdup(uri + scheme);
-	if (dir == NULL)
+	place = hash != NULL ? strndup(uri + scheme, (size_t)(hash - uri) - scheme) : strdup(uri + scheme);
+	if (place == NULL)
 		return no_memory(uri);
-	BH_TRY(bhctl_absolute(dir, &absolute));
+	BH_TRY(bhctl_absolute(place, &absolute));
 	BH_TRY(check_outside(db, absolute, uri));
-	return asprintf(out, LOCAL_SCHEME "%s%s", absolute, hash != NULL ? hash : "") >= 0 ? BH_OK : no_memory(uri);
+	return asprintf(out, "%.*s%s%s", (int)scheme, uri, absolute, hash != NULL ? hash : "") >= 0 ? BH_OK : no_memory(uri);
 }
 
 /* ---- the database */

@@ -4,7 +4,9 @@
  *
  * A CMK never leaves its KMS: Bulkhead asks it to wrap and unwrap DEKs. A key is named by a URI. This build knows
  *     local:DIR#KEY   files in DIR, for development and air-gapped hosts (keyring/README.md has the format): keys under a root key,
- * which is a 0600 file made on first use, or derived from a passphrase (BULKHEAD_KMS_PASSPHRASE, or bh_kms_options).
+ * which is a 0600 file made on first use, or derived from a passphrase (BULKHEAD_KMS_PASSPHRASE, or bh_kms_options);
+ *     agent:SOCKET#key   the same in another process, bhkms-agent(1), so that this one never holds a CMK. It wraps, unwraps and
+ * describes, and destroys where its operator allows it; what else a key's owner does, he does at the directory, with bhctl(1).
  *
  * Thread-safety: a bh_kms may be used from many threads at once.
  */
@@ -22,8 +24,10 @@ typedef struct bh_kms bh_kms;
 
 /* All zero: the documented defaults. */
 typedef struct bh_kms_options {
-	const char *passphrase;     /* for local KMS directories under a passphrase; NULL: BULKHEAD_KMS_PASSPHRASE, else a root key
-				       file. Borrowed for the call only */
+	const char *passphrase; /* for local KMS directories under a passphrase; NULL: BULKHEAD_KMS_PASSPHRASE, else a root key
+				   file. Borrowed for the call only */
+	uint32_t
+		timeout_ms; /* how long one call to a KMS in another process may take; 0: 2,000. After it, the KMS is unreachable */
 	uint32_t deletion_window_s; /* of a key that is created: seconds between the call that destroys it and the end of its
 				       material, in which it can still be enabled again; 0: at once */
 } bh_kms_options;
