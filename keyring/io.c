@@ -120,6 +120,26 @@ bh_status bh_io_write_at(int fd, const char *name, uint64_t off, bh_view bytes)
 	return BH_OK;
 }
 
+bh_status bh_io_append(int fd, const char *name, bh_view bytes)
+{
+	while (bytes.len > 0) {
+		ssize_t n = write(fd, bytes.data, BH_MIN(bytes.len, (size_t)SSIZE_MAX));
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			return bh_fail(BH_E_IO, "%s: cannot append: %s", name, n < 0 ? strerror(errno) : "nothing was taken");
+		bytes = bh_view_of(bytes.data + n, bytes.len - (size_t)n);
+	}
+	return BH_OK;
+}
+
+bh_status bh_io_datasync(int fd, const char *name)
+{
+	if (TEMP_FAILURE_RETRY(fdatasync(fd)) != 0)
+		return bh_fail(BH_E_IO, "%s: cannot sync: %s", name, strerror(errno));
+	return BH_OK;
+}
+
 bh_status bh_io_sync(int fd, const char *name)
 {
 	if (TEMP_FAILURE_RETRY(fsync(fd)) != 0)
@@ -160,6 +180,16 @@ bh_status bh_io_write_file(const bh_io_dir *dir, const char *name, bh_view bytes
 		return fail_errno("create", dir->path, name);
 	BH_TRY(bh_io_write_at(fd, name, 0, bytes));
 	return bh_io_sync(fd, name);
+}
+
+bh_status bh_io_create(const bh_io_dir *dir, const char *name, int *fd_out)
+{
+	int fd = TEMP_FAILURE_RETRY(openat(dir->fd, name, O_RDWR | O_APPEND | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0640));
+
+	if (fd < 0)
+		return fail_errno("create", dir->path, name);
+	*fd_out = fd;
+	return BH_OK;
 }
 
 bh_status bh_io_rename(const bh_io_dir *dir, const char *from, const char *to)

@@ -35,8 +35,8 @@ void bh_io_dir_close(bh_io_dir *dir); /* idempotent */
 /* Makes renames, links and unlinks in `dir` durable. */
 BH_MUST_CHECK bh_status bh_io_dir_sync(const bh_io_dir *dir);
 
-/* Opens the existing regular file `name`; `flags` is O_RDONLY or O_RDWR. `size_out` and `mode_out` (permission bits) may be NULL.
- * Errors: BH_E_NOT_FOUND, BH_E_FORMAT (symbolic link, directory or other non-file), BH_E_IO. */
+/* Opens the existing regular file `name`; `flags` is O_RDONLY or O_RDWR, with O_APPEND where wanted. `size_out` and `mode_out`
+ * (permission bits) may be NULL. Errors: BH_E_NOT_FOUND, BH_E_FORMAT (symbolic link, directory or other non-file), BH_E_IO. */
 BH_MUST_CHECK bh_status bh_io_open(const bh_io_dir *dir, const char *name, int flags, int *fd_out, uint64_t *size_out,
 				   mode_t *mode_out);
 void bh_io_closep(int *fd); /* closes unless it is -1 */
@@ -45,6 +45,10 @@ void bh_io_closep(int *fd); /* closes unless it is -1 */
 BH_MUST_CHECK bh_status bh_io_read_at(int fd, const char *name, uint64_t off, void *out, size_t len);
 BH_MUST_CHECK bh_status bh_io_write_at(int fd, const char *name, uint64_t off, bh_view bytes);
 BH_MUST_CHECK bh_status bh_io_sync(int fd, const char *name);
+/* At the end of a file that was opened with O_APPEND; what a failure has written of it stays. Errors: BH_E_IO. */
+BH_MUST_CHECK bh_status bh_io_append(int fd, const char *name, bh_view bytes);
+/* Contents and length, not times. */
+BH_MUST_CHECK bh_status bh_io_datasync(int fd, const char *name);
 BH_MUST_CHECK bh_status bh_io_truncate(int fd, const char *name, uint64_t len);
 /* The whole of a file of at most `max_len` bytes, appended to `out`. Errors: those of open and read, BH_E_FORMAT (larger). */
 BH_MUST_CHECK bh_status bh_io_read_file(const bh_io_dir *dir, const char *name, size_t max_len, bh_buf *out);
@@ -52,6 +56,8 @@ BH_MUST_CHECK bh_status bh_io_read_file(const bh_io_dir *dir, const char *name, 
 /* Writes `bytes` to `name` (created with mode 0600, or emptied first) and syncs the file, not the directory.
  * A failure may leave part of it: `name` is a temporary one. */
 BH_MUST_CHECK bh_status bh_io_write_file(const bh_io_dir *dir, const char *name, bh_view bytes);
+/* Makes the empty file `name`, to read and to append to, with mode 0640. Errors: BH_E_EXISTS (anything of that name), BH_E_IO. */
+BH_MUST_CHECK bh_status bh_io_create(const bh_io_dir *dir, const char *name, int *fd_out);
 /* Atomically puts `from` in the place of `to`. Not durable before bh_io_dir_sync(). */
 BH_MUST_CHECK bh_status bh_io_rename(const bh_io_dir *dir, const char *from, const char *to);
 /* Atomically gives `from` the name `to` if nothing has that name. Errors: BH_E_EXISTS, BH_E_IO. */

@@ -134,14 +134,31 @@ bh_status bh_hmac(bh_view key, const bh_view *parts, size_t n, uint8_t mac_out[B
 	return crypto_end(ok, "HMAC-SHA256");
 }
 
+static bool sha256(const bh_view *parts, size_t n, uint8_t digest[BH_SHA256_LEN])
+{
+	EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+	bool ok = ctx && EVP_DigestInit_ex2(ctx, fetched.sha256, NULL) > 0;
+
+	for (size_t i = 0; ok && i < n; i++)
+		ok = EVP_DigestUpdate(ctx, parts[i].data, parts[i].len) > 0;
+	ok = ok && EVP_DigestFinal_ex(ctx, digest, NULL) > 0;
+	EVP_MD_CTX_free(ctx);
+	return ok;
+}
+
 bh_status bh_sha256(bh_view data, uint8_t out[BH_SHA256_LEN])
+{
+	return bh_sha256_parts(&data, 1, out);
+}
+
+bh_status bh_sha256_parts(const bh_view *parts, size_t n, uint8_t out[BH_SHA256_LEN])
 {
 	uint8_t digest[BH_SHA256_LEN];
 	bool ok;
 
 	pthread_once(&fetch_once, fetch_all);
 	ERR_set_mark();
-	ok = fetched.sha256 && EVP_Digest(data.data, data.len, digest, NULL, fetched.sha256, NULL) > 0;
+	ok = fetched.sha256 && sha256(parts, n, digest);
 	if (ok)
 		memcpy(out, digest, sizeof(digest));
 	return crypto_end(ok, "SHA-256");

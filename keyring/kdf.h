@@ -25,6 +25,8 @@ BH_MUST_CHECK bh_status bh_hkdf_secret(bh_view ikm, bh_view salt, bh_view info, 
 BH_MUST_CHECK bh_status bh_hmac(bh_view key, const bh_view *parts, size_t n, uint8_t mac_out[BH_SHA256_LEN]);
 /* Errors: BH_E_CRYPTO. */
 BH_MUST_CHECK bh_status bh_sha256(bh_view data, uint8_t out[BH_SHA256_LEN]);
+/* Over the concatenation of `n` parts. Errors: BH_E_CRYPTO. */
+BH_MUST_CHECK bh_status bh_sha256_parts(const bh_view *parts, size_t n, uint8_t out[BH_SHA256_LEN]);
 /* Bytes from the operating system's generator by OpenSSL's private DRBG. Errors: BH_E_CRYPTO, and then `out` is undefined. */
 BH_MUST_CHECK bh_status bh_random(uint8_t *out, size_t len);
 

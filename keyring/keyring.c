@@ -16,29 +16,47 @@ static const bh_scope platform_scope;
 
 /* Create */
 
-static bh_status head_make(bh_kms *kms, const char *region, const char *uri, bh_keyring_head *head, bh_secret *mac_key)
+static bh_status head_make(bh_kms *kms, const char *region, const char *uri, bh_keyring_head *head, bh_dek **dek)
 {
-	BH_CLEANUP(bh_dek_unrefp) bh_dek *dek = NULL;
-	BH_CLEANUP(bh_secret_clear) bh_secret key = { 0 };
 	BH_CLEANUP(bh_buf_clear) bh_buf wrapped = { 0 };
 
 	BH_TRY(bh_random(head->database_id, BH_ID_LEN));
-	BH_TRY(bh_keyring_dek_make(kms, head->database_id, region, &platform_scope, &dek, &wrapped, &head->cmk_version));
-	memcpy(head->platform_dek_id, bh_dek_id(dek), BH_ID_LEN);
+	BH_TRY(bh_keyring_dek_make(kms, head->database_id, region, &platform_scope, dek, &wrapped, &head->cmk_version));
+	memcpy(head->platform_dek_id, bh_dek_id(*dek), BH_ID_LEN);
 	memcpy(head->region, region, strlen(region) + 1);
 	memcpy(head->cmk_uri, uri, strlen(uri) + 1);
 	memcpy(head->wrapped, wrapped.data, wrapped.len);
 	head->wrapped_len = wrapped.len;
 	head->created_at_s = (int64_t)time(NULL);
+	return BH_OK;
+}
+
+/* What is derived from the platform's DEK. */
+static bh_status derive(const bh_dek *dek, const uint8_t database_id[BH_ID_LEN], bh_secret *mac_key, bh_signer **signer)
+{
+	BH_CLEANUP(bh_secret_clear) bh_secret key = { 0 };
+	BH_CLEANUP(bh_secret_clear) bh_secret seed = { 0 };
+
 	BH_TRY(bh_secret_copy(&key, bh_dek_key(dek)));
-	return bh_keyring_mac_key(&key, head->database_id, mac_key);
+	BH_TRY(bh_keyring_mac_key(&key, database_id, mac_key));
+	BH_TRY(bh_hkdf_secret(bh_secret_view(&key), bh_view_of(database_id, BH_ID_LEN), bh_view_str(SIGNER_INFO), BH_SIGN_SEED_LEN,
+			      &seed));
+	return bh_signer_new(bh_secret_view(&seed), signer);
+}
+
+static void signer_freep(bh_signer **signer)
+{
+	bh_signer_free(*signer);
 }
 
 bh_status bh_keyring_create(const char *dir, const char *region, const char *platform_cmk_uri, const bh_keyring_options *options)
 {
 	BH_CLEANUP(bh_kms_closep) bh_kms *kms = NULL;
+	BH_CLEANUP(bh_dek_unrefp) bh_dek *dek = NULL;
 	BH_CLEANUP(bh_secret_clear) bh_secret mac_key = { 0 };
+	BH_CLEANUP(signer_freep) bh_signer *signer = NULL;
 	BH_CLEANUP(bh_buf_clear) bh_buf snapshot = { 0 };
+	BH_CLEANUP(bh_io_dir_close) bh_io_dir locked = BH_IO_DIR_CLOSED;
 	bh_keyring_state empty = { 0 };
 	bh_keyring_head head = { 0 };
 
@@ -46,9 +64,12 @@ bh_status bh_keyring_create(const char *dir, const char *region, const char *pla
 	if (options == NULL)
 		options = &default_options;
 	BH_TRY(bh_fail_prefix(bh_keyring_cmk_open(platform_cmk_uri, region, &options->kms, &kms), "platform CMK"));
-	BH_TRY(bh_fail_prefix(head_make(kms, region, platform_cmk_uri, &head, &mac_key), "platform CMK"));
+	BH_TRY(bh_fail_prefix(head_make(kms, region, platform_cmk_uri, &head, &dek), "platform CMK"));
+	BH_TRY(derive(dek, head.database_id, &mac_key, &signer));
 	BH_TRY(bh_keyring_state_encode(&empty, &snapshot));
-	return bh_keyring_file_create(dir, &head, &mac_key, bh_buf_view(&snapshot));
+	BH_TRY(bh_keyring_file_create(dir, &head, &mac_key, bh_buf_view(&snapshot), &locked));
+	/* A kill here leaves a keyring that knows of no log: the next open makes it. */
+	return bh_keyring_audit_create(&locked, &head, signer, options);
 }
 
 /* Open */
@@ -84,18 +105,8 @@ static bh_status apply_record(void *arg, const bh_keyring_record *record)
 	return bh_keyring_state_apply(&keyring->state, record->type, record->payload);
 }
 
-static bh_status signer_make(bh_keyring *keyring)
-{
-	BH_CLEANUP(bh_secret_clear) bh_secret seed = { 0 };
-
-	BH_TRY(bh_hkdf_secret(bh_dek_key(keyring->platform), bh_view_of(keyring->file.head.database_id, BH_ID_LEN),
-			      bh_view_str(SIGNER_INFO), BH_SIGN_SEED_LEN, &seed));
-	return bh_signer_new(bh_secret_view(&seed), &keyring->signer);
-}
-
 static bh_status keyring_open(const char *dir, const bh_keyring_options *options, bool writable, bh_keyring *keyring)
 {
-	BH_CLEANUP(bh_secret_clear) bh_secret key = { 0 };
 	BH_CLEANUP(bh_secret_clear) bh_secret mac_key = { 0 };
 
 	BH_TRY(passphrase_keep(&options->kms, &keyring->passphrase));
@@ -103,10 +114,9 @@ static bh_status keyring_open(const char *dir, const bh_keyring_options *options
 	keyring->kms.passphrase = (const char *)keyring->passphrase.data;
 	BH_TRY(bh_keyring_file_open(dir, writable, &keyring->file));
 	BH_TRY(platform_unwrap(keyring));
-	BH_TRY(bh_secret_copy(&key, bh_dek_key(keyring->platform)));
-	BH_TRY(bh_keyring_mac_key(&key, keyring->file.head.database_id, &mac_key));
+	BH_TRY(derive(keyring->platform, keyring->file.head.database_id, &mac_key, &keyring->signer));
 	BH_TRY(bh_keyring_file_load(&keyring->file, &mac_key, options->generation_floor, apply_record, keyring));
-	BH_TRY(signer_make(keyring));
+	BH_TRY(bh_keyring_audit_open(keyring, options));
 	keyring->generation = keyring->file.mark.generation;
 	BH_TRY(bh_dek_table_reserve(&keyring->live, 1));
 	bh_dek_table_insert(&keyring->live, keyring->platform);
@@ -138,6 +148,7 @@ void bh_keyring_close(bh_keyring *keyring)
 		return;
 	bh_dek_table_clear(&keyring->live);
 	bh_dek_unref(keyring->platform);
+	bh_keyring_audit_close(keyring);
 	bh_signer_free(keyring->signer);
 	bh_keyring_state_clear(&keyring->state);
 	bh_keyring_file_close(&keyring->file);

@@ -16,6 +16,7 @@
 
 #include <bulkhead/kms.h>
 
+#include "audit.h"
 #include "context.h"
 #include "secret.h"
 #include "shred_record.h"
@@ -69,20 +70,24 @@ typedef struct bh_keyring bh_keyring;
 
 typedef struct bh_keyring_options {
 	bh_kms_options kms;
-	uint64_t generation_floor; /* refuse a keyring older than this; 0: no floor */
+	uint64_t generation_floor;            /* refuse a keyring older than this; 0: no floor */
+	const char *actor;                    /* who acts, for the audit log; NULL: "uid:<login name or number>" of the process */
+	const bh_audit_position *audit_floor; /* refuse an audit log that does not begin with this; NULL: no floor */
+	bool audit_optional; /* read-only opens: go on, with nothing recorded, where this process may not write the audit log */
+	bool audit_restart;  /* writable opens: give up the audit log that is there, lost or damaged; see audit.h */
 } bh_keyring_options;
 
-/* Makes DIR/KEYRING for a new database: fresh database id and platform DEK wrapped by `platform_cmk_uri`. DIR must exist.
- * Errors: BH_E_EXISTS (a KEYRING or anything of that name is there), BH_E_BUSY, BH_E_NOT_FOUND (DIR, or the CMK), BH_E_INVALID
- * (region, URI), BH_E_REGION (the CMK says it is in another region), those of the KMS, BH_E_IO. */
+/* Makes DIR/KEYRING and DIR/AUDIT for a new database: fresh database id and platform DEK wrapped by `platform_cmk_uri`. DIR must
+ * exist. Errors: BH_E_EXISTS (a KEYRING, an AUDIT, or anything of that name is there), BH_E_BUSY, BH_E_NOT_FOUND (DIR, or the CMK),
+ * BH_E_INVALID (region, URI), BH_E_REGION (the CMK says it is in another region), those of the KMS, BH_E_IO. */
 BH_MUST_CHECK bh_status bh_keyring_create(const char *dir, const char *region, const char *platform_cmk_uri,
 					  const bh_keyring_options *options);
 
-/* Opens DIR/KEYRING, unwraps the platform DEK, checks the whole MAC chain. No merchant's DEK is unwrapped yet.
+/* Opens DIR/KEYRING and DIR/AUDIT, unwraps the platform DEK, checks both files whole. No merchant's DEK is unwrapped yet.
  * Takes an exclusive lock on DIR (flock) for as long as it is open. `writable` false: no byte in DIR is changed, torn tails
- * included. Errors: BH_E_NOT_FOUND (no KEYRING), BH_E_BUSY (another process), BH_E_FORMAT, BH_E_TRUNCATED, BH_E_VERSION, BH_E_TAG,
- * BH_E_ROLLBACK (below the floor), those of the KMS, BH_E_NO_KEY (there is no such platform CMK any more), BH_E_IO. Never creates
- * anything. */
+ * included, but for AUDIT: who unwraps keys leaves a line, whatever for. Errors: BH_E_NOT_FOUND (no KEYRING), BH_E_BUSY (another
+ * process), BH_E_FORMAT, BH_E_TRUNCATED, BH_E_VERSION, BH_E_TAG, BH_E_ROLLBACK (below the floor), those of the KMS, BH_E_NO_KEY
+ * (there is no such platform CMK any more), BH_E_IO. Never creates anything. */
 BH_MUST_CHECK bh_status bh_keyring_open(const char *dir, const bh_keyring_options *options, bool writable, bh_keyring **out);
 /* Wipes all DEKs (those still referenced are wiped by their last unref) and frees. NULL-safe. */
 void bh_keyring_close(bh_keyring *keyring);
@@ -91,6 +96,10 @@ const uint8_t *bh_keyring_database_id(const bh_keyring *keyring); /* BH_ID_LEN b
 const char *bh_keyring_region(const bh_keyring *keyring);
 const char *bh_keyring_platform_cmk(const bh_keyring *keyring); /* URI */
 uint64_t bh_keyring_generation(bh_keyring *keyring);            /* grows with every durable change */
+
+/* The log that every use of a key goes to, for what happens outside of the keyring (a CMK destroyed, a certificate issued).
+ * Borrowed: lives as long as the keyring. */
+bh_audit *bh_keyring_audit(bh_keyring *keyring);
 
 /* What the database signs with: Ed25519, its seed derived from the platform DEK, so that it needs no storage and whoever opens the
  * database has it. Borrowed: lives as long as the keyring. */
@@ -153,8 +162,19 @@ BH_MUST_CHECK bh_status bh_keyring_merchant_unlock(bh_keyring *keyring, const ch
 /* Asks the KMS whether the merchant's DEKs may still be used: one call, with no lock held. It unwraps one DEK and compares it with
  * the one in memory, if there is one; memory stays as it is. BH_OK: yes. Errors: BH_E_NOT_FOUND (merchant), BH_E_SHREDDED; the KMS
  * says no: BH_E_KMS_REFUSED, BH_E_NO_KEY (its CMK does not exist), BH_E_REGION; it gives no answer: BH_E_KMS_UNREACHABLE; what it
- * answers is damaged: BH_E_TAG (also a DEK that is not the one in memory), BH_E_FORMAT, BH_E_VERSION. BH_E_NOMEM, BH_E_CRYPTO. */
+ * answers is damaged: BH_E_TAG (also a DEK that is not the one in memory), BH_E_FORMAT, BH_E_VERSION. BH_E_NOMEM, BH_E_CRYPTO,
+ * BH_E_IO (it could not be logged, and counts for nothing). */
 BH_MUST_CHECK bh_status bh_keyring_merchant_renew(bh_keyring *keyring, const char *name);
+/* The same for many merchants with one entry into the log, which waits for the disk: the keys are there once commit has returned.
+ * Where `add` fails, for that merchant alone, with the errors of unlock, the others are not concerned. Ownership of the group:
+ * bh_unlock_free(), which forgets what was not committed. One thread at a time. */
+typedef struct bh_unlock bh_unlock;
+BH_MUST_CHECK bh_status bh_unlock_new(bh_keyring *keyring, bh_unlock **out);
+BH_MUST_CHECK bh_status bh_unlock_add(bh_unlock *unlock, const char *name);
+/* Errors: BH_E_IO and those of bh_audit_append(), and then no key of the group is there; BH_E_SHREDDED (a merchant was shredded
+ * meanwhile; the others' keys are there). */
+BH_MUST_CHECK bh_status bh_unlock_commit(bh_unlock *unlock);
+void bh_unlock_free(bh_unlock *unlock); /* NULL-safe */
 /* Drops the merchant's DEKs from memory; holders of references keep theirs until they let go. */
 BH_MUST_CHECK bh_status bh_keyring_merchant_lock(bh_keyring *keyring, const char *name);
 /* From SHREDDING: destroys every wrapped DEK of the merchant (KEYRING is replaced by one without them), drops them from memory,

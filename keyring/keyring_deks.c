@@ -70,6 +70,14 @@ void bh_scope_set(bh_scope *scope, const char *merchant, const char *cls)
 
 /* Unlock */
 
+struct bh_unlock {
+	bh_keyring *keyring;
+	bh_keyring_state merchants; /* copies of those whose DEKs are in: */
+	bh_dek_table deks;
+	bh_audit_batch events;
+	bool denied; /* one of the events says so */
+};
+
 bh_status bh_keyring_merchant_copy(bh_keyring *keyring, const char *name, bh_keyring_state *out)
 {
 	bh_status status;
@@ -88,8 +96,11 @@ bh_status bh_keyring_merchant_copy(bh_keyring *keyring, const char *name, bh_key
 	return status;
 }
 
-static bh_status unwrap_all(bh_keyring *keyring, bh_kms *kms, const bh_merchant_record *merchant, bh_dek_table *out)
+/* What was unwrapped before one failed was unwrapped all the same, and is logged. */
+static bh_status unwrap_all(bh_unlock *unlock, bh_kms *kms, const bh_merchant_record *merchant, bh_dek_table *out)
 {
+	const bh_keyring *keyring = unlock->keyring;
+
 	BH_TRY(bh_dek_table_reserve(out, merchant->dek_count));
 	for (size_t i = 0; i < merchant->dek_count; i++) {
 		const bh_dek_record *record = &merchant->deks[i];
@@ -100,22 +111,54 @@ static bh_status unwrap_all(bh_keyring *keyring, bh_kms *kms, const bh_merchant_
 		BH_TRY(bh_keyring_dek_open(kms, keyring->file.head.database_id, merchant->region, &scope, record->id,
 					   record->generation, bh_buf_view(&record->wrapped), &dek));
 		bh_dek_table_insert(out, dek);
+		BH_TRY(bh_keyring_audit_dek(keyring, &unlock->events, BH_AUDIT_DEK_UNWRAPPED, merchant, record));
 	}
 	return BH_OK;
 }
 
+static bh_status merchant_unwrap(bh_unlock *unlock, const bh_merchant_record *merchant, bh_dek_table *out)
+{
+	BH_CLEANUP(bh_kms_closep) bh_kms *kms = NULL;
+
+	BH_TRY(bh_keyring_kms_open(unlock->keyring, merchant->cmk_uri, &kms));
+	return unwrap_all(unlock, kms, merchant, out);
+}
+
+/* Takes the one merchant of `copy` and its DEKs into the group. */
+static bh_status group_take(bh_unlock *unlock, bh_keyring_state *copy, const bh_dek_table *deks)
+{
+	bh_keyring_state *group = &unlock->merchants;
+	bh_merchant_record *grown = realloc(group->merchants, (group->count + 1) * sizeof(*grown));
+
+	if (grown == NULL)
+		return bh_fail(BH_E_NOMEM, "no memory for a merchant's keys");
+	group->merchants = grown;
+	BH_TRY(bh_dek_table_reserve(&unlock->deks, deks->count));
+	BH_TRY(bh_keyring_audit_keys(unlock->keyring, &unlock->events, BH_AUDIT_KEYS_GRANTED, &copy->merchants[0], BH_OK));
+	for (size_t i = 0; i < deks->count; i++)
+		bh_dek_table_insert(&unlock->deks, deks->by_id[i]);
+	group->merchants[group->count++] = copy->merchants[0];
+	copy->count = 0;
+	return BH_OK;
+}
+
 /* The state may have moved on while the KMS was asked: keys of a merchant that is being shredded, or of another one that has the
- * name by now, must not come back into memory. */
-static bh_status unlocked_install(bh_keyring *keyring, const bh_merchant_record *merchant, const bh_dek_table *deks)
+ * name by now, must not come back into memory. The caller holds `lock`. */
+static bool may_install(const bh_keyring *keyring, const bh_merchant_record *merchant)
 {
 	const bh_merchant_record *now = bh_keyring_state_find_id(&keyring->state, merchant->id);
 
-	if (now == NULL || now->state >= BH_MERCHANT_SHREDDING)
-		return bh_fail(BH_E_SHREDDED, "merchant '%s': was shredded meanwhile", merchant->name);
-	BH_TRY(bh_dek_table_reserve(&keyring->live, deks->count));
-	for (size_t i = 0; i < deks->count; i++)
-		bh_dek_table_insert(&keyring->live, deks->by_id[i]);
-	return BH_OK;
+	return now != NULL && now->state < BH_MERCHANT_SHREDDING;
+}
+
+/* The caller holds `lock`, and has reserved the room. */
+static void merchant_install(bh_keyring *keyring, const bh_unlock *unlock, const bh_merchant_record *merchant)
+{
+	for (size_t i = 0; i < merchant->dek_count; i++) {
+		bh_dek *dek = bh_dek_table_find(&unlock->deks, merchant->deks[i].id);
+		if (dek != NULL)
+			bh_dek_table_insert(&keyring->live, dek);
+	}
 }
 
 static bool all_live(bh_keyring *keyring, const bh_merchant_record *merchant)
@@ -129,41 +172,142 @@ static bool all_live(bh_keyring *keyring, const bh_merchant_record *merchant)
 	return all;
 }
 
-static bh_status merchant_unlock(bh_keyring *keyring, const bh_merchant_record *merchant)
+bh_status bh_unlock_new(bh_keyring *keyring, bh_unlock **out)
 {
-	BH_CLEANUP(bh_kms_closep) bh_kms *kms = NULL;
-	BH_CLEANUP(bh_dek_table_clear) bh_dek_table deks = { 0 };
+	bh_unlock *unlock = calloc(1, sizeof(*unlock));
 
-	BH_TRY(bh_keyring_kms_open(keyring, merchant->cmk_uri, &kms));
-	BH_TRY(unwrap_all(keyring, kms, merchant, &deks));
+	if (unlock == NULL)
+		return bh_fail(BH_E_NOMEM, "no memory to unlock merchants");
+	unlock->keyring = keyring;
+	*out = unlock;
+	return BH_OK;
+}
+
+void bh_unlock_free(bh_unlock *unlock)
+{
+	if (unlock == NULL)
+		return;
+	/* What was unwrapped, or denied, was so whether anybody got the keys or not. */
+	bh_audit_batch_note(unlock->keyring->audit, &unlock->events);
+	if (unlock->denied)
+		bh_keyring_audit_mark_try(unlock->keyring);
+	bh_keyring_state_clear(&unlock->merchants);
+	bh_dek_table_clear(&unlock->deks);
+	free(unlock);
+}
+
+static void unlock_freep(bh_unlock **unlock)
+{
+	bh_unlock_free(*unlock);
+}
+
+static bh_status merchant_add(bh_unlock *unlock, bh_keyring_state *copy)
+{
+	BH_CLEANUP(bh_dek_table_clear) bh_dek_table deks = { 0 };
+	const bh_merchant_record *merchant = &copy->merchants[0];
+
+	bh_status status = merchant_unwrap(unlock, merchant, &deks);
+	if (status == BH_OK)
+		return group_take(unlock, copy, &deks);
+	/* "Not found" would say that there is no such merchant. */
+	if (status == BH_E_NOT_FOUND)
+		status = BH_E_NO_KEY;
+	unlock->denied = true;
+	if (status != BH_E_NOMEM)
+		BH_TRY(bh_keyring_audit_denied(unlock->keyring, &unlock->events, merchant, status));
+	return status;
+}
+
+bh_status bh_unlock_add(bh_unlock *unlock, const char *name)
+{
+	BH_CLEANUP(bh_keyring_state_clear) bh_keyring_state copy = { 0 };
+
+	BH_TRY(bh_keyring_merchant_copy(unlock->keyring, name, &copy));
+	if (all_live(unlock->keyring, &copy.merchants[0]))
+		return BH_OK;
+	return bh_fail_prefix(merchant_add(unlock, &copy), "merchant '%s'", name);
+}
+
+static bh_status unlock_install(bh_unlock *unlock)
+{
+	bh_keyring *keyring = unlock->keyring;
+	bh_status status;
+
 	bh_keyring_write_lock(keyring);
-	bh_status status = unlocked_install(keyring, merchant, &deks);
+	status = bh_dek_table_reserve(&keyring->live, unlock->deks.count);
+	for (size_t i = 0; status != BH_E_NOMEM && i < unlock->merchants.count; i++) {
+		const bh_merchant_record *merchant = &unlock->merchants.merchants[i];
+		if (may_install(keyring, merchant))
+			merchant_install(keyring, unlock, merchant);
+		else
+			status = bh_fail(BH_E_SHREDDED, "merchant '%s': was shredded meanwhile", merchant->name);
+	}
 	bh_keyring_unlock(keyring);
+	return status;
+}
+
+/* Says which keys are not in memory after all. */
+static void not_installed_note(bh_unlock *unlock, bh_status status)
+{
+	bh_keyring *keyring = unlock->keyring;
+
+	bh_audit_batch_clear(&unlock->events);
+	for (size_t i = 0; i < unlock->merchants.count; i++) {
+		const bh_merchant_record *merchant = &unlock->merchants.merchants[i];
+		const bh_audit_event bare = { .action = BH_AUDIT_KEYS_WIPED, .merchant = merchant->name, .outcome = status };
+		if (!all_live(keyring, merchant))
+			bh_audit_note(keyring->audit, &bare);
+	}
+}
+
+static bh_status unlock_commit(bh_unlock *unlock)
+{
+	BH_TRY(bh_audit_batch_write(unlock->keyring->audit, &unlock->events));
+	BH_TRY(bh_keyring_audit_mark(unlock->keyring, unlock->denied));
+	return unlock_install(unlock);
+}
+
+bh_status bh_unlock_commit(bh_unlock *unlock)
+{
+	bh_status status = unlock_commit(unlock);
+
+	unlock->denied = false;
+	if (status != BH_OK)
+		not_installed_note(unlock, status);
 	return status;
 }
 
 bh_status bh_keyring_merchant_unlock(bh_keyring *keyring, const char *name)
 {
-	BH_CLEANUP(bh_keyring_state_clear) bh_keyring_state copy = { 0 };
+	BH_CLEANUP(unlock_freep) bh_unlock *unlock = NULL;
 
-	BH_TRY(bh_keyring_merchant_copy(keyring, name, &copy));
-	const bh_merchant_record *merchant = &copy.merchants[0];
-	if (all_live(keyring, merchant))
-		return BH_OK;
-	bh_status status = merchant_unlock(keyring, merchant);
-	/* "Not found" would say that there is no such merchant. */
-	if (status == BH_E_NOT_FOUND)
-		status = BH_E_NO_KEY;
-	return bh_fail_prefix(status, "merchant '%s'", name);
+	BH_TRY(bh_unlock_new(keyring, &unlock));
+	BH_TRY(bh_unlock_add(unlock, name));
+	return bh_fail_prefix(bh_unlock_commit(unlock), "merchant '%s'", name);
 }
+
+/* Lock */
 
 bh_status bh_keyring_merchant_lock(bh_keyring *keyring, const char *name)
 {
+	BH_CLEANUP(bh_audit_batch_clear) bh_audit_batch batch = { 0 };
+	const bh_audit_event bare = { .action = BH_AUDIT_KEYS_WIPED, .merchant = name };
+	bh_status told = BH_OK;
+
 	bh_keyring_write_lock(keyring);
-	bool known = bh_keyring_state_find(&keyring->state, name) != NULL;
-	if (known)
+	const bh_merchant_record *merchant = bh_keyring_state_find(&keyring->state, name);
+	size_t before = keyring->live.count;
+	if (merchant != NULL)
 		bh_dek_table_remove_merchant(&keyring->live, name);
+	if (keyring->live.count != before)
+		told = bh_keyring_audit_keys(keyring, &batch, BH_AUDIT_KEYS_WIPED, merchant, BH_OK);
+	bool known = merchant != NULL;
 	bh_keyring_unlock(keyring);
+	/* The keys are gone, whatever becomes of the log. */
+	if (told == BH_OK)
+		bh_audit_batch_note(keyring->audit, &batch);
+	else
+		bh_audit_note(keyring->audit, &bare);
 	return known ? BH_OK : bh_fail(BH_E_NOT_FOUND, "merchant '%s': does not exist in this database", name);
 }
 

@@ -54,33 +54,38 @@ static bh_status image_encode(const bh_keyring_head *head, const bh_secret *mac_
 
 /* Create */
 
-static bh_status refuse_existing(const bh_io_dir *dir)
+static bh_status refuse_existing(const bh_io_dir *dir, const char *name)
 {
 	struct stat st;
 
-	if (fstatat(dir->fd, BH_KEYRING_FILE, &st, AT_SYMLINK_NOFOLLOW) == 0)
-		return bh_fail(BH_E_EXISTS, "%s/" BH_KEYRING_FILE ": is there already; a keyring is never made over another",
-			       dir->path);
+	if (fstatat(dir->fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0)
+		return bh_fail(BH_E_EXISTS, "%s/%s: is there already; a keyring is never made over what another one left",
+			       dir->path, name);
 	if (errno != ENOENT)
-		return bh_fail(BH_E_IO, "%s/" BH_KEYRING_FILE ": cannot be looked at: %s", dir->path, strerror(errno));
+		return bh_fail(BH_E_IO, "%s/%s: cannot be looked at: %s", dir->path, name, strerror(errno));
 	return BH_OK;
 }
 
-bh_status bh_keyring_file_create(const char *path, const bh_keyring_head *head, const bh_secret *mac_key, bh_view snapshot)
+bh_status bh_keyring_file_create(const char *path, const bh_keyring_head *head, const bh_secret *mac_key, bh_view snapshot,
+				 bh_io_dir *dir_out)
 {
 	BH_CLEANUP(bh_io_dir_close) bh_io_dir dir = BH_IO_DIR_CLOSED;
 	BH_CLEANUP(bh_buf_clear) bh_buf image = { 0 };
-	bh_keyring_mark mark;
+	bh_keyring_mark mark = { 0 };
 
 	BH_TRY(bh_io_dir_open(path, &dir));
 	BH_TRY(dir_lock(&dir));
-	BH_TRY(refuse_existing(&dir));
+	BH_TRY(refuse_existing(&dir, BH_KEYRING_FILE));
+	BH_TRY(refuse_existing(&dir, BH_AUDIT_FILE));
 	BH_TRY(image_encode(head, mac_key, 1, snapshot, &mark, &image));
 	BH_TRY(bh_io_write_file(&dir, TMP_FILE, bh_buf_view(&image)));
 	bh_crash_point("keyring.create.tmp-synced");
 	BH_TRY(bh_io_rename_new(&dir, TMP_FILE, BH_KEYRING_FILE));
 	bh_crash_point("keyring.create.renamed");
-	return bh_io_dir_sync(&dir);
+	BH_TRY(bh_io_dir_sync(&dir));
+	*dir_out = dir;
+	dir = (bh_io_dir)BH_IO_DIR_CLOSED;
+	return BH_OK;
 }
 
 /* Open and close */
@@ -185,6 +190,7 @@ bh_status bh_keyring_file_append(bh_keyring_file *file, bh_keyring_record_type t
 	bh_keyring_mark mark = file->mark;
 
 	BH_TRY(refuse_change(file));
+	mark.audit = file->audit;
 	mark.generation++;
 	BH_TRY(bh_keyring_record_encode(type, mark.generation, payload, &file->mac_key, mark.chain, &record));
 	mark.committed_len += record.len;
@@ -200,6 +206,23 @@ bh_status bh_keyring_file_append(bh_keyring_file *file, bh_keyring_record_type t
 		return bh_fail_prefix(status, "%s", file->dir.path);
 	}
 	bh_crash_point("keyring.append.mark-synced");
+	file->mark = mark;
+	return BH_OK;
+}
+
+bh_status bh_keyring_file_mark_audit(bh_keyring_file *file)
+{
+	bh_keyring_mark mark = file->mark;
+
+	if (mark.audit.size == file->audit.size && memcmp(mark.audit.root, file->audit.root, BH_SHA256_LEN) == 0)
+		return BH_OK;
+	BH_TRY(refuse_change(file));
+	mark.audit = file->audit;
+	bh_status status = mark_write(file, &mark);
+	if (status != BH_OK) {
+		file->failed = true;
+		return bh_fail_prefix(status, "%s", file->dir.path);
+	}
 	file->mark = mark;
 	return BH_OK;
 }
@@ -241,6 +264,7 @@ static bh_status load(bh_keyring_file *file, uint64_t floor, bh_keyring_each eac
 	if (file->writable)
 		BH_TRY(repair(file, &scan));
 	file->mark = scan.found;
+	file->audit = scan.found.audit;
 	file->snapshot_len = scan.snapshot_len;
 	return BH_OK;
 }
@@ -288,7 +312,7 @@ static bh_status image_swap(bh_keyring_file *file, bh_view image)
 bh_status bh_keyring_file_replace(bh_keyring_file *file, bh_view snapshot)
 {
 	BH_CLEANUP(bh_buf_clear) bh_buf image = { 0 };
-	bh_keyring_mark mark;
+	bh_keyring_mark mark = { .audit = file->audit };
 
 	BH_TRY(refuse_change(file));
 	BH_TRY(image_encode(&file->head, &file->mac_key, file->mark.generation + 1, snapshot, &mark, &image));

@@ -28,9 +28,10 @@ typedef struct bh_keyring_file {
 	bool failed; /* what is on disk is in doubt: no more changes */
 	bh_keyring_head head;
 	bh_secret mac_key;
-	bh_keyring_mark mark;  /* as on disk */
-	uint64_t snapshot_len; /* bytes of the first record */
-	bh_buf image;          /* the whole file, between open and load */
+	bh_keyring_mark mark;    /* as on disk */
+	bh_audit_position audit; /* for the next mark: how far AUDIT has come */
+	uint64_t snapshot_len;   /* bytes of the first record */
+	bh_buf image;            /* the whole file, between open and load */
 } bh_keyring_file;
 
 #define BH_KEYRING_FILE_CLOSED                                                                                                     \
@@ -38,10 +39,11 @@ typedef struct bh_keyring_file {
 		.dir = BH_IO_DIR_CLOSED, .fd = -1                                                                                  \
 	}
 
-/* Makes DIR/KEYRING of generation 1 with `snapshot` as its only record, durably, and closes it again.
- * Errors: BH_E_EXISTS, BH_E_BUSY, BH_E_NOT_FOUND (no such directory), BH_E_IO. */
+/* Makes DIR/KEYRING of generation 1 with `snapshot` as its only record, durably, and closes it again. `dir_out` is the directory,
+ * still locked: bh_io_dir_close() lets go. Errors: BH_E_EXISTS (also: there is an AUDIT), BH_E_BUSY, BH_E_NOT_FOUND (no such
+ * directory), BH_E_IO. */
 BH_MUST_CHECK bh_status bh_keyring_file_create(const char *dir, const bh_keyring_head *head, const bh_secret *mac_key,
-					       bh_view snapshot);
+					       bh_view snapshot, bh_io_dir *dir_out);
 
 /* Locks DIR, opens KEYRING, reads it and decodes its head, which is not authenticated yet: bh_keyring_file_load() has to follow.
  * Errors: BH_E_NOT_FOUND, BH_E_BUSY, BH_E_TRUNCATED, BH_E_FORMAT, BH_E_VERSION, BH_E_TAG, BH_E_IO. */
@@ -58,6 +60,9 @@ bool bh_keyring_file_is_full(const bh_keyring_file *file, size_t payload_len);
 BH_MUST_CHECK bh_status bh_keyring_file_append(bh_keyring_file *file, bh_keyring_record_type type, bh_view payload);
 /* Puts a file with `snapshot` as its only record in KEYRING's place, atomically and durably. Errors: as append's. */
 BH_MUST_CHECK bh_status bh_keyring_file_replace(bh_keyring_file *file, bh_view snapshot);
+
+/* Writes the commit mark anew where `audit` has gone further than it says. Errors: as append's. */
+BH_MUST_CHECK bh_status bh_keyring_file_mark_audit(bh_keyring_file *file);
 
 /* Unlocks, wipes, closes; idempotent. */
 void bh_keyring_file_close(bh_keyring_file *file);

@@ -139,10 +139,12 @@ bh_status bh_keyring_head_verify(const uint8_t bytes[BH_KEYRING_HEAD_LEN], const
  *     0     8  generation of the last committed record
  *     8     8  committed length of the file
  *    16    32  chain MAC of that record
- *    48    32  HMAC(K, "mark" || bytes 0..47)
- *    80   432  zero
+ *    48     8  entries in AUDIT
+ *    56    32  root of AUDIT's tree at that size
+ *    88    32  HMAC(K, "mark" || bytes 0..87)
+ *   120   392  zero
  */
-#define MARK_MAC_OFF 48u
+#define MARK_MAC_OFF 88u
 #define MARK_USED (MARK_MAC_OFF + BH_SHA256_LEN)
 
 bh_status bh_keyring_mark_encode(const bh_keyring_mark *mark, const bh_secret *mac_key, uint8_t out[BH_KEYRING_MARK_LEN])
@@ -151,6 +153,8 @@ bh_status bh_keyring_mark_encode(const bh_keyring_mark *mark, const bh_secret *m
 	bh_put_u64(out, mark->generation);
 	bh_put_u64(out + 8, mark->committed_len);
 	memcpy(out + 16, mark->chain, BH_SHA256_LEN);
+	bh_put_u64(out + 48, mark->audit.size);
+	memcpy(out + 56, mark->audit.root, BH_SHA256_LEN);
 	return labelled_mac(mac_key, "mark", bh_view_of(out, MARK_MAC_OFF), bh_view_of(NULL, 0), out + MARK_MAC_OFF);
 }
 
@@ -168,6 +172,8 @@ bh_status bh_keyring_mark_decode(const uint8_t bytes[BH_KEYRING_MARK_LEN], const
 	out->generation = bh_get_u64(bytes);
 	out->committed_len = bh_get_u64(bytes + 8);
 	memcpy(out->chain, bytes + 16, BH_SHA256_LEN);
+	out->audit.size = bh_get_u64(bytes + 48);
+	memcpy(out->audit.root, bytes + 56, BH_SHA256_LEN);
 	return BH_OK;
 }
 

@@ -13,6 +13,7 @@
 #ifndef BH_KEYRING_FORMAT_H
 #define BH_KEYRING_FORMAT_H
 
+#include "audit.h"
 #include "context.h"
 #include "kdf.h"
 #include "kms.h"
@@ -52,11 +53,12 @@ BH_MUST_CHECK bh_status bh_keyring_head_decode(const uint8_t bytes[BH_KEYRING_HE
 BH_MUST_CHECK bh_status bh_keyring_head_verify(const uint8_t bytes[BH_KEYRING_HEAD_LEN], const bh_secret *mac_key,
 					       uint8_t mac_out[BH_SHA256_LEN]);
 
-/* Says how far KEYRING is committed. */
+/* Says how far KEYRING is committed, and how far AUDIT had come by then. */
 typedef struct bh_keyring_mark {
 	uint64_t generation;          /* of the last committed record */
 	uint64_t committed_len;       /* bytes of the file up to its end */
 	uint8_t chain[BH_SHA256_LEN]; /* its chain MAC */
+	bh_audit_position audit;      /* what AUDIT holds at least */
 } bh_keyring_mark;
 
 BH_MUST_CHECK bh_status bh_keyring_mark_encode(const bh_keyring_mark *mark, const bh_secret *mac_key,

@@ -4,6 +4,7 @@
  *
  * Locks, in the order in which they are taken:
  *     change  one durable change at a time; guards `file`. Held over fsync, never over a call to a KMS.
+ *     audit   has a lock of its own, below both; an append is held over fdatasync, so never made while `lock` is held.
  *     lock    guards `state`, `generation` and `live`. Held for memory operations alone, so that a lookup waits for nobody's disk
  * or KMS. `state` is written under both, so either is enough to read it. Everything else is immutable after open.
  */
@@ -11,7 +12,9 @@
 #define BH_KEYRING_INTERNAL_H
 
 #include <pthread.h>
+#include <stdatomic.h>
 
+#include "audit.h"
 #include "keyring_file.h"
 #include "keyring_state.h"
 
@@ -30,7 +33,9 @@ struct bh_keyring {
 	bh_secret passphrase; /* for the KMS, with its NUL; empty if none was given */
 	bh_kms_options kms;   /* its passphrase lies there */
 	bh_dek *platform;
-	bh_signer *signer; /* made from the platform's DEK */
+	bh_signer *signer;             /* made from the platform's DEK */
+	bh_audit *audit;               /* immutable after open */
+	_Atomic uint64_t audit_marked; /* entries of AUDIT that KEYRING's commit mark knows of */
 
 	pthread_mutex_t change;
 	bh_keyring_file file; /* file.head is immutable after open */
@@ -86,5 +91,43 @@ void bh_dek_table_remove_merchant(bh_dek_table *table, const char *merchant);
 bh_dek *bh_dek_table_find(const bh_dek_table *table, const uint8_t id[BH_ID_LEN]);
 bh_dek *bh_dek_table_current(const bh_dek_table *table, const bh_scope *scope); /* newest generation */
 void bh_dek_table_clear(bh_dek_table *table);
+
+/* keyring_audit.c: what the keyring says to the audit log.
+ *
+ * Keys are granted only after the log has it. What takes keys away, or closes a merchant, happens even where the log cannot be
+ * written: bh_audit_note() then. A change of state is logged before it is made, and once more, with its outcome, if it fails. */
+
+/* Makes the first AUDIT of a new database. */
+BH_MUST_CHECK bh_status bh_keyring_audit_create(const bh_io_dir *dir, const bh_keyring_head *head, const bh_signer *signer,
+						const bh_keyring_options *options);
+/* Opens AUDIT and says that this process has opened the keyring. */
+BH_MUST_CHECK bh_status bh_keyring_audit_open(bh_keyring *keyring, const bh_keyring_options *options);
+/* Says that the keyring is closed, all keys being wiped. */
+void bh_keyring_audit_close(bh_keyring *keyring);
+
+/* Adds the event of one DEK. */
+BH_MUST_CHECK bh_status bh_keyring_audit_dek(const bh_keyring *keyring, bh_audit_batch *batch, const char *action,
+					     const bh_merchant_record *merchant, const bh_dek_record *dek);
+/* Adds that the merchant is recorded. */
+BH_MUST_CHECK bh_status bh_keyring_audit_added(const bh_keyring *keyring, bh_audit_batch *batch, const bh_merchant_record *merchant,
+					       bh_status outcome);
+/* Adds the event of all of a merchant's DEKs. */
+BH_MUST_CHECK bh_status bh_keyring_audit_keys(const bh_keyring *keyring, bh_audit_batch *batch, const char *action,
+					      const bh_merchant_record *merchant, bh_status outcome);
+/* Adds that the merchant's KMS did not do what it was asked, with this thread's message. */
+BH_MUST_CHECK bh_status bh_keyring_audit_denied(const bh_keyring *keyring, bh_audit_batch *batch,
+						const bh_merchant_record *merchant, bh_status outcome);
+/* Adds a change of state. */
+BH_MUST_CHECK bh_status bh_keyring_audit_state(const bh_keyring *keyring, bh_audit_batch *batch, const bh_merchant_record *merchant,
+					       const bh_state_change *change, bh_status outcome);
+
+/* Lets the next commit mark have the log's position. The caller holds `change`. */
+void bh_keyring_audit_follow(bh_keyring *keyring);
+/* Brings the commit mark up to the log's position if it is BH_AUDIT_MARK_EVERY entries behind, or `now`. Takes `change`. A keyring
+ * that is open read-only has no mark to write. */
+BH_MUST_CHECK bh_status bh_keyring_audit_mark(bh_keyring *keyring, bool now);
+/* The same, now, where nobody can be told of a failure: the next change finds the file in doubt, and the next open finds the log
+ * further than its mark, which is no fault. Leaves this thread's message alone. */
+void bh_keyring_audit_mark_try(bh_keyring *keyring);
 
 #endif

@@ -36,6 +36,29 @@ static bh_status compare(bh_keyring *keyring, const bh_dek *answer)
 	return bh_fail(BH_E_TAG, "DEK %s: its KMS answered with another key than before", hex);
 }
 
+/* A renewal that cannot be logged is none. */
+static bh_status renewed_write(bh_keyring *keyring, const bh_merchant_record *merchant, const bh_dek_record *record)
+{
+	BH_CLEANUP(bh_audit_batch_clear) bh_audit_batch batch = { 0 };
+
+	BH_TRY(bh_keyring_audit_dek(keyring, &batch, BH_AUDIT_KEYS_RENEWED, merchant, record));
+	BH_TRY(bh_audit_batch_write(keyring->audit, &batch));
+	return bh_keyring_audit_mark(keyring, false);
+}
+
+static void denied_note(bh_keyring *keyring, const bh_merchant_record *merchant, bh_status status)
+{
+	BH_CLEANUP(bh_audit_batch_clear) bh_audit_batch batch = { 0 };
+	const bh_audit_event bare = { .action = BH_AUDIT_KEYS_DENIED, .merchant = merchant->name, .outcome = status };
+
+	if (bh_keyring_audit_denied(keyring, &batch, merchant, status) == BH_OK)
+		bh_audit_batch_note(keyring->audit, &batch);
+	else
+		bh_audit_note(keyring->audit, &bare);
+	if (status != BH_E_KMS_UNREACHABLE)
+		bh_keyring_audit_mark_try(keyring);
+}
+
 static bh_status renew(bh_keyring *keyring, const bh_merchant_record *merchant)
 {
 	BH_CLEANUP(bh_kms_closep) bh_kms *kms = NULL;
@@ -49,7 +72,8 @@ static bh_status renew(bh_keyring *keyring, const bh_merchant_record *merchant)
 	BH_TRY(bh_keyring_kms_open(keyring, merchant->cmk_uri, &kms));
 	BH_TRY(bh_keyring_dek_open(kms, keyring->file.head.database_id, merchant->region, &scope, record->id, record->generation,
 				   bh_buf_view(&record->wrapped), &dek));
-	return compare(keyring, dek);
+	BH_TRY(compare(keyring, dek));
+	return renewed_write(keyring, merchant, record);
 }
 
 bh_status bh_keyring_merchant_renew(bh_keyring *keyring, const char *name)
@@ -61,5 +85,7 @@ bh_status bh_keyring_merchant_renew(bh_keyring *keyring, const char *name)
 	/* "Not found" would say that there is no such merchant. */
 	if (status == BH_E_NOT_FOUND)
 		status = BH_E_NO_KEY;
+	if (status != BH_OK)
+		denied_note(keyring, &copy.merchants[0], status);
 	return bh_fail_prefix(status, "merchant '%s'", name);
 }

@@ -125,21 +125,21 @@ static void test_torn_tails(void **state)
 		expect(f, false, 2, "acme=creating ");
 		assert_file_is(f->file, part);
 		expect(f, true, 2, "acme=creating ");
-		assert_file_is(f->file, bh_buf_view(&before));
+		assert_keyring_is(f->file, bh_buf_view(&before));
 	}
 	/* The whole record counts, and the mark follows when somebody may write it. */
 	file_store(f->file, bh_buf_view(&torn));
 	expect(f, false, 3, "acme=active ");
 	assert_file_is(f->file, bh_buf_view(&torn));
 	expect(f, true, 3, "acme=active ");
-	assert_file_is(f->file, bh_buf_view(&after));
+	assert_keyring_is(f->file, bh_buf_view(&after));
 	/* Zeros, as some file systems leave them behind the end. */
 	bh_buf zeros = file_load(f->file);
 	for (int i = 0; i < 100; i++)
 		assert_done(bh_buf_append_u8(&zeros, 0));
 	file_store(f->file, bh_buf_view(&zeros));
 	expect(f, true, 3, "acme=active ");
-	assert_file_is(f->file, bh_buf_view(&after));
+	assert_keyring_is(f->file, bh_buf_view(&after));
 	bh_buf_clear(&zeros);
 	bh_buf_clear(&torn);
 	bh_buf_clear(&before);
@@ -362,7 +362,7 @@ static void test_kill_while_repairing(void **state)
 		}
 		assert_killed(child);
 		expect(f, true, 2, "acme=creating ");
-		assert_file_is(f->file, bh_buf_view(&after));
+		assert_keyring_is(f->file, bh_buf_view(&after));
 	}
 	bh_buf_clear(&before);
 	bh_buf_clear(&after);
@@ -371,11 +371,13 @@ static void test_kill_while_repairing(void **state)
 
 static void test_kill_while_creating(void **state)
 {
-	static const char *const points[] = { "keyring.create.tmp-synced", "keyring.create.renamed" };
+	static const char *const points[] = { "keyring.create.tmp-synced", "keyring.create.renamed", "audit.create.made",
+					      "audit.append.written", "audit.append.synced" };
 	const keyring_fixture *f = *state;
 
-	for (int i = 0; i < 2; i++) {
+	for (size_t i = 0; i < sizeof(points) / sizeof(points[0]); i++) {
 		assert_int_equal(unlink(f->file), 0);
+		assert_int_equal(unlink(f->audit), 0);
 		pid_t child = fork();
 		if (child == 0) {
 			bh_crash_arm(points[i]);

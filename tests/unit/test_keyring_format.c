@@ -93,12 +93,14 @@ static void test_mark_round_trip_and_flips(void **state)
 	(void)state;
 
 	memset(mark.chain, 0xc4, sizeof(mark.chain));
+	mark.audit.size = 1234567;
+	memset(mark.audit.root, 0xa7, sizeof(mark.audit.root));
 	assert_done(bh_keyring_mark_encode(&mark, &mac_key, bytes));
 	assert_done(bh_keyring_mark_decode(bytes, &mac_key, &decoded));
 	assert_memory_equal(&decoded, &mark, sizeof(mark));
 	for (size_t bit = 0; bit < sizeof(bytes) * 8; bit++) {
 		flip(bytes, bit);
-		assert_status(bh_keyring_mark_decode(bytes, &mac_key, &decoded), bit < 80 * 8 ? BH_E_TAG : BH_E_FORMAT);
+		assert_status(bh_keyring_mark_decode(bytes, &mac_key, &decoded), bit < 120 * 8 ? BH_E_TAG : BH_E_FORMAT);
 		flip(bytes, bit);
 	}
 	mark.committed_len = BH_KEYRING_RECORDS_OFF - 1;

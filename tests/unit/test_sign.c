@@ -210,6 +210,7 @@ static void databases_under_one_platform_key_sign_with_different_keys(void **sta
 	(void)state;
 	public_of_database(&f, first);
 	assert_int_equal(unlink(f.file), 0);
+	assert_int_equal(unlink(f.audit), 0);
 	assert_done(bh_keyring_create(f.db, "eu", f.platform_uri, NULL));
 	public_of_database(&f, second);
 	assert_memory_not_equal(first, second, sizeof(first));

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * audit_scan.h: reads a whole DB/AUDIT and proves it: order, chain, tree, signatures, floors. Needs the public key alone, so an
+ * auditor can do it anywhere; the open of a database does the same.
+ *
+ * The last checkpoint's signature covers every byte before it, through its root and through the chain, so it is the one that is
+ * checked; only where it is wrong are all of them gone through, to say from which line on. What lies behind the last checkpoint was
+ * never acknowledged to anybody: whole entries in the chain and then a piece of a line (or a line with a NUL, which blocks that
+ * were never written read as) are a torn tail. Anything else that does not fit is an error, which names the line.
+ *
+ * Thread-safety: pure but for reading the file.
+ */
+#ifndef BH_AUDIT_SCAN_H
+#define BH_AUDIT_SCAN_H
+
+#include "audit_format.h"
+#include "merkle.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Called for each entry whose place in chain and order is right. It may still be found to be behind the last checkpoint, or under a
+ * false signature. `line` has its newline. */
+typedef bh_status (*bh_audit_each)(void *arg, uint64_t seq, bh_view line);
+
+typedef struct bh_audit_scan_options {
+	const uint8_t *public_key;       /* BH_SIGN_PUBLIC_LEN bytes; NULL: signatures are not looked at */
+	const bh_audit_position *floors; /* what is known of the log: sizes of 0 count for nothing */
+	size_t floor_count;
+	bh_audit_each each; /* NULL: none */
+	void *arg;
+} bh_audit_scan_options;
+
+typedef struct bh_audit_scan_result {
+	bh_audit_checkpoint last;    /* the last checkpoint; all zero where there is none */
+	bh_merkle tree;              /* up to it */
+	uint8_t prev[BH_SHA256_LEN]; /* SHA-256 of its line; zero where there is none */
+	uint64_t good_len;           /* bytes of the file up to its end */
+	uint64_t file_len;           /* bytes that were there; more than good_len: a torn tail */
+	uint64_t lines, checkpoints; /* in good_len */
+	uint64_t tail_entries;       /* whole entries in the torn tail */
+} bh_audit_scan_result;
+
+/* Scans the first `len` bytes of the file. Errors: BH_E_FORMAT (no line of a log), BH_E_TAG (order, chain, root, signature, another
+ * history than a floor's), BH_E_ROLLBACK (ends before a floor), BH_E_TRUNCATED and BH_E_IO (reading), BH_E_NOMEM, BH_E_CRYPTO,
+ * those of `each`. */
+BH_MUST_CHECK bh_status bh_audit_scan(int fd, const char *name, uint64_t len, const bh_audit_scan_options *options,
+				      bh_audit_scan_result *out);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
