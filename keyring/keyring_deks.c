@@ -262,8 +262,10 @@ static void not_installed_note(bh_unlock *unlock, bh_status status)
 
 static bh_status unlock_commit(bh_unlock *unlock)
 {
-	BH_TRY(bh_audit_batch_write(unlock->keyring->audit, &unlock->events));
-	BH_TRY(bh_keyring_audit_mark(unlock->keyring, unlock->denied));
+	if (unlock->events.count > 0) {
+		BH_TRY(bh_audit_batch_write(unlock->keyring->audit, &unlock->events));
+		BH_TRY(bh_keyring_audit_mark(unlock->keyring, true));
+	}
 	return unlock_install(unlock);
 }
 

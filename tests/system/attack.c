@@ -145,7 +145,7 @@ static void list_file(void *arg, const char *path)
 	test_check(v->file_count <= VICTIM_FILES_MAX);
 	snprintf(file->name, sizeof(file->name), "%s", path + strlen(v->keys_dir) + 1);
 	test_ok(bh_fs_classify(v->keys.fs, path, &file->info));
-	if (strcmp(file->name, BH_KEYRING_FILE) == 0)
+	if (strcmp(file->name, BH_KEYRING_FILE) == 0 || strcmp(file->name, BH_AUDIT_FILE) == 0)
 		file->info.sealed = false;
 }
 
@@ -387,6 +387,7 @@ static uint64_t hash_file(const attack *a, size_t idx)
 
 	path_join(path, a->dir, a->v->files[idx].name);
 	bytes = file_read(path);
+	audit_mask(path, &bytes);
 	return file_exists(path) ? XXH3_64bits(bytes.data, bytes.len) : 0;
 }
 

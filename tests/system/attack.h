@@ -5,8 +5,8 @@
  *
  * The victim has two merchants with two classes each, two SSTs and two blob files a class (of the same sizes), two living WALs, the
  * newer one with a part behind its last synced point (and a dead one, which RocksDB keeps for a while but does not read), MANIFEST,
- * OPTIONS, CURRENT, IDENTITY and KEYRING. Beside it is a twin: another database under the same CMKs, filled in the same way with
- * other values.
+ * OPTIONS, CURRENT, IDENTITY, KEYRING and AUDIT. Beside it is a twin: another database under the same CMKs, filled in the same way
+ * with other values.
  *
  * Every attempt to open runs in a child: an assertion in RocksDB or a hang is a failed check, not the end of the test. This process
  * never opens RocksDB; it reads files by the formats alone.

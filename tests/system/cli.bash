@@ -43,9 +43,19 @@ error() {
 	[[ "bhctl: $(jq -r .error.message out)" == "$(tail -n 1 err)" ]] || die "the message on stderr is another one: $(<err)"
 }
 
-tree_hash() { (cd "$1" && find . -printf '%p %y %l\n' | sort && find . -type f -exec sha256sum {} + | sort) | sha256sum; }
+# Without what every use of a key changes: AUDIT, and the 72 bytes of KEYRING's commit mark that say how far AUDIT has come.
+tree_hash() {
+	(
+		cd "$1" || exit 1
+		find . -printf '%p %y %l\n' | sort
+		find . -type f ! -name AUDIT ! -name KEYRING -exec sha256sum {} + | sort
+		find . -type f -name KEYRING | sort | while read -r keyring; do
+			{ head -c 3632 "$keyring"; tail -c +3705 "$keyring"; } | sha256sum
+		done
+	) | sha256sum
+}
 
-# unchanged DIR CODE ARG...: refused with this code, and nothing in the directory has changed.
+# unchanged DIR CODE ARG...: ends with this code, and nothing in the directory has changed, see tree_hash.
 unchanged() {
 	local dir=$1 before
 	shift

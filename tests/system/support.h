@@ -54,7 +54,11 @@ void tree_copy(const char *from, const char *to);
 void tree_remove(const char *path);
 /* Calls `each` for every regular file; `path` begins with `root`. */
 void tree_walk(const char *root, void (*each)(void *arg, const char *path), void *arg);
-uint64_t tree_hash(const char *root); /* over names, sizes and contents; not over times */
+/* Over names, sizes and contents; not over times, and not over what every open changes: see audit_mask(). */
+uint64_t tree_hash(const char *root);
+/* Leaves nothing of an AUDIT, which every use of a key appends to, and takes what KEYRING's commit mark says of it out of a
+ * KEYRING; does nothing to other files. */
+void audit_mask(const char *path, bh_buf *bytes);
 
 bool file_exists(const char *path);
 bh_buf file_read(const char *path); /* empty where it does not exist */

@@ -102,7 +102,7 @@ static void flip_one(const victim *v, test_random *random)
 {
 	const victim_file *file = &v->files[test_random_below(random, v->file_count)];
 	BH_CLEANUP(bh_buf_clear) bh_buf bytes = victim_read(v, file->name);
-	bool plain = !file->info.sealed && strcmp(file->name, BH_KEYRING_FILE) != 0;
+	bool plain = !file->info.sealed && strcmp(file->name, BH_KEYRING_FILE) != 0 && strcmp(file->name, BH_AUDIT_FILE) != 0;
 	char what[256];
 	size_t bit;
 	attack a;

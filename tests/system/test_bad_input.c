@@ -305,25 +305,39 @@ static void current_replaced(void *arg)
 }
 
 /* The keyring of another database with the same merchant under the same KMS: all of it opens but the files. */
+static void move_from(const char *name, const char *from, const char *to)
+{
+	char source[PATH_SIZE], target[PATH_SIZE];
+
+	path_join(source, from, name);
+	path_join(target, to, name);
+	move_file(source, target);
+}
+
 static void foreign_keyring(void *arg)
 {
 	const workspace *ws = arg;
 	workspace other = *ws;
-	char mine[PATH_SIZE], aside[PATH_SIZE], theirs[PATH_SIZE];
+	char aside[PATH_SIZE];
 
 	path_join(other.db, ws->root, "other");
+	path_join(aside, ws->root, "aside");
+	test_check(mkdir(aside, 0700) == 0);
 	make_database(ws);
 	make_database(&other);
-	path_join(mine, ws->db, "KEYRING");
-	path_join(aside, ws->root, "aside");
-	path_join(theirs, other.db, "KEYRING");
 
-	move_file(mine, aside);
-	move_file(theirs, mine);
+	move_from("KEYRING", ws->db, aside);
+	move_from("KEYRING", other.db, ws->db);
+	open_refused(ws, NULL, BH_E_TAG, "AUDIT"); /* a log that is not of this keyring */
+	move_from("AUDIT", ws->db, aside);
+	open_refused(ws, NULL, BH_E_FORMAT, "AUDIT"); /* and none at all */
+	move_from("AUDIT", other.db, ws->db);
 	open_refused(ws, NULL, BH_E_NO_KEY, "CURRENT");
 	test_message_names(ws->db);
-	move_file(mine, theirs);
-	move_file(aside, mine);
+	move_from("KEYRING", ws->db, other.db);
+	move_from("AUDIT", ws->db, other.db);
+	move_from("KEYRING", aside, ws->db);
+	move_from("AUDIT", aside, ws->db);
 	expect_works(ws);
 	expect_works(&other);
 }
@@ -351,7 +365,6 @@ static void plain_rocksdb(void *arg)
 {
 	const workspace *ws = arg;
 	workspace sealed = *ws;
-	char keyring[PATH_SIZE], moved[PATH_SIZE];
 
 	path_join(sealed.db, ws->root, "sealed");
 	make_database(&sealed);
@@ -359,9 +372,8 @@ static void plain_rocksdb(void *arg)
 	open_refused(ws, NULL, BH_E_NOT_FOUND, ws->db);
 	create_refused(ws, "eu-1", workspace_cmk(ws, "platform"), BH_E_EXISTS, ws->db);
 
-	path_join(keyring, sealed.db, "KEYRING");
-	path_join(moved, ws->db, "KEYRING");
-	move_file(keyring, moved);
+	move_from("KEYRING", sealed.db, ws->db);
+	move_from("AUDIT", sealed.db, ws->db);
 	open_refused(ws, NULL, BH_E_TRUNCATED, "CURRENT"); /* plain bytes are never read for sealed ones */
 }
 

@@ -24,12 +24,14 @@ verify_finds_a_flipped_bit_in_every_file() {
 	cp -a db good
 	local file offset size
 	while read -r file; do
+		# What read-only opens append is in no commit mark, so a cut of it can only be found with a floor.
+		cp good/AUDIT db/AUDIT
 		size=$(stat -c %s "db/$file")
 		for offset in 9 20 100 4095 $((size - 1)) $((size > 4300 ? 4200 : size - 1)); do
 			((offset < size)) || continue
 			flip "db/$file" "$offset"
 			unchanged db 6 --db db verify --json
-			if [[ $file != KEYRING ]]; then
+			if [[ $file != KEYRING && $file != AUDIT ]]; then
 				json '.ok' false
 				json "[.checks[].failures[].file] | index(\"$file\") != null" true
 			fi
@@ -142,6 +144,7 @@ dump_shows_every_kind_of_file() {
 	json '.deks | length' 5
 	[[ $(tree_hash db) == "$before" ]] || die "dump changed the database"
 	run 2 dump db/LOG
+	run 2 dump db/AUDIT
 	run 3 dump db/nowhere.sst
 	run 2 dump db
 }
@@ -158,7 +161,7 @@ dump_raw_needs_no_key() {
 		! grep -qE 'key1|value of|written' out || die "$file: a row is shown"
 		run 0 dump --raw "$file" --json
 		json '.header.kind | length > 0' true
-	done < <(find db -type f ! -name 'LO[CG]*')
+	done < <(find db -type f ! -name 'LO[CG]*' ! -name AUDIT)
 	run 0 dump --raw --json "$(find db -name '*.log' -size +4096c)"
 	json '.frames[0].offset, .layout.sync_mark.frames' $'4096\n1'
 	# Without --raw: what can be shown, then why it is not all.

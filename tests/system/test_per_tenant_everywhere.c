@@ -32,7 +32,7 @@ typedef struct findings {
 	size_t stored_hits;
 	size_t refused;     /* acme's own files, for want of the key */
 	size_t opened;      /* files with some content */
-	size_t unsealed[2]; /* LOG, LOCK and KEYRING: files, bytes */
+	size_t unsealed[2]; /* LOG, LOCK, KEYRING and AUDIT: files, bytes */
 } findings;
 
 static void to_upper(char *text)

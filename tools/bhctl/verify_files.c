@@ -190,7 +190,8 @@ static bh_status begin(verify *v, report *r, const tree_entry *entry, bh_file_ki
 	*t = (target){ .v = v, .r = r, .entry = entry, .file = SEALED_CLOSED };
 	*wanted_out = false;
 	/* Strangers and leftovers are among the strays. */
-	if (entry->type != TREE_FILE || !verify_knows(entry->path) || strcmp(entry->path, BH_KEYRING_FILE) == 0)
+	if (entry->type != TREE_FILE || !verify_knows(entry->path) || strcmp(entry->path, BH_KEYRING_FILE) == 0 ||
+	    strcmp(entry->path, BH_AUDIT_FILE) == 0)
 		return BH_OK;
 	if (asprintf(&t->path, "%s/%s", v->ctl->db, entry->path) < 0)
 		return bh_fail(BH_E_NOMEM, "%s: no memory", entry->path);

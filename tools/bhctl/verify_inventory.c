@@ -164,7 +164,7 @@ static bool is_numbered(const char *name, const char *prefix, const char *suffix
 
 bool verify_knows(const char *path)
 {
-	static const char *const names[] = { "CURRENT", "IDENTITY", "LOCK", "LOG", BH_KEYRING_FILE };
+	static const char *const names[] = { "CURRENT", "IDENTITY", "LOCK", "LOG", BH_KEYRING_FILE, BH_AUDIT_FILE };
 	const char *slash = strrchr(path, '/');
 	const char *name = slash != NULL ? slash + 1 : path;
 
