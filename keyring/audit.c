@@ -291,8 +291,8 @@ static bh_status refuse_missing(const bh_audit *audit, const bh_audit_position *
 {
 	return bh_fail(
 		BH_E_FORMAT,
-		"%s: is missing, but the keyring knows of %llu entries in it: restore it from a backup, or give it up for good with "
-		"'bhctl audit restart'",
+		"%s: is missing, but the keyring knows of %llu entries in it: restore it from a backup, or give it up for good "
+		"with 'bhctl audit restart'",
 		audit->path, (unsigned long long)most->size);
 }
 
