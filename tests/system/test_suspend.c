@@ -17,8 +17,8 @@
 #include "tests/traces.h"
 
 enum {
-	ROWS = 3000, /* of A, before anything is deleted */
-	CYCLES = 40,
+	ROWS = 3000,   /* of A, before anything is deleted */
+	CYCLES = 40,   /* BH_CYCLES in the environment for more */
 	LOAD_MS = 400, /* before and after the suspension under load */
 };
 
@@ -150,6 +150,37 @@ static bh_status off_status(way how)
 
 /* ---- everything comes back */
 
+/* The platform's own family, which the parked MANIFEST and WALs speak of as well: one row in an SST, one in a WAL. */
+static void fill_default(bh_db *db)
+{
+	rocksdb_flushoptions_t *how = rocksdb_flushoptions_create();
+	char *error = NULL;
+
+	rocksdb_put(bh_db_rocksdb(db), db->write, "flushed", 7, "1", 1, &error);
+	test_rocks_ok(error);
+	rocksdb_flushoptions_set_wait(how, 1);
+	rocksdb_flush(bh_db_rocksdb(db), how, &error);
+	test_rocks_ok(error);
+	rocksdb_flushoptions_destroy(how);
+	rocksdb_put(bh_db_rocksdb(db), db->write, "logged", 6, "2", 1, &error);
+	test_rocks_ok(error);
+}
+
+static void expect_default(bh_db *db)
+{
+	static const char *const keys[] = { "flushed", "logged" };
+
+	for (size_t i = 0; i < 2; i++) {
+		char *error = NULL;
+		size_t len = 0;
+		char *value = rocksdb_get(bh_db_rocksdb(db), db->read, keys[i], strlen(keys[i]), &len, &error);
+
+		test_rocks_ok(error);
+		test_check(value != NULL && len == 1 && value[0] == "12"[i]);
+		rocksdb_free(value);
+	}
+}
+
 typedef struct rich {
 	const workspace *ws;
 	way how;
@@ -171,6 +202,7 @@ static void comes_back(void *arg)
 	cf = test_cf(db, "a", "events");
 	b = test_cf(db, "b", "events");
 	fill_rich(cf);
+	fill_default(db);
 	test_put(b, "k", "v");
 	for (int round = 0; round < 2; round++) {
 		bh_cf *none = NULL;
@@ -197,6 +229,7 @@ static void comes_back(void *arg)
 		}
 		expect_rich(cf);
 		test_expect(cf, "merged", "12");
+		expect_default(db);
 	}
 	test_status(bh_merchant_resume(db, "a", NULL), BH_E_EXISTS);
 	bh_cf_close(cf);
@@ -692,17 +725,39 @@ static void count_file(void *arg, const char *path)
 	++*(size_t *)arg;
 }
 
+static long resident_kib(void)
+{
+	FILE *f = fopen("/proc/self/statm", "r");
+	long pages = 0, ignored;
+
+	test_check(f != NULL && fscanf(f, "%ld %ld", &ignored, &pages) == 2);
+	fclose(f);
+	return pages * (sysconf(_SC_PAGESIZE) / 1024);
+}
+
+/* The longer it runs, the less a constant weighs. */
+static void expect_no_growth(long before, int cycles)
+{
+	long now = resident_kib();
+
+	fprintf(stderr, "%d cycles: %ld KiB more resident\n", cycles, now - before);
+	test_check(now - before < 16384 + 16L * cycles);
+}
+
 static void over_and_over(void *arg)
 {
+	const char *asked = getenv("BH_CYCLES");
+	const int cycles = asked != NULL ? atoi(asked) : CYCLES;
 	const workspace *ws = arg;
 	size_t fds = 0, files = 0, now = 0;
+	long resident = 0;
 	bh_cf *a;
 	bh_db *db;
 
 	make_two(ws);
 	db = test_db_open(ws, NULL);
 	a = test_cf(db, "a", "profile");
-	for (int i = 0; i < CYCLES; i++) {
+	for (int i = 0; i < cycles; i++) {
 		char key[16];
 
 		test_ok(bh_put(a, NULL, row_key(key, i), bh_view_str("v")));
@@ -713,9 +768,10 @@ static void over_and_over(void *arg)
 		if (i == 15) {
 			fds = open_files();
 			tree_walk(ws->db, count_file, &files);
+			resident = resident_kib();
 		}
 	}
-	for (int i = 0; i < CYCLES; i++) {
+	for (int i = 0; i < cycles; i++) {
 		char key[16] = { 0 };
 
 		row_key(key, i);
@@ -725,6 +781,7 @@ static void over_and_over(void *arg)
 	tree_walk(ws->db, count_file, &now);
 	test_check(open_files() <= fds + 4);
 	test_check(now <= files + 6);
+	expect_no_growth(resident, cycles);
 	bh_cf_close(a);
 	bh_db_close(db);
 }
@@ -732,6 +789,91 @@ static void over_and_over(void *arg)
 static void many_cycles_leave_no_growth(void **state)
 {
 	test_child_ok(over_and_over, *state);
+}
+
+/* ---- while it is off */
+
+/* Descriptors of this process that are of A's files. */
+static size_t open_in(const char *dir)
+{
+	DIR *fds = opendir("/proc/self/fd");
+	struct dirent *entry;
+	size_t count = 0;
+
+	test_check(fds != NULL);
+	while ((entry = readdir(fds)) != NULL) {
+		char target[PATH_SIZE] = { 0 };
+
+		if (readlinkat(dirfd(fds), entry->d_name, target, sizeof(target) - 1) > 0)
+			count += strncmp(target, dir, strlen(dir)) == 0;
+	}
+	closedir(fds);
+	return count;
+}
+
+static void count_wal(void *arg, const char *path)
+{
+	size_t len = strlen(path);
+
+	*(size_t *)arg += len > 4 && strcmp(path + len - 4, ".log") == 0 && strstr(path, "/parked/") == NULL;
+}
+
+static void expect_quiet(const workspace *ws, bh_db *db)
+{
+	char tenants[PATH_SIZE], parked[PATH_SIZE];
+	uint64_t errors = 1;
+	size_t wals = 0;
+
+	path_join(tenants, ws->db, "tenants/a");
+	path_join(parked, ws->db, "parked/a");
+	test_check(!file_exists(tenants) && file_exists(parked));
+	test_check(open_in(tenants) == 0 && open_in(parked) == 0);
+	test_check(rocksdb_property_int(bh_db_rocksdb(db), "rocksdb.background-errors", &errors) == 0 && errors == 0);
+	tree_walk(ws->db, count_wal, &wals);
+	test_check(wals <= 2);
+}
+
+static void while_off(void *arg)
+{
+	const kill_run *k = arg;
+	char parked[PATH_SIZE];
+	uint64_t before;
+	bh_cf *a, *b;
+	bh_db *db;
+
+	make_two(k->ws);
+	db = test_db_open(k->ws, NULL);
+	a = test_cf(db, "a", "events");
+	b = test_cf(db, "b", "events");
+	put_row(a, 1, 100);
+	switch_off(db, "a", k->how);
+	path_join(parked, k->ws->db, "parked/a");
+	before = tree_hash(parked);
+	for (int round = 0; round < 8; round++) {
+		for (int i = 0; i < 500; i++)
+			put_row(b, i, row_len(i));
+		test_ok(bh_flush(b));
+		expect_quiet(k->ws, db);
+	}
+	test_ok(bh_compact(b, (bh_view){ 0 }, (bh_view){ 0 }));
+	expect_quiet(k->ws, db);
+	test_check(tree_hash(parked) == before);
+	test_ok(bh_merchant_resume(db, "a", NULL));
+	test_check(!file_exists(parked));
+	bh_cf_close(a);
+	bh_cf_close(b);
+	bh_db_close(db);
+}
+
+static void nothing_touches_its_files_while_it_is_off(void **state)
+{
+	kill_run k = { .ws = *state, .how = BY_OPERATOR };
+
+	test_child_ok(while_off, &k);
+	workspace_close(*state);
+	workspace_open(*state);
+	k.how = REVOKED;
+	test_child_ok(while_off, &k);
 }
 
 /* ---- no key is left */
@@ -847,6 +989,7 @@ int main(void)
 		CASE(cold_start_with_nobody),
 		CASE(cold_start_of_two_hundred_with_fifty_gone),
 		CASE(under_load_it_is_refused_within_a_second_and_b_goes_on),
+		CASE(nothing_touches_its_files_while_it_is_off),
 		CASE(many_cycles_leave_no_growth),
 		CASE(no_key_is_left_in_memory),
 	};
