@@ -9,8 +9,8 @@
 # ---- the command line
 
 commands=(init "kms create" "kms list" "kms rotate" "kms disable" "kms enable" "kms destroy" "merchant add"
-	"merchant list" "merchant show" "merchant shred" "merchant certificate" "certificate verify"
-	put get delete scan load compact status verify dump)
+	"merchant list" "merchant show" "merchant suspend" "merchant resume" "merchant shred" "merchant certificate"
+	"certificate verify" put get delete scan load compact status verify dump)
 
 help_for_every_command() {
 	local command

@@ -44,6 +44,8 @@ bh_status cmd_kms_destroy(bhctl *ctl, int argc, char **argv);
 bh_status cmd_merchant_add(bhctl *ctl, int argc, char **argv);
 bh_status cmd_merchant_list(bhctl *ctl, int argc, char **argv);
 bh_status cmd_merchant_show(bhctl *ctl, int argc, char **argv);
+bh_status cmd_merchant_suspend(bhctl *ctl, int argc, char **argv);
+bh_status cmd_merchant_resume(bhctl *ctl, int argc, char **argv);
 bh_status cmd_merchant_shred(bhctl *ctl, int argc, char **argv);
 bh_status cmd_merchant_certificate(bhctl *ctl, int argc, char **argv);
 bh_status cmd_certificate_verify(bhctl *ctl, int argc, char **argv);

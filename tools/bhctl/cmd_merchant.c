@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * cmd_merchant.c: merchants: add. Their end is in cmd_shred.c, what shows them in cmd_status.c.
+ * cmd_merchant.c: merchants: add. cmd_suspend.c switches them off and on, their end is in cmd_shred.c, what shows them in
+ * cmd_status.c.
  */
 #include <stdio.h>
 #include <stdlib.h>

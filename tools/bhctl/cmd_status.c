@@ -11,6 +11,8 @@
 #include "tools/bhctl/inspect.h"
 #include "tools/bhctl/tree.h"
 
+#define PARKED_PATH_SIZE (sizeof(BH_PARKED_DIR) + BH_NAME_MAX + 2)
+
 typedef struct view {
 	bhctl *ctl;
 	inspect in;
@@ -29,6 +31,31 @@ static bh_status view_open(bhctl *ctl, view *v)
 	BH_TRY(bhctl_need_db(ctl));
 	BH_TRY(inspect_open(ctl->db, &ctl->kms, &v->in));
 	return tree_list(ctl->db, &v->files);
+}
+
+/* ---- why a merchant is switched off */
+
+void suspension_json(json_t *object, const bh_merchant_info *merchant)
+{
+	if (merchant->cause == BH_SUSPEND_NONE)
+		return;
+	json_object_set_new(object, "cause", json_string(bh_suspend_cause_name(merchant->cause)));
+	out_set_bytes(object, "note", bh_view_str(merchant->note), false);
+	out_set_time(object, "since", merchant->changed_at_s);
+}
+
+void suspension_print(const bh_merchant_info *merchant)
+{
+	char since[OUT_TIME_SIZE];
+
+	if (merchant->cause == BH_SUSPEND_NONE)
+		return;
+	out_time(merchant->changed_at_s, since);
+	printf(" (%s, since %s", bh_suspend_cause_name(merchant->cause), since);
+	if (merchant->note[0] != '\0')
+		printf(": ");
+	out_bytes(bh_view_str(merchant->note), false, 0);
+	putchar(')');
 }
 
 /* ---- the document */
@@ -72,13 +99,27 @@ static json_t *deks_json(const view *v, const bh_merchant_info *merchant, const 
 	return deks;
 }
 
+static void parked_path(const bh_merchant_info *merchant, char out[PARKED_PATH_SIZE])
+{
+	snprintf(out, PARKED_PATH_SIZE, BH_PARKED_DIR "/%s", merchant->name);
+}
+
+/* Whether its files are outside of the live database. */
+static bool is_parked(const view *v, const bh_merchant_info *merchant)
+{
+	char path[PARKED_PATH_SIZE];
+
+	parked_path(merchant, path);
+	return merchant->cause != BH_SUSPEND_NONE && tree_has(&v->files, path);
+}
+
 static json_t *class_json(const view *v, const bh_merchant_info *merchant, const char *cls)
 {
 	tree_usage usage = { 0 };
 
 	/* A shredded merchant has no directory; what is there of that name is its successor's. */
 	if (merchant->state != BH_MERCHANT_SHREDDED)
-		usage = tree_class_usage(&v->files, merchant->name, cls);
+		usage = tree_class_usage(&v->files, merchant->name, cls, is_parked(v, merchant));
 	return json_pack("{s:s, s:I, s:I, s:I, s:I, s:o}", "name", cls, "sst_files", (json_int_t)usage.sst_files, "sst_bytes",
 			 (json_int_t)usage.sst_bytes, "blob_files", (json_int_t)usage.blob_files, "blob_bytes",
 			 (json_int_t)usage.blob_bytes, "deks", deks_json(v, merchant, cls));
@@ -87,6 +128,7 @@ static json_t *class_json(const view *v, const bh_merchant_info *merchant, const
 static json_t *merchant_json(const view *v, const bh_merchant_info *merchant)
 {
 	json_t *classes = json_array();
+	char parked[PARKED_PATH_SIZE];
 	json_t *item;
 
 	for (size_t i = 0; i < merchant->class_count; i++)
@@ -94,6 +136,11 @@ static json_t *merchant_json(const view *v, const bh_merchant_info *merchant)
 	item = json_pack("{s:s, s:s, s:o, s:o}", "name", merchant->name, "state", bh_merchant_state_name(merchant->state), "cmk",
 			 cmk_json(v, merchant->cmk_uri), "classes", classes);
 	out_set_id(item, "id", merchant->id);
+	suspension_json(item, merchant);
+	if (is_parked(v, merchant)) {
+		parked_path(merchant, parked);
+		json_object_set_new(item, "parked", json_string(parked));
+	}
 	if (merchant->state == BH_MERCHANT_SHREDDED)
 		json_object_set_new(item, "certificate", json_string(merchant->cmk_pending ? "PENDING" : "FINAL"));
 	return item;
@@ -116,7 +163,7 @@ static json_t *logs_json(const view *v)
 	for (size_t i = 0; i < v->files.count; i++) {
 		const tree_entry *entry = &v->files.entries[i];
 
-		if (entry->type == TREE_FILE && tree_has_suffix(entry->path, ".log")) {
+		if (entry->type == TREE_FILE && strchr(entry->path, '/') == NULL && tree_has_suffix(entry->path, ".log")) {
 			files++;
 			bytes += entry->size;
 		}
@@ -185,12 +232,29 @@ static void print_class(const json_t *cls)
 	}
 }
 
+static void print_suspension(const json_t *merchant)
+{
+	const char *hex = text_of(merchant, "note_hex");
+
+	printf("  %s since %s", text_of(merchant, "cause"), text_of(merchant, "since"));
+	if (text_of(merchant, "note")[0] != '\0')
+		printf(": ");
+	out_bytes(bh_view_str(text_of(merchant, "note")), false, 0);
+	if (hex[0] != '\0')
+		printf(": (hex) %s", hex);
+	if (json_object_get(merchant, "parked") != NULL)
+		printf("; its files are in %s", text_of(merchant, "parked"));
+	putchar('\n');
+}
+
 static void print_merchant(const json_t *merchant)
 {
 	const json_t *cls;
 	size_t i;
 
 	printf("merchant %s: %s (id %s)\n", text_of(merchant, "name"), text_of(merchant, "state"), text_of(merchant, "id"));
+	if (json_object_get(merchant, "cause") != NULL)
+		print_suspension(merchant);
 	print_cmk("CMK", json_object_get(merchant, "cmk"));
 	if (strcmp(text_of(merchant, "certificate"), "PENDING") == 0)
 		printf("      not known to be destroyed: run 'bhctl merchant shred %s --finalize'\n", text_of(merchant, "name"));
@@ -265,7 +329,9 @@ static void print_row(const bh_merchant_info *merchant)
 	printf("%-24s %-11s", merchant->name, bh_merchant_state_name(merchant->state));
 	for (size_t i = 0; i < merchant->class_count; i++)
 		printf(" %s", merchant->classes[i]);
-	printf("  %s\n", merchant->cmk_uri);
+	printf("  %s", merchant->cmk_uri);
+	suspension_print(merchant);
+	putchar('\n');
 }
 
 bh_status cmd_merchant_list(bhctl *ctl, int argc, char **argv)

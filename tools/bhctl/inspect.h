@@ -38,5 +38,8 @@ void inspect_owner(const inspect *in, const uint8_t dek_id[BH_ID_LEN], char out[
 
 /* cmd_kms.c */
 json_t *kms_key_json(const bh_kms_key_info *info);
+/* cmd_status.c: why a merchant is switched off, where it is: members cause, note and since; or " (CAUSE, since TIME: NOTE)". */
+void suspension_json(json_t *object, const bh_merchant_info *merchant);
+void suspension_print(const bh_merchant_info *merchant);
 
 #endif

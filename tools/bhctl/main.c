@@ -35,6 +35,14 @@ static const bhctl_command commands[] = {
 	  "  --class C   a data class; may be given several times; the default is one class, 'data'" },
 	{ "merchant list", cmd_merchant_list, "Lists the merchants, shredded ones included", "" },
 	{ "merchant show", cmd_merchant_show, "Shows one merchant", "NAME" },
+	{ "merchant suspend", cmd_merchant_suspend, "Switches a merchant off: its data and keys leave the live database",
+	  "NAME [--reason TEXT] [--operator WHO]\n\n"
+	  "  --reason TEXT    why, and ...\n"
+	  "  --operator WHO   ... who asks for it: kept, and shown by 'merchant show'" },
+	{ "merchant resume", cmd_merchant_resume, "Switches a suspended merchant on again, with all it had",
+	  "NAME [--reason TEXT] [--operator WHO]\n\n"
+	  "  --reason TEXT    why, and ...\n"
+	  "  --operator WHO   ... who asks for it" },
 	{ "merchant shred", cmd_merchant_shred, "Destroys a merchant's keys and data for good",
 	  "NAME --yes [--certificate FILE] | NAME --finalize [--certificate FILE]\n\n"
 	  "  --yes                no question; without it, a terminal is asked to type the merchant's name\n"

@@ -95,12 +95,15 @@ bool tree_has_suffix(const char *path, const char *suffix)
 	return len > n && strcmp(path + len - n, suffix) == 0;
 }
 
-tree_usage tree_class_usage(const tree *t, const char *merchant, const char *cls)
+tree_usage tree_class_usage(const tree *t, const char *merchant, const char *cls, bool parked)
 {
-	char prefix[sizeof(BH_TENANTS_DIR) + BH_CF_NAME_SIZE + 2];
+	char prefix[sizeof(BH_PARKED_DIR BH_TENANTS_DIR) + BH_NAME_MAX + BH_CF_NAME_SIZE + 4];
 	tree_usage usage = { 0 };
 
-	snprintf(prefix, sizeof(prefix), BH_TENANTS_DIR "/%s/%s/", merchant, cls);
+	if (parked)
+		snprintf(prefix, sizeof(prefix), BH_PARKED_DIR "/%s/" BH_TENANTS_DIR "/%s/%s/", merchant, merchant, cls);
+	else
+		snprintf(prefix, sizeof(prefix), BH_TENANTS_DIR "/%s/%s/", merchant, cls);
 	for (size_t i = 0; i < t->count; i++) {
 		const tree_entry *entry = &t->entries[i];
 

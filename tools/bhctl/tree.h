@@ -32,11 +32,11 @@ BH_MUST_CHECK bh_status tree_list(const char *root, tree *out);
 void tree_clear(tree *t);
 bool tree_has(const tree *t, const char *path);
 
-/* What a class has on disk. */
+/* What a class has on disk: in the live database, or where it is parked. */
 typedef struct tree_usage {
 	uint64_t sst_files, sst_bytes, blob_files, blob_bytes;
 } tree_usage;
-tree_usage tree_class_usage(const tree *t, const char *merchant, const char *cls);
+tree_usage tree_class_usage(const tree *t, const char *merchant, const char *cls, bool parked);
 bool tree_has_suffix(const char *path, const char *suffix);
 
 #endif
