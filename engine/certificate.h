@@ -14,7 +14,7 @@
 #include "keyring/keyring.h"
 
 #define BH_CERTIFICATES_DIR "certificates"
-#define BH_CERTIFICATE_TEMP "certificate.tmp" /* one at a time: the database's administration is */
+#define BH_CERTIFICATE_TEMP ".tmp" /* behind its name, while it is written */
 #define BH_CERTIFICATE_FORMAT "bulkhead-shred-certificate"
 #define BH_CERTIFICATE_VERSION 1
 #define BH_CERTIFICATE_MAX ((size_t)64 << 20) /* bytes of a certificate that is read */

@@ -45,14 +45,15 @@ static bh_status dir_make(const char *dir)
 bh_status bh_certificate_store(const char *dir, const bh_merchant_info *merchant, bh_view json)
 {
 	BH_CLEANUP(bh_io_dir_close) bh_io_dir certificates = BH_IO_DIR_CLOSED;
-	char name[BH_CERTIFICATE_NAME_SIZE];
+	char name[BH_CERTIFICATE_NAME_SIZE], temp[BH_CERTIFICATE_NAME_SIZE + sizeof(BH_CERTIFICATE_TEMP)];
 
 	bh_certificate_name(merchant, name);
+	snprintf(temp, sizeof(temp), "%s" BH_CERTIFICATE_TEMP, name);
 	BH_TRY(dir_make(dir));
 	BH_TRY(dir_open(dir, &certificates));
-	BH_TRY(bh_io_write_file(&certificates, BH_CERTIFICATE_TEMP, json));
+	BH_TRY(bh_io_write_file(&certificates, temp, json));
 	bh_crash_point("certificate.store.tmp-synced");
-	BH_TRY(bh_io_rename(&certificates, BH_CERTIFICATE_TEMP, name));
+	BH_TRY(bh_io_rename(&certificates, temp, name));
 	bh_crash_point("certificate.store.renamed");
 	return bh_io_dir_sync(&certificates);
 }

@@ -175,10 +175,13 @@ bh_status bh_park(bh_db *db, const char *merchant, bool with_logs)
 bh_status bh_unpark(const bh_db *db, const char *merchant)
 {
 	BH_CLEANUP(bh_buf_clear) bh_buf parent = { 0 };
+	BH_CLEANUP(bh_buf_clear) bh_buf unfinished = { 0 };
 
-	if (!bh_is_parked(db, merchant))
-		return BH_OK;
 	BH_TRY(bh_parked_path(db, "", &parent));
+	if (!bh_path_exists(text(&parent)))
+		return BH_OK;
+	BH_TRY(bh_buf_printf(&unfinished, NEW_PREFIX "%s", merchant));
+	BH_TRY(bh_tree_remove(text(&parent), text(&unfinished)));
 	return bh_tree_remove(text(&parent), merchant);
 }
 

@@ -21,7 +21,7 @@ bool bh_is_parked(const bh_db *db, const char *merchant);
  * of its writes are in SSTs. A kill leaves nothing, or all of it. Errors: BH_E_IO, BH_E_NOT_FOUND, BH_E_EXISTS (parked already),
  * those of the Env for CURRENT. */
 BH_MUST_CHECK bh_status bh_park(bh_db *db, const char *merchant, bool with_logs);
-/* Removes DB/parked/<merchant>; BH_OK where it is not. */
+/* Removes DB/parked/<merchant>, and what a failure left of parking it; BH_OK where neither is. */
 BH_MUST_CHECK bh_status bh_unpark(const bh_db *db, const char *merchant);
 /* Removes what a kill left of parking. */
 BH_MUST_CHECK bh_status bh_park_remove_leftovers(const bh_db *db);

@@ -175,9 +175,10 @@ static bh_status ask_kms(shred *s)
 	return note(s, &record);
 }
 
+/* Keys and decrypted blocks leave memory first. */
 static bh_status destroy_keys(shred *s)
 {
-	bh_fs_keys_changed(s->db->fs);
+	bh_forget(s->db, s->merchant.name);
 	BH_TRY(bh_keyring_merchant_destroy(s->db->keyring, s->merchant.name));
 	bh_fs_keys_changed(s->db->fs);
 	bh_crash_point("shred.keys-destroyed");
@@ -298,6 +299,8 @@ bh_status bh_merchant_shred_finalize(bh_db *db, const char *name, bh_buf *certif
 	bh_status status;
 
 	pthread_mutex_lock(&db->admin);
+	/* A shred of that name that is under way issues its own certificate. */
+	bh_merchant_unlock(bh_merchant_find_locked(db, name));
 	status = finalize_locked(db, name, certificate_out);
 	pthread_mutex_unlock(&db->admin);
 	return status;

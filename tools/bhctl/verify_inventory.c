@@ -180,7 +180,7 @@ bool verify_knows(const char *path)
 static bool is_leftover(const char *path)
 {
 	return tree_has_suffix(path, BH_TEMP_SUFFIX) || tree_has_suffix(path, ".dbtmp") ||
-	       strcmp(path, BH_KEYRING_FILE ".tmp") == 0 || strcmp(path, BH_CERTIFICATES_DIR "/" BH_CERTIFICATE_TEMP) == 0;
+	       strcmp(path, BH_KEYRING_FILE ".tmp") == 0 || tree_has_suffix(path, ".json" BH_CERTIFICATE_TEMP);
 }
 
 /* Whether the directory is one that the layout has: tenants, a merchant's, a class's that has a family. */
