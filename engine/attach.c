@@ -23,6 +23,7 @@
 #include "family_set.h"
 #include "files.h"
 #include "keyring/crashpoint.h"
+#include "leaser.h"
 #include "park.h"
 
 #define IMPORT_PREFIX "import-" /* of a link that RocksDB moves from: no name of its own looks like that */
@@ -261,6 +262,7 @@ bh_status bh_attach(bh_db *db, bh_merchant *merchant, const char *note)
 static bh_status attach_locked(bh_db *db, bh_merchant *merchant, const char *note)
 {
 	BH_CLEANUP(bh_merchant_info_clear) bh_merchant_info info = { 0 };
+	bh_lease_time asked;
 
 	BH_TRY(bh_keyring_merchant(db->keyring, merchant->name, &info));
 	if (info.state == BH_MERCHANT_ACTIVE)
@@ -270,7 +272,10 @@ static bh_status attach_locked(bh_db *db, bh_merchant *merchant, const char *not
 			       bh_merchant_state_name(info.state));
 	if (note == NULL && info.cause == BH_SUSPEND_OPERATOR)
 		return bh_fail(BH_E_SUSPENDED, "merchant '%s': was suspended by an operator", merchant->name);
-	return bh_attach(db, merchant, note);
+	asked = bh_leaser_now(db->leaser);
+	BH_TRY(bh_attach(db, merchant, note));
+	/* The leaser knows what it has asked for itself. */
+	return note != NULL ? bh_leaser_granted(db->leaser, merchant->name, asked) : BH_OK;
 }
 
 static bh_status attach(bh_db *db, const char *name, const char *note)

@@ -7,6 +7,7 @@
  * of the ones before: a failing open loses nothing.
  */
 #include "internal.h"
+#include "leaser.h"
 
 #include <bulkhead/env.h>
 
@@ -217,6 +218,7 @@ static bh_status open_steps(bh_db *db, const char *dir, const bh_db_options *opt
 
 	BH_TRY(bh_bridge_check_layout());
 	BH_TRY(copy_settings(db, dir, options));
+	BH_TRY(bh_leases_prepare(db, options));
 	BH_TRY(make_options(db, options));
 	BH_TRY(open_keyring(db, options, &keyring));
 	BH_TRY(start_env(db, keyring));
@@ -225,7 +227,8 @@ static bh_status open_steps(bh_db *db, const char *dir, const bh_db_options *opt
 	BH_TRY(remove_leftovers(db->dir));
 	BH_TRY(open_rocksdb(db));
 	BH_TRY(for_merchants(db, bh_shred_resume));
-	return bh_cold_finish(db);
+	BH_TRY(bh_cold_finish(db));
+	return bh_leases_begin(db);
 }
 
 bh_status bh_db_open(const char *dir, const bh_db_options *options, bh_db **out)
@@ -237,6 +240,7 @@ bh_status bh_db_open(const char *dir, const bh_db_options *options, bh_db **out)
 	if (db == NULL)
 		return bh_fail(BH_E_NOMEM, "%s: no memory", dir);
 	pthread_mutex_init(&db->admin, NULL);
+	pthread_cond_init(&db->claim_ended, NULL);
 	pthread_mutex_init(&db->lock, NULL);
 	status = open_steps(db, dir, options != NULL ? options : &defaults);
 	if (status != BH_OK) {
@@ -283,6 +287,7 @@ void bh_db_close(bh_db *db)
 
 	if (db == NULL)
 		return;
+	bh_leaser_free(db->leaser); /* first: it works on all of the others */
 	close_families(db);
 	bh_snapshot_end_all(db);
 	if (db->rocks != NULL)
@@ -295,6 +300,7 @@ void bh_db_close(bh_db *db)
 		bh_wipe(passphrase, strlen(passphrase));
 	free(passphrase);
 	free(db->dir);
+	pthread_cond_destroy(&db->claim_ended);
 	pthread_mutex_destroy(&db->admin);
 	pthread_mutex_destroy(&db->lock);
 	free(db);

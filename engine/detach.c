@@ -22,6 +22,7 @@
 #include "env/bridge_move.h"
 #include "files.h"
 #include "keyring/crashpoint.h"
+#include "leaser.h"
 #include "park.h"
 
 bh_status bh_suspend_status(bh_suspend_cause cause)
@@ -128,7 +129,7 @@ bh_status bh_detach(bh_db *db, bh_merchant *merchant, bh_suspend_cause cause, co
 static bh_status detach_again(bh_db *db, bh_merchant *merchant, const bh_merchant_info *info, bh_suspend_cause cause,
 			      const char *note)
 {
-	if (cause != BH_SUSPEND_OPERATOR || info->cause == BH_SUSPEND_OPERATOR)
+	if (info->cause == BH_SUSPEND_OPERATOR || info->cause == cause)
 		return BH_OK;
 	BH_TRY(bh_keyring_merchant_set_suspended(db->keyring, merchant->name, BH_MERCHANT_SUSPENDED, cause, note));
 	bh_gate_shut(&merchant->gate, bh_suspend_status(cause));
@@ -161,6 +162,8 @@ bh_status bh_merchant_detach(bh_db *db, const char *name, bh_suspend_cause cause
 		return bh_fail(BH_E_SHREDDED, "merchant '%s' is shredded: there is nothing to suspend", name);
 	}
 	status = detach_locked(db, merchant, cause, note);
+	if (status == BH_OK && cause == BH_SUSPEND_OPERATOR)
+		bh_leaser_stop(db->leaser, name);
 	bh_merchant_unlock(merchant);
 	return status;
 }

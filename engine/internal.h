@@ -2,9 +2,9 @@
  *
  * internal.h: what the engine's files share.
  *
- * Lock order: bh_db.admin (merchants added and shredded, one at a time), then bh_merchant.op (one change of its state at a time),
- * then bh_db.lock (the merchant list, the snapshots), then bh_merchant.lock (its iterators). The keyring and bh_fs have locks of
- * their own below these. Reads and writes take none of them. A KMS is waited for with `op` at most: nobody else's.
+ * Lock order: bh_merchant.op (one change of its state at a time), then the leaser's, then bh_db.lock (the merchant list, the
+ * snapshots), then bh_merchant.lock (its iterators). The keyring and bh_fs have locks of their own below these; bh_db.admin (the
+ * claims) is taken alone. Reads and writes take none of them. A KMS is waited for with `op` or a claim at most: nobody else's.
  */
 #ifndef BH_ENGINE_INTERNAL_H
 #define BH_ENGINE_INTERNAL_H
@@ -15,6 +15,7 @@
 
 #include "env/fs.h"
 #include "gate.h"
+#include "keyring/lease.h"
 
 typedef struct bh_class {
 	char name[BH_NAME_MAX + 1];
@@ -39,6 +40,13 @@ typedef struct bh_merchant {
 	struct bh_merchant *next;
 } bh_merchant;
 
+/* One at a time for a name, and for a CMK: see claim.c. In the frame of who holds it. */
+typedef struct bh_claim {
+	const char *name;
+	const char *cmk_uri; /* NULL: no CMK is claimed */
+	struct bh_claim *next;
+} bh_claim;
+
 struct bh_db {
 	char *dir;
 	rocksdb_options_t *options; /* the template with our Env */
@@ -52,7 +60,11 @@ struct bh_db {
 	bh_kms_options kms; /* passphrase: a copy of ours */
 	bh_log_fn log;
 	void *log_arg;
-	pthread_mutex_t admin;
+	struct bh_leaser *leaser; /* from the first step of an open on */
+	bh_lease_time opened_at;  /* before any KMS was asked */
+	pthread_mutex_t admin;    /* guards `claims` */
+	pthread_cond_t claim_ended;
+	bh_claim *claims;
 	_Atomic uint64_t attaches; /* counts merchants attached since the database was opened */
 	pthread_mutex_t lock;      /* guards the two lists below */
 	bh_merchant *merchants;
@@ -123,6 +135,17 @@ BH_MUST_CHECK bh_status bh_attach(bh_db *db, bh_merchant *merchant, const char *
 BH_MUST_CHECK bh_status bh_cold_start(bh_db *db);
 /* After: attaches those who can be, closes the gates of the others. */
 BH_MUST_CHECK bh_status bh_cold_finish(bh_db *db);
+
+/* claim.c */
+void bh_claim_take(bh_db *db, bh_claim *claim); /* waits for others that conflict with it */
+void bh_claim_end(bh_db *db, const bh_claim *claim);
+
+/* leases.c */
+/* Before any KMS is asked. Errors: BH_E_INVALID (limit), BH_E_NOMEM. */
+BH_MUST_CHECK bh_status bh_leases_prepare(bh_db *db, const bh_db_options *options);
+/* At the end of an open: every merchant that is attached, or is not for its KMS's sake, has a lease from now on. Errors:
+ * BH_E_NOMEM. */
+BH_MUST_CHECK bh_status bh_leases_begin(bh_db *db);
 
 /* shred.c */
 /* At open: finishes a shred that was interrupted, and stores a certificate that was not; nothing for any other merchant. What the

@@ -31,7 +31,7 @@ static int64_t system_realtime_ms(void *arg)
 
 bh_lease_time bh_leaser_now_locked(bh_leaser *leaser)
 {
-	const bh_leaser_clock *clock = &leaser->clock;
+	const bh_clock *clock = &leaser->clock;
 
 	return bh_lease_clock_read(&leaser->progress, clock->boottime_ms(clock->arg), clock->realtime_ms(clock->arg));
 }
@@ -140,9 +140,9 @@ static void stop_threads(bh_leaser *leaser)
 
 /* ---- made and freed */
 
-bh_status bh_leaser_new(const bh_leaser_host *host, void *arg, int64_t limit_ms, const bh_leaser_clock *clock, bh_leaser **out)
+bh_status bh_leaser_new(const bh_leaser_host *host, void *arg, int64_t limit_ms, const bh_clock *clock, bh_leaser **out)
 {
-	static const bh_leaser_clock system_clock = { system_boottime_ms, system_realtime_ms, NULL };
+	static const bh_clock system_clock = { system_boottime_ms, system_realtime_ms, NULL };
 	pthread_condattr_t monotonic;
 	bh_leaser *leaser;
 

@@ -20,6 +20,8 @@
 #ifndef BH_LEASER_H
 #define BH_LEASER_H
 
+#include <bulkhead/db.h>
+
 #include "keyring/keyring.h"
 #include "keyring/lease.h"
 
@@ -27,13 +29,6 @@
 #define BH_LEASER_SLOW_WORKERS 2
 #define BH_LEASER_SLOW_MS 1000 /* a call that took longer was slow */
 #define BH_LEASER_NOTE_MAX 255 /* bytes, as the keyring keeps them */
-
-/* CLOCK_BOOTTIME and CLOCK_REALTIME, in ms. */
-typedef struct bh_leaser_clock {
-	int64_t (*boottime_ms)(void *arg);
-	int64_t (*realtime_ms)(void *arg);
-	void *arg;
-} bh_leaser_clock;
 
 typedef struct bh_leaser_host {
 	/* One call to the KMS; may hang. As bh_keyring_merchant_renew(). */
@@ -55,7 +50,7 @@ typedef struct bh_leaser bh_leaser;
 
 /* Without threads as yet. `clock` NULL: the system's. `host` and what it points to outlive the leaser. Errors: BH_E_INVALID
  * (limit), BH_E_NOMEM. */
-BH_MUST_CHECK bh_status bh_leaser_new(const bh_leaser_host *host, void *arg, int64_t limit_ms, const bh_leaser_clock *clock,
+BH_MUST_CHECK bh_status bh_leaser_new(const bh_leaser_host *host, void *arg, int64_t limit_ms, const bh_clock *clock,
 				      bh_leaser **out);
 /* Errors: BH_E_NOMEM (threads). */
 BH_MUST_CHECK bh_status bh_leaser_start(bh_leaser *leaser);

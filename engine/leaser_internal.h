@@ -48,7 +48,7 @@ typedef struct bh_lease_queue {
 struct bh_leaser {
 	const bh_leaser_host *host;
 	void *arg;
-	bh_leaser_clock clock;
+	bh_clock clock;
 	int64_t limit_ms;
 	pthread_mutex_t lock; /* guards all below */
 	pthread_cond_t wake;  /* the scheduler's */

@@ -14,6 +14,7 @@
 #include "files.h"
 #include "keyring/crashpoint.h"
 #include "keyring/kms.h"
+#include "leaser.h"
 
 /* ---- in memory */
 
@@ -218,11 +219,13 @@ static bh_status check_cmk_is_free(bh_db *db, const char *cmk_uri)
 	return status;
 }
 
-static bh_status add_locked(bh_db *db, const char *name, const char *cmk_uri, const bh_merchant_options *options)
+static bh_status add_claimed(bh_db *db, const char *name, const char *cmk_uri, const bh_merchant_options *options)
 {
 	BH_CLEANUP(bh_merchant_info_clear) bh_merchant_info info = { 0 };
 	bh_merchant *merchant = NULL;
 	bh_status status;
+
+	const bh_lease_time asked = bh_leaser_now(db->leaser);
 
 	BH_TRY(check_cmk_is_free(db, cmk_uri));
 	BH_TRY(bh_keyring_merchant_add(db->keyring, name, cmk_uri, options->classes, options->class_count));
@@ -237,11 +240,12 @@ static bh_status add_locked(bh_db *db, const char *name, const char *cmk_uri, co
 		return bh_fail_prefix(status, "merchant '%s' is recorded, and the next open completes it; now", name);
 	}
 	bh_merchant_link(db, merchant);
-	return BH_OK;
+	return bh_leaser_granted(db->leaser, name, asked);
 }
 
 bh_status bh_merchant_add(bh_db *db, const char *name, const char *cmk_uri, const bh_merchant_options *options)
 {
+	bh_claim claim = { .name = name, .cmk_uri = cmk_uri };
 	bh_status status;
 
 	BH_TRY(bh_name_check("merchant", name));
@@ -249,9 +253,9 @@ bh_status bh_merchant_add(bh_db *db, const char *name, const char *cmk_uri, cons
 		return bh_fail(BH_E_INVALID, "merchant '%s': needs at least one data class", name);
 	if (cmk_uri == NULL)
 		return bh_fail(BH_E_INVALID, "merchant '%s': no CMK URI was given; one looks like local:DIR#KEY", name);
-	pthread_mutex_lock(&db->admin);
-	status = add_locked(db, name, cmk_uri, options);
-	pthread_mutex_unlock(&db->admin);
+	bh_claim_take(db, &claim);
+	status = add_claimed(db, name, cmk_uri, options);
+	bh_claim_end(db, &claim);
 	return status;
 }
 

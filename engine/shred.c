@@ -18,6 +18,7 @@
 
 #include <time.h>
 
+#include "engine/leaser.h"
 #include "keyring/crashpoint.h"
 
 /* One shred under way. */
@@ -254,6 +255,7 @@ static bh_status shred_locked(bh_db *db, bh_merchant *attached, bh_buf *certific
 	BH_TRY(bh_keyring_merchant(db->keyring, attached->name, &merchant));
 	if (merchant.state != BH_MERCHANT_SHREDDING) /* else: an earlier try in this process failed on the way */
 		BH_TRY(bh_keyring_merchant_set_state(db->keyring, attached->name, BH_MERCHANT_SHREDDING));
+	bh_leaser_stop(db->leaser, attached->name);
 	bh_crash_point("shred.recorded");
 	BH_TRY(shred_begin(db, &merchant, &s));
 	BH_TRY(shred_attached(&s, attached));
@@ -280,7 +282,7 @@ bh_status bh_merchant_shred(bh_db *db, const char *name, bh_buf *certificate_out
 	return status;
 }
 
-static bh_status finalize_locked(bh_db *db, const char *name, bh_buf *certificate_out)
+static bh_status finalize_claimed(bh_db *db, const char *name, bh_buf *certificate_out)
 {
 	BH_CLEANUP(shred_clear) shred s = { 0 };
 	BH_CLEANUP(bh_merchant_info_clear) bh_merchant_info merchant = { 0 };
@@ -296,13 +298,14 @@ static bh_status finalize_locked(bh_db *db, const char *name, bh_buf *certificat
 
 bh_status bh_merchant_shred_finalize(bh_db *db, const char *name, bh_buf *certificate_out)
 {
+	bh_claim claim = { .name = name };
 	bh_status status;
 
-	pthread_mutex_lock(&db->admin);
+	bh_claim_take(db, &claim);
 	/* A shred of that name that is under way issues its own certificate. */
 	bh_merchant_unlock(bh_merchant_find_locked(db, name));
-	status = finalize_locked(db, name, certificate_out);
-	pthread_mutex_unlock(&db->admin);
+	status = finalize_claimed(db, name, certificate_out);
+	bh_claim_end(db, &claim);
 	return status;
 }
 

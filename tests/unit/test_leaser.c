@@ -169,7 +169,7 @@ static int64_t wall(void *arg)
 static rig *set_up(unsigned merchants)
 {
 	static rig r;
-	const bh_leaser_clock clock = { boot, wall, &r };
+	const bh_clock clock = { boot, wall, &r };
 
 	memset(&r, 0, sizeof(r));
 	pthread_mutex_init(&r.lock, NULL);

@@ -31,12 +31,23 @@ typedef struct bh_snapshot bh_snapshot; /* a point in time of the whole database
  * has no newline and no tenant bytes. May come from any thread. */
 typedef void (*bh_log_fn)(void *arg, const char *line);
 
+/* Clocks for tests that cannot wait: both in ms, from any beginning, callable from any thread. What they call has to outlive the
+ * database. Leases follow them; nothing else does. */
+typedef struct bh_clock {
+	int64_t (*boottime_ms)(void *arg); /* in place of CLOCK_BOOTTIME */
+	int64_t (*realtime_ms)(void *arg); /* in place of CLOCK_REALTIME */
+	void *arg;
+} bh_clock;
+
 /* All zero: the documented defaults. Borrowed for the call only. */
 typedef struct bh_db_options {
 	const rocksdb_options_t *rocksdb; /* template for the database and every class, copied; NULL: zstd, else RocksDB's defaults.
 					     Options that break the promises are refused by name (env.h, bh_options_check) */
 	bh_kms_options kms;
 	uint64_t generation_floor; /* refuse a keyring older than this; 0: no floor */
+	unsigned lease_ms;         /* how long a merchant's keys may be used after its KMS last allowed it, ms: 1,000 to 900,000;
+				      0: 300,000. Renewed from 60 % of it in the background */
+	const bh_clock *clock;     /* for tests alone; NULL: the system's. Copied */
 	bh_log_fn log;             /* NULL: nothing is reported */
 	void *log_arg;
 } bh_db_options;
