@@ -227,6 +227,7 @@ FileSystem *Make(const std::string &uri, std::unique_ptr<FileSystem> *guard, std
 
 __attribute__((constructor)) void Register()
 {
+	bh_plugin_start();
 	auto pattern = ObjectLibrary::PatternEntry(BH_PLUGIN_SCHEME, false).AddSeparator("://", false);
 	ObjectLibrary::Default()->AddFactory<FileSystem>(pattern, Make);
 }

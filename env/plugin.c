@@ -13,6 +13,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <openssl/crypto.h>
+
 #include "fs_internal.h"
 
 #define URI_PREFIX BH_PLUGIN_SCHEME "://"
@@ -39,6 +41,11 @@ struct bh_plugin {
 	struct tenant_file *files; /* inspection: by name */
 	size_t file_count, file_cap;
 };
+
+void bh_plugin_start(void)
+{
+	(void)OPENSSL_init_crypto(OPENSSL_INIT_NO_ATEXIT, NULL);
+}
 
 void bh_plugin_note(const char *line)
 {
@@ -205,12 +212,12 @@ static bh_status leave_out(bh_plugin *plugin, const char *name, bh_status status
 	return BH_OK;
 }
 
-/* Unwraps the merchant's DEKs if its state lets anybody have them. */
-static bh_status unlock(bh_keyring *keyring, const bh_merchant_info *merchant)
+/* Unwraps the merchant's DEKs, which are there with the group's commit, if its state lets anybody have them. */
+static bh_status unlock(bh_unlock *group, const bh_merchant_info *merchant)
 {
 	switch (merchant->state) {
 	case BH_MERCHANT_CREATING:
-	case BH_MERCHANT_ACTIVE: return bh_keyring_merchant_unlock(keyring, merchant->name);
+	case BH_MERCHANT_ACTIVE: return bh_unlock_add(group, merchant->name);
 	case BH_MERCHANT_SHREDDING:
 	case BH_MERCHANT_SHREDDED:
 		return bh_fail(BH_E_SHREDDED, "merchant '%s': is shredded; its data does not come back", merchant->name);
@@ -223,13 +230,13 @@ static bh_status unlock(bh_keyring *keyring, const bh_merchant_info *merchant)
 	}
 }
 
-static bh_status inspect_merchant(bh_plugin *plugin, bh_keyring *keyring, const bh_merchant_info *merchant)
+static bh_status inspect_merchant(bh_plugin *plugin, bh_unlock *group, const bh_merchant_info *merchant)
 {
 	bh_status status;
 
 	if (merchant->state == BH_MERCHANT_SHREDDED)
 		return BH_OK;
-	status = unlock(keyring, merchant);
+	status = unlock(group, merchant);
 	if (status == BH_E_NOMEM)
 		return status;
 	if (status != BH_OK)
@@ -239,7 +246,7 @@ static bh_status inspect_merchant(bh_plugin *plugin, bh_keyring *keyring, const 
 	return BH_OK;
 }
 
-static bh_status start_inspection(bh_plugin *plugin, bh_keyring *keyring)
+static bh_status start_inspection(bh_plugin *plugin, bh_keyring *keyring, bh_unlock *group)
 {
 	bh_merchant_info *merchants = NULL;
 	bh_status status = BH_OK;
@@ -248,7 +255,7 @@ static bh_status start_inspection(bh_plugin *plugin, bh_keyring *keyring)
 	BH_TRY(bh_keyring_merchants(keyring, &merchants, &count));
 	for (size_t i = 0; i < count; i++) {
 		if (status == BH_OK)
-			status = inspect_merchant(plugin, keyring, &merchants[i]);
+			status = inspect_merchant(plugin, group, &merchants[i]);
 		bh_merchant_info_clear(&merchants[i]);
 	}
 	free(merchants);
@@ -257,17 +264,46 @@ static bh_status start_inspection(bh_plugin *plugin, bh_keyring *keyring)
 	return status;
 }
 
-static bh_status start_scratch(bh_keyring *keyring, const bh_scope *scope)
+static bh_status start_scratch(bh_keyring *keyring, bh_unlock *group, const bh_scope *scope)
 {
 	BH_CLEANUP(bh_merchant_info_clear) bh_merchant_info merchant = { 0 };
-	BH_CLEANUP(bh_dek_unrefp) bh_dek *dek = NULL;
 
 	BH_TRY(bh_keyring_merchant(keyring, scope->merchant, &merchant));
-	BH_TRY(unlock(keyring, &merchant));
-	return bh_keyring_dek_current(keyring, scope, &dek);
+	return unlock(group, &merchant);
+}
+
+static void unlock_freep(bh_unlock **group)
+{
+	bh_unlock_free(*group);
+}
+
+static bh_status unlock_what_it_needs(bh_plugin *plugin, bh_keyring *keyring, const bh_scope *scope)
+{
+	BH_CLEANUP(unlock_freep) bh_unlock *group = NULL;
+	BH_CLEANUP(bh_dek_unrefp) bh_dek *dek = NULL;
+
+	BH_TRY(bh_unlock_new(keyring, &group));
+	BH_TRY(plugin->scratch ? start_scratch(keyring, group, scope) : start_inspection(plugin, keyring, group));
+	BH_TRY(bh_unlock_commit(group));
+	return plugin->scratch ? bh_keyring_dek_current(keyring, scope, &dek) : BH_OK; /* such a class there is */
 }
 
 /* ---- life */
+
+/* The keyring logs that keys were unwrapped; this says what for. */
+static bh_status leave_line(const bh_plugin *plugin, bh_keyring *keyring, const bh_scope *scope)
+{
+	BH_CLEANUP(bh_buf_clear) bh_buf detail = { 0 };
+	bh_audit_event event = { .action = BH_AUDIT_PLUGIN_OPENED };
+
+	BH_TRY(bh_buf_printf(&detail, "%s of %s", plugin->scratch ? "scratch" : "inspection", program_invocation_short_name));
+	event.detail = (const char *)detail.data;
+	if (plugin->scratch) {
+		event.merchant = scope->merchant;
+		event.cls = scope->cls;
+	}
+	return bh_audit_append(bh_keyring_audit(keyring), &event);
+}
 
 static bh_status open_steps(const char *uri, bh_plugin *plugin, bh_fs **fs_out)
 {
@@ -277,7 +313,9 @@ static bh_status open_steps(const char *uri, bh_plugin *plugin, bh_fs **fs_out)
 
 	BH_TRY(parse_uri(uri, plugin, &scope));
 	BH_TRY(bh_keyring_open(plugin->root, NULL, false, &keyring));
-	status = plugin->scratch ? start_scratch(keyring, &scope) : start_inspection(plugin, keyring);
+	status = unlock_what_it_needs(plugin, keyring, &scope);
+	if (status == BH_OK)
+		status = leave_line(plugin, keyring, &scope);
 	if (status == BH_OK)
 		status = plugin->scratch ? bh_fs_new_scratch(plugin->root, &scope, keyring, fs_out)
 					 : bh_fs_new(plugin->root, keyring, fs_out);

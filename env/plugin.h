@@ -43,6 +43,10 @@ typedef struct bh_plugin bh_plugin;
 BH_MUST_CHECK bh_status bh_plugin_open(const char *uri, bh_plugin **out, bh_fs **fs_out);
 void bh_plugin_free(bh_plugin *plugin); /* NULL-safe */
 
+/* Once, when the library is loaded. Tools keep their file system in a static variable, so the keyring is closed, which signs a line
+ * of the audit log, after the handlers of exit(): OpenSSL must not have cleaned itself up by then. */
+void bh_plugin_start(void);
+
 /* A line for the operator, on stderr. */
 void bh_plugin_note(const char *line);
 

@@ -46,6 +46,7 @@ extern "C" {
 #define BH_AUDIT_CMK_DESTROY_ASKED "cmk.destroy-asked"
 #define BH_AUDIT_CMK_DESTROY_ANSWERED "cmk.destroy-answered"
 #define BH_AUDIT_CERTIFICATE_ISSUED "certificate.issued"
+#define BH_AUDIT_PLUGIN_OPENED "plugin.opened" /* a stock tool of RocksDB's shows the database, or has a scratch in a class */
 #define BH_AUDIT_LOG_TORN_TAIL "log.torn-tail" /* an append that a crash cut short was removed */
 #define BH_AUDIT_LOG_GAP "log.gap"             /* events before this line could not be written */
 #define BH_AUDIT_LOG_RESTARTED "log.restarted" /* an operator gave up the log that was there */

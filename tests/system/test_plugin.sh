@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# test_plugin.sh BHCTL PLUGIN SWITCH_MERCHANT [CHECK...]: Debian's own sst_dump, ldb and db_bench on a Bulkhead database, by
+# test_plugin.sh BHCTL PLUGIN [CHECK...]: Debian's own sst_dump, ldb and db_bench on a Bulkhead database, by
 # LD_PRELOAD: they show what bhctl shows, change nothing, and get no key that they should not have.
 # shellcheck disable=SC2317 # checks are called by name
-plugin=$(readlink -f "$2") switch_merchant=$(readlink -f "$3")
+plugin=$(readlink -f "$2")
 . "$(dirname "$(readlink -f "$0")")/cli.bash"
 
 # stock CODE TOOL ARG...: the tool with the plugin has to end with that code. Output in ./out, messages in ./err.
@@ -79,7 +79,20 @@ rows() {
 
 same() { cmp -s "$1" "$2" || die "$1 and $2 differ: $(diff "$1" "$2" | head -n 5)"; }
 
-helpers+=(stock look bench still shape sst_of made filled rows same)
+# What was added to the audit log since `audited` was called, in ./new; what was there is there.
+audited() { cp db/AUDIT audit; }
+added() {
+	cmp -s -n "$(stat -c %s audit)" audit db/AUDIT || die "what the audit log had is another"
+	tail -c "+$(($(stat -c %s audit) + 1))" db/AUDIT >new
+}
+# line FILTER WANTED: what the filter makes of ./new.
+line() {
+	local got
+	got=$(jq -rc "select(.action) | $1" new | paste -sd ' ')
+	[[ $got == "$2" ]] || die "jq '$1' is '$got', not '$2'"
+}
+
+helpers+=(stock look bench still shape sst_of made filled rows same audited added line)
 
 # ---- reading
 
@@ -275,7 +288,7 @@ a_suspended_merchant_is_refused() {
 	filled
 	rows bob/data
 	mv want bobs
-	"$switch_merchant" db suspend bob || die "cannot be suspended"
+	run 0 --db db merchant suspend bob
 	local sst
 	sst=$(find db/parked/bob -name '*.sst' | head -n 1)
 	rows ann/data
@@ -298,7 +311,7 @@ a_suspended_merchant_is_refused() {
 	bench 1 bob/data bench
 	has err "bulkhead[suspended]"
 	run 0 kms enable "local:$work/site/kms#bob"
-	"$switch_merchant" db resume bob || die "cannot be resumed"
+	run 0 --db db merchant resume bob
 	look 0 --column_family=bob/data scan
 	same bobs out
 }
@@ -313,6 +326,29 @@ a_shredded_merchant_is_gone() {
 	same want out
 	bench 1 bob/data bench
 	has err "bulkhead[shredded]"
+}
+
+every_use_is_in_the_audit_log() {
+	filled
+	audited
+	look 0 checkconsistency
+	added
+	line 'select(.action == "plugin.opened").detail' "inspection of ldb"
+	line 'select(.action == "keys.granted").merchant' "ann bob"
+	line 'select(.action == "keyring.closed").outcome' ok
+	audited
+	bench 0 bob/data bench
+	added
+	line 'select(.action == "plugin.opened") | .detail, .merchant, .class' "scratch of db_bench bob data"
+	line 'select(.action == "keys.granted").merchant' bob
+	line 'select(.action == "keyring.closed").outcome' ok
+	run 0 kms disable "local:$work/site/kms#bob"
+	audited
+	bench 1 bob/data bench
+	added
+	line 'select(.action == "keys.denied") | .merchant, .outcome' "bob kms-refused"
+	line 'select(.action == "plugin.opened").detail' ""
+	run 0 --db db verify
 }
 
 # ---- damage
@@ -412,4 +448,4 @@ a_scratch_stays_out_of_databases() {
 	still 1 ldb --fs_uri=bulkhead://db/tenants/ann/data --db=db --column_family=ann/data scan
 }
 
-run_checks "$1" "${@:4}"
+run_checks "$1" "${@:3}"
