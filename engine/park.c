@@ -12,8 +12,6 @@
 #include "files.h"
 #include "keyring/crashpoint.h"
 
-#define NEW_PREFIX ".new-" /* no merchant's name begins with a dot */
-
 static const char *text(const bh_buf *buf)
 {
 	return (const char *)buf->data;
@@ -166,7 +164,7 @@ bh_status bh_park(bh_db *db, const char *merchant, bool with_logs)
 		return bh_fail(BH_E_EXISTS, "%s: is there already", text(&path));
 	BH_TRY(bh_dir_make(text(&parent)));
 	BH_TRY(bh_dir_sync(db->dir));
-	BH_TRY(bh_buf_printf(&new_path, "%s/" NEW_PREFIX "%s", text(&parent), merchant));
+	BH_TRY(bh_buf_printf(&new_path, "%s/" BH_PARKED_NEW_PREFIX "%s", text(&parent), merchant));
 	BH_TRY(bh_tree_remove(text(&parent), strrchr(text(&new_path), '/') + 1));
 	BH_TRY(take_all(db, text(&new_path), merchant, with_logs));
 	return put_in_place(text(&parent), text(&new_path), text(&path));
@@ -180,14 +178,14 @@ bh_status bh_unpark(const bh_db *db, const char *merchant)
 	BH_TRY(bh_parked_path(db, "", &parent));
 	if (!bh_path_exists(text(&parent)))
 		return BH_OK;
-	BH_TRY(bh_buf_printf(&unfinished, NEW_PREFIX "%s", merchant));
+	BH_TRY(bh_buf_printf(&unfinished, BH_PARKED_NEW_PREFIX "%s", merchant));
 	BH_TRY(bh_tree_remove(text(&parent), text(&unfinished)));
 	return bh_tree_remove(text(&parent), merchant);
 }
 
 static bh_status remove_leftover(void *arg, const char *name)
 {
-	return strncmp(name, NEW_PREFIX, strlen(NEW_PREFIX)) == 0 ? bh_tree_remove(arg, name) : BH_OK;
+	return strncmp(name, BH_PARKED_NEW_PREFIX, strlen(BH_PARKED_NEW_PREFIX)) == 0 ? bh_tree_remove(arg, name) : BH_OK;
 }
 
 bh_status bh_park_remove_leftovers(const bh_db *db)

@@ -13,6 +13,8 @@
 
 #include "internal.h"
 
+#define BH_PARKED_NEW_PREFIX ".new-" /* no merchant's name begins with a dot */
+
 /* DB/parked/<merchant>, or DB/parked for "". Appended to `out`, with a NUL behind it. Errors: BH_E_NOMEM. */
 BH_MUST_CHECK bh_status bh_parked_path(const bh_db *db, const char *merchant, bh_buf *out);
 bool bh_is_parked(const bh_db *db, const char *merchant);

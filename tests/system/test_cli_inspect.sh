@@ -50,11 +50,11 @@ verify_names_page_and_frame_and_goes_on() {
 	local table log
 	table=$(cd db && find tenants/ann/events -name '*.sst')
 	log=$(cd db && find . -name '*.log' -size +4096c -printf '%P\n')
-	flip "db/$table" $((4096 + 2 * 4096 + 5))
+	flip "db/$table" $((4096 + 4 * 2048 + 5))
 	flip "db/$log" 4100
 	run 6 --db db verify
 	has out "FAIL tables"
-	has out "$table: page 2 at offset 12288"
+	has out "$table: page 4 at offset 12288"
 	has out "FAIL logs"
 	has out "$log: frame 0 at offset 4096"
 	has out "ok   manifests"

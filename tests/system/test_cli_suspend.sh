@@ -6,13 +6,15 @@
 # shellcheck disable=SC2317 # checks are called by name
 . "$(dirname "$(readlink -f "$0")")/cli.bash"
 
-# rows NAME: all that the merchant holds.
+# rows NAME: all that the merchant holds, sorted.
 rows() {
 	run 0 --db db scan "$1/data" --hex
-	cat out
+	cp out data-rows
 	run 0 --db db scan "$1/events" --hex
-	cat out
+	sort out data-rows
 }
+
+hex() { printf %s "$1" | od -An -v -tx1 | tr -d ' \n'; }
 
 # refused CODE NAME: every command on ann's data ends so, and bob's go on.
 refused() {
@@ -28,7 +30,7 @@ refused() {
 	has out "of bob"
 }
 
-# Rows in tables, in blob files, deleted ones, some that are in the WAL alone, and a class without any.
+# Rows in tables, in blob files, deleted ones, and one that is in the WAL alone until the database is opened; ./before has them.
 fill() {
 	fresh
 	awk 'BEGIN { srand(7); for (i = 0; i < 800; i++) printf "%05d\t%f%f%f\n", i, rand(), rand(), rand() }' >input
@@ -36,11 +38,12 @@ fill() {
 	run 0 --db db delete ann/events 00007
 	run 0 --db db compact ann/data
 	run 0 --db db put ann/data --hex 00ff 0a00
+	rows ann >rows-flushed
 	run 0 --db db put ann/data last "in the WAL"
-	rows ann >before
+	printf '%s\t%s\n' "$(hex last)" "$(hex "in the WAL")" | sort rows-flushed - >before
 }
 
-helpers+=(rows refused fill)
+helpers+=(rows hex refused fill one parked_log)
 
 # ---- by an operator
 
@@ -51,6 +54,7 @@ suspend_refuses_one_and_serves_the_others() {
 	json .note "invoice 17 (by eve)"
 	[[ -d db/parked/ann && ! -e db/tenants/ann ]] || die "its files are not where they should be"
 	refused 4 suspended
+	run 0 --db db verify
 	run 0 --db db merchant resume ann --json
 	json '.merchant, .state, .cause' $'ann\nactive\nnull'
 	[[ ! -e db/parked/ann && -d db/tenants/ann ]] || die "its files are not where they should be"
@@ -216,6 +220,165 @@ an_operator_outweighs_the_kms() {
 	run 0 --db db merchant resume ann
 	rows ann >after
 	cmp before after || die "other rows came back"
+}
+
+# ---- verify and dump meanwhile
+
+# one KIND: a parked file of that kind of ann's.
+one() { find db/parked/ann -name "$1" | sort | head -n 1; }
+# The WAL with her last row.
+parked_log() { find db/parked/ann -name '*.log' -size +4096c | sort | tail -n 1; }
+
+verify_while_suspended() {
+	fill
+	run 0 --db db merchant suspend ann
+	unchanged db 0 --db db verify --json
+	json '.ok' true
+	json '[.checks[] | select(.name == "tables" or .name == "blobs").sealed_suspended > 0] | all' true
+	json '[.checks[].skipped_no_key] | add' 0
+	json '[.checks[] | select(.name == "files present").files] | first >= 4' true
+	run 0 --db db verify
+	has out "; sealed, not opened: "
+	has out "merchant 'ann' is suspended (operator): its files are sealed, and are not opened"
+	! grep -E 'no file of|belongs to no|leftover' out || die "what belongs there is noted"
+}
+
+# Whatever can be told without the merchant's key: every header, every size, the shared files to the last bit, and what is there.
+verify_finds_what_is_wrong_with_parked_files() {
+	fill
+	run 0 --db db merchant suspend ann
+	cp -a db good
+	local table blob manifest file offset
+	table=$(one '*.sst') blob=$(one '*.blob') manifest=$(one 'MANIFEST-*')
+	for file in "$table" "$blob" "$manifest" db/parked/ann/CURRENT; do
+		for offset in 9 20 30 60; do
+			flip "$file" "$offset"
+			unchanged db 6 --db db verify --json
+			json "[.checks[].failures[].file] | index(\"${file#db/}\") != null" true
+			cp "good/${file#db/}" "$file"
+		done
+	done
+	flip "$manifest" 4200
+	run 6 --db db verify
+	has out "${manifest#db/}: frame "
+	cp "good/${manifest#db/}" "$manifest"
+	for file in "$table" "$blob" "$manifest" db/parked/ann/CURRENT; do
+		rm "$file"
+		unchanged db 6 --db db verify
+		has out "${file##*/}"
+		cp "good/${file#db/}" "$file"
+		truncate -s -1 "$file"
+		run 6 --db db verify
+		cp "good/${file#db/}" "$file"
+	done
+	# Another file of hers, and one of somebody else's, in its place.
+	cp "$(find db/parked/ann/tenants/ann/data -name '*.sst' | head -n 1)" db/parked/ann/tenants/ann/events/
+	cp "$(find db/tenants/bob -name '*.sst' | head -n 1)" "$table"
+	run 6 --db db verify
+	has out "${table#db/}: tag-mismatch"
+	cp "good/${table#db/}" "$table"
+	run 6 --db db verify --json
+	json '[.checks[].failures[] | select(.file | startswith("parked/ann/tenants/ann/events/")).name] | unique[]' tag-mismatch
+	rm -r db && cp -a good db
+	run 0 --db db verify
+	run 0 --db db merchant resume ann
+	rows ann >after
+	cmp before after || die "other rows came back"
+}
+
+verify_compares_states_and_directories() {
+	fill
+	run 0 --db db merchant suspend ann
+	mv db/parked/ann away
+	unchanged db 6 --db db verify
+	has out "parked/ann: not-found"
+	run 6 --db db merchant resume ann
+	has err "parked/ann: is missing"
+	mv away db/parked/ann
+	mkdir -p db/tenants/ann/data
+	unchanged db 6 --db db verify
+	has out "tenants/ann: malformed"
+	run 0 --db db merchant list
+	run 0 --db db get bob/data key1
+	[[ ! -e db/tenants/ann ]] || die "it was not removed"
+	# Of nobody who is suspended: noted, and no failure.
+	mkdir db/parked/bob db/parked/.new-ann db/parked/dora
+	cp db/parked/ann/CURRENT db/parked/bob/
+	run 0 --db db verify
+	has out "parked/bob: a leftover"
+	has out "parked/.new-ann: a leftover"
+	has out "parked/dora: belongs to no merchant that is suspended"
+	run 0 --db db get bob/data key1
+	[[ ! -e db/parked/bob && ! -e db/parked/.new-ann ]] || die "leftovers are left"
+	cp db/KEYRING db/parked/ann/
+	run 0 --db db verify
+	has out "parked/ann/KEYRING: no file of this database"
+}
+
+# The KMS has taken ann's key and gives it again: her parked files, WALs with rows among them, are opened like any others.
+verify_after_the_kms_took_a_key() {
+	fill
+	run 0 kms disable local:kms#ann
+	unchanged db 0 --db db verify
+	has out "merchant 'ann': its keys are not available (kms-refused)"
+	run 7 --db db get ann/data last
+	[[ -n $(parked_log) ]] || die "no WAL with rows is parked"
+	unchanged db 0 --db db verify --json
+	json '[.checks[] | select(.name == "tables" or .name == "blobs").skipped_no_key > 0] | all' true
+	json '[.checks[].sealed_suspended] | add' 0
+	run 0 kms enable local:kms#ann
+	unchanged db 0 --db db verify --json
+	json '[.checks[].skipped_no_key] | add' 0
+	run 0 --db db verify
+	has out "merchant 'ann' is suspended (kms-refused)"
+	local table
+	table=$(one '*.sst')
+	cp "$table" good
+	flip "$table" 5000
+	run 6 --db db verify
+	has out "${table#db/}: page 0 at offset 4096"
+	cp good "$table"
+	flip "$(parked_log)" 4100
+	run 6 --db db verify
+	has out "FAIL logs"
+}
+
+dump_while_suspended() {
+	fill
+	run 0 --db db put bob/data key2 "another of bob"
+	run 0 --db db merchant suspend ann
+	local before
+	before=$(tree_hash db)
+	run 0 dump "$(one 'MANIFEST-*')"
+	has out 'family-added "ann/data"'
+	has out "smallest <no key"
+	grep -A 4 '(bob/data)' out | grep -q 'smallest "key1"' || die "bob's boundary key is not shown"
+	run 0 dump db/parked/ann/CURRENT
+	has out MANIFEST-
+	run 4 dump "$(one '*.sst')" --json
+	json '.owner, .header.kind' $'ann/data\nsst'
+	error 4 suspended
+	run 4 dump "$(one '*.blob')" --json
+	error 4 suspended
+	run 0 dump --raw "$(one '*.sst')"
+	[[ $(tree_hash db) == "$before" ]] || die "dump changed the database"
+	run 0 --db db merchant resume ann
+	run 0 --db db compact ann/data
+	run 0 dump "$(find db/tenants/ann/data -name '*.sst' | head -n 1)"
+	has out '"key1" = "value of ann"'
+}
+
+dump_of_a_parked_wal() {
+	fill
+	run 0 kms disable local:kms#ann
+	run 0 --db db get bob/data key1
+	local log
+	log=$(parked_log)
+	run 0 dump "$log"
+	has out "put ann/data <no key: 4 bytes>"
+	run 0 kms enable local:kms#ann
+	run 0 dump "$log"
+	has out 'put ann/data "last" = "in the WAL"'
 }
 
 run_checks "$@"

@@ -196,11 +196,22 @@ static bh_status dump_text(dump *d)
 	return BH_OK;
 }
 
+/* What an operator has closed, this program does not open either. */
+static bh_status check_suspended(const dump *d)
+{
+	const bh_dek_info *dek = inspect_dek(&d->in, d->header.dek_id);
+
+	if (dek == NULL || inspect_why_locked(&d->in, dek) != BH_E_SUSPENDED)
+		return BH_OK;
+	return bh_fail(BH_E_SUSPENDED, "its merchant '%s' is suspended; resume it first", dek->scope.merchant);
+}
+
 static bh_status dump_records(dump *d, const char *dir)
 {
 	BH_TRY(inspect_open(dir, &d->ctl->kms, &d->in));
 	BH_TRY(inspect_unlock(dir, &d->in));
 	show_owner(d);
+	BH_TRY(check_suspended(d));
 	switch (d->header.kind) {
 	case BH_KIND_SST: return dump_sst(d);
 	case BH_KIND_BLOB: return dump_blob(d);

@@ -9,15 +9,11 @@
 
 /* In this order: each may use what those before it have learnt. */
 static const check checks[] = {
-	{ "keyring", NULL, verify_keyring },
-	{ "small files", "frame", verify_small },
-	{ "manifests", "frame", verify_manifests },
-	{ "logs", "frame", verify_wals },
-	{ "tables", "page", verify_ssts },
-	{ "blobs", "page", verify_blobs },
-	{ "certificates", NULL, verify_certificates },
-	{ "files present", NULL, verify_present },
-	{ "strays", NULL, verify_strays },
+	{ "keyring", NULL, verify_keyring },       { "suspended", NULL, verify_suspended },
+	{ "small files", "frame", verify_small },  { "manifests", "frame", verify_manifests },
+	{ "logs", "frame", verify_wals },          { "tables", "page", verify_ssts },
+	{ "blobs", "page", verify_blobs },         { "certificates", NULL, verify_certificates },
+	{ "files present", NULL, verify_present }, { "strays", NULL, verify_strays },
 };
 #define CHECK_COUNT (sizeof(checks) / sizeof(checks[0]))
 
@@ -57,6 +53,7 @@ static json_t *report_json(const report *r)
 		json_object_set_new(item, units, json_integer((json_int_t)r->units));
 	}
 	json_object_set_new(item, "skipped_no_key", json_integer((json_int_t)r->skipped));
+	json_object_set_new(item, "sealed_suspended", json_integer((json_int_t)r->sealed));
 	json_object_set(item, "failures", r->failures);
 	json_object_set(item, "notes", r->notes);
 	return item;
@@ -86,6 +83,8 @@ static void print_report(const report *r)
 		printf(", %llu %ss", (unsigned long long)r->units, r->unit);
 	if (r->skipped > 0)
 		printf("; skipped: %llu, no key", (unsigned long long)r->skipped);
+	if (r->sealed > 0)
+		printf("; sealed, not opened: %llu, suspended", (unsigned long long)r->sealed);
 	putchar('\n');
 	json_array_foreach(r->failures, i, item) print_failure(item, r->unit);
 	json_array_foreach(r->notes, i, item) printf("     note: %s\n", json_string_value(item));
@@ -111,9 +110,9 @@ static bh_status run_check(verify *v, const check *c, size_t *failures)
 
 static void verify_clear(verify *v)
 {
+	verify_roots_clear(v);
 	inspect_clear(&v->in);
 	tree_clear(&v->files);
-	manifest_clear(&v->manifest);
 	json_decref(v->checks);
 }
 
@@ -122,7 +121,8 @@ static bh_status open_all(verify *v)
 {
 	BH_TRY(inspect_open(v->ctl->db, &v->ctl->kms, &v->in));
 	BH_TRY(inspect_unlock(v->ctl->db, &v->in));
-	return tree_list(v->ctl->db, &v->files);
+	BH_TRY(tree_list(v->ctl->db, &v->files));
+	return verify_roots_find(v);
 }
 
 bh_status cmd_verify(bhctl *ctl, int argc, char **argv)

@@ -30,6 +30,8 @@ static bh_status unlock(inspect *in, const bh_merchant_info *merchant)
 {
 	if (merchant->state == BH_MERCHANT_SHREDDING || merchant->state == BH_MERCHANT_SHREDDED)
 		return BH_E_SHREDDED;
+	if (merchant->cause == BH_SUSPEND_OPERATOR)
+		return BH_E_SUSPENDED;
 	return bh_keyring_merchant_unlock(in->keyring, merchant->name);
 }
 
@@ -63,6 +65,14 @@ const bh_dek_info *inspect_dek(const inspect *in, const uint8_t id[BH_ID_LEN])
 		if (memcmp(in->deks[i].id, id, BH_ID_LEN) == 0)
 			return &in->deks[i];
 	return NULL;
+}
+
+bh_status inspect_why_locked(const inspect *in, const bh_dek_info *dek)
+{
+	for (size_t i = 0; i < in->merchant_count; i++)
+		if (memcmp(in->merchants[i].id, dek->merchant_id, BH_ID_LEN) == 0)
+			return in->unlocked[i];
+	return BH_OK;
 }
 
 void inspect_owner(const inspect *in, const uint8_t dek_id[BH_ID_LEN], char out[BH_CF_NAME_SIZE])

@@ -27,12 +27,14 @@ typedef struct inspect {
 
 /* Opens the keyring of `dir` and lists what it knows; unwraps no merchant's DEK. Errors: those of bh_keyring_open(). */
 BH_MUST_CHECK bh_status inspect_open(const char *dir, const bh_kms_options *kms, inspect *out);
-/* Unwraps the DEKs of every living merchant whose KMS allows it, and makes `fs` and `scopes`. */
+/* Unwraps the DEKs of every living merchant whose KMS allows it and whom no operator has suspended, and makes `fs` and `scopes`. */
 BH_MUST_CHECK bh_status inspect_unlock(const char *dir, inspect *in);
 void inspect_clear(inspect *in); /* idempotent */
 
 /* Who a DEK belongs to; NULL if the keyring has never known it. */
 const bh_dek_info *inspect_dek(const inspect *in, const uint8_t id[BH_ID_LEN]);
+/* Why a DEK's merchant has no keys: BH_OK: it has them, or the DEK is the platform's; BH_E_SUSPENDED: an operator's word. */
+bh_status inspect_why_locked(const inspect *in, const bh_dek_info *dek);
 /* "merchant/class" of a DEK, "platform", or "unknown". */
 void inspect_owner(const inspect *in, const uint8_t dek_id[BH_ID_LEN], char out[BH_CF_NAME_SIZE]);
 

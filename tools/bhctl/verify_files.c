@@ -14,6 +14,7 @@
 typedef struct target {
 	verify *v;
 	report *r;
+	verify_root *root;
 	const tree_entry *entry;
 	char *path; /* owned */
 	bh_path_info info;
@@ -38,23 +39,53 @@ static void fail_at(const target *t, const char *unit, uint64_t idx, uint64_t of
 
 /* ---- the header and whose it is */
 
+/* What can be said of a file of pages without its key: its place, by what its header says, and its size. */
+static bool has_its_place(const target *t, const bh_header *header, const bh_scope *scope)
+{
+	return header->kind == t->info.kind && header->number == t->info.number &&
+	       strcmp(scope->merchant, t->info.scope.merchant) == 0 && strcmp(scope->cls, t->info.scope.cls) == 0;
+}
+
+static void check_locked(const target *t, const bh_header *header, const bh_dek_info *dek)
+{
+	uint64_t logical;
+	bh_status status;
+
+	if (!has_its_place(t, header, &dek->scope)) {
+		status = bh_fail(BH_E_TAG, "sealed for '%s/%s' as number %llu of the kind '%s'; it was put here from elsewhere",
+				 dek->scope.merchant, dek->scope.cls, (unsigned long long)header->number,
+				 bh_file_kind_name(header->kind));
+		report_failure(t->r, t->entry->path, NULL, 0, 0, status);
+		return;
+	}
+	status = bh_pages_logical_size(t->file.size, header->page_size, &logical);
+	if (status != BH_OK)
+		fail_at(t, NULL, 0, 0, status);
+}
+
 /* Whether the file's key cannot be had although the keyring knows it: then it is skipped. */
 static bool lacks_key(const target *t, const bh_header *header)
 {
-	const inspect *in = &t->v->in;
-	const bh_dek_info *dek = inspect_dek(in, header->dek_id);
+	const bh_dek_info *dek = inspect_dek(&t->v->in, header->dek_id);
+	bh_status why;
 
 	if (dek == NULL)
 		return false;
 	if (dek->tombstone) {
 		report_note(t->r, "%s: sealed for %s/%s, which is shredded; nobody can read it, and it can be removed",
 			    t->entry->path, dek->scope.merchant, dek->scope.cls);
+		t->r->skipped++;
 		return true;
 	}
-	for (size_t i = 0; i < in->merchant_count; i++)
-		if (memcmp(in->merchants[i].id, dek->merchant_id, BH_ID_LEN) == 0)
-			return in->unlocked[i] != BH_OK;
-	return false;
+	why = inspect_why_locked(&t->v->in, dek);
+	if (why == BH_OK)
+		return false;
+	check_locked(t, header, dek);
+	if (why == BH_E_SUSPENDED)
+		t->r->sealed++;
+	else
+		t->r->skipped++;
+	return true;
 }
 
 /* Whether the file can be opened at all; says why not. */
@@ -67,11 +98,7 @@ static bool check_header(const target *t)
 		fail_at(t, NULL, 0, 0, status);
 		return false;
 	}
-	if (lacks_key(t, &header)) {
-		t->r->skipped++;
-		return false;
-	}
-	return true;
+	return !lacks_key(t, &header);
 }
 
 static bool check_place(const target *t, const bh_file_key *key)
@@ -187,15 +214,15 @@ static bh_status check_stream(target *t, bh_status (*take)(void *arg, bh_stream_
 /* Opens the file if it is one of `kind`. */
 static bh_status begin(verify *v, report *r, const tree_entry *entry, bh_file_kind kind, target *t, bool *wanted_out)
 {
-	*t = (target){ .v = v, .r = r, .entry = entry, .file = SEALED_CLOSED };
+	*t = (target){ .v = v, .r = r, .root = verify_root_of(v, entry->path), .entry = entry, .file = SEALED_CLOSED };
 	*wanted_out = false;
 	/* Strangers and leftovers are among the strays. */
-	if (entry->type != TREE_FILE || !verify_knows(entry->path) || strcmp(entry->path, BH_KEYRING_FILE) == 0 ||
-	    strcmp(entry->path, BH_AUDIT_FILE) == 0)
+	if (entry->type != TREE_FILE || t->root == NULL || !verify_knows(t->root, entry->path) ||
+	    strcmp(entry->path, BH_KEYRING_FILE) == 0 || strcmp(entry->path, BH_AUDIT_FILE) == 0)
 		return BH_OK;
 	if (asprintf(&t->path, "%s/%s", v->ctl->db, entry->path) < 0)
 		return bh_fail(BH_E_NOMEM, "%s: no memory", entry->path);
-	if (bh_fs_classify(v->in.fs, t->path, &t->info) != BH_OK || !t->info.sealed || t->info.kind != kind)
+	if (bh_fs_classify(t->root->fs, t->path, &t->info) != BH_OK || !t->info.sealed || t->info.kind != kind)
 		return BH_OK;
 	r->files++;
 	*wanted_out = true;
@@ -243,36 +270,53 @@ bh_status verify_wals(verify *v, report *r)
 static bh_status take_current(void *arg, bh_stream_reader *r)
 {
 	bh_view ready = bh_stream_reader_ready(r);
-	verify *v = arg;
-	size_t have = strlen(v->current);
+	verify_root *root = arg;
+	size_t have = strlen(root->current);
 
-	if (ready.len >= sizeof(v->current) - have)
+	if (ready.len >= sizeof(root->current) - have)
 		return bh_fail(BH_E_FORMAT, "CURRENT is longer than the name of a MANIFEST");
 	if (ready.len > 0)
-		memcpy(v->current + have, ready.data, ready.len);
+		memcpy(root->current + have, ready.data, ready.len);
 	bh_stream_reader_consume(r, ready.len);
 	return BH_OK;
+}
+
+/* Whether the path is that of the root's file `name`. */
+static bool is_file(const verify_root *root, const char *path, const char *name)
+{
+	return strcmp(verify_below(root, path), name) == 0;
+}
+
+static void check_current(const verify *v, report *r, verify_root *root)
+{
+	char current[VERIFY_PATH_SIZE], named[VERIFY_PATH_SIZE];
+
+	root->current[strcspn(root->current, "\n")] = '\0';
+	snprintf(current, sizeof(current), "%sCURRENT", root->prefix);
+	snprintf(named, sizeof(named), "%s%s", root->prefix, root->current);
+	if (!tree_has(&v->files, current))
+		report_failure(r, current, NULL, 0, 0, bh_fail(BH_E_FORMAT, "is missing: RocksDB cannot find its MANIFEST"));
+	else if (root->current[0] != '\0' && !tree_has(&v->files, named))
+		report_failure(r, current, NULL, 0, 0, bh_fail(BH_E_FORMAT, "names %s, which is not there", root->current));
 }
 
 bh_status verify_small(verify *v, report *r)
 {
 	for (size_t i = 0; i < v->files.count; i++) {
 		BH_CLEANUP(target_clear) target t;
-		bool wanted, is_current = strcmp(v->files.entries[i].path, "CURRENT") == 0;
+		bool wanted, is_current;
 		bh_status status;
 
 		BH_TRY(begin(v, r, &v->files.entries[i], BH_KIND_OTHER, &t, &wanted));
 		if (!wanted)
 			continue;
-		status = check_stream(&t, is_current ? take_current : drop_ready, v);
+		is_current = is_file(t.root, t.entry->path, "CURRENT");
+		status = check_stream(&t, is_current ? take_current : drop_ready, t.root);
 		if (is_current && status != BH_OK)
-			v->current[0] = '\0';
+			t.root->current[0] = '\0';
 	}
-	v->current[strcspn(v->current, "\n")] = '\0';
-	if (!tree_has(&v->files, "CURRENT"))
-		report_failure(r, "CURRENT", NULL, 0, 0, bh_fail(BH_E_FORMAT, "is missing: RocksDB cannot find its MANIFEST"));
-	else if (v->current[0] != '\0' && !tree_has(&v->files, v->current))
-		report_failure(r, "CURRENT", NULL, 0, 0, bh_fail(BH_E_FORMAT, "names %s, which is not there", v->current));
+	for (size_t i = 0; i < v->root_count; i++)
+		check_current(v, r, &v->roots[i]);
 	return BH_OK;
 }
 
@@ -302,18 +346,20 @@ bh_status verify_manifests(verify *v, report *r)
 {
 	for (size_t i = 0; i < v->files.count; i++) {
 		BH_CLEANUP(target_clear) target t;
-		manifest_taking taking = { .manifest = &v->manifest };
-		bool wanted, is_current = strcmp(v->files.entries[i].path, v->current) == 0;
+		manifest_taking taking = { 0 };
+		bool wanted, is_current;
 		size_t failures = json_array_size(r->failures);
 		bh_status status;
 
 		BH_TRY(begin(v, r, &v->files.entries[i], BH_KIND_MANIFEST, &t, &wanted));
 		if (!wanted)
 			continue;
+		is_current = is_file(t.root, t.entry->path, t.root->current);
+		taking.manifest = &t.root->manifest;
 		status = is_current ? check_stream(&t, take_manifest, &taking) : check_stream(&t, drop_ready, NULL);
 		records_clear(&taking.records);
 		if (is_current)
-			v->have_manifest = status == BH_OK && json_array_size(r->failures) == failures;
+			t.root->have_manifest = status == BH_OK && json_array_size(r->failures) == failures;
 	}
 	return BH_OK;
 }

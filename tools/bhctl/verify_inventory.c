@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "engine/certificate.h"
+#include "engine/park.h"
 #include "tools/bhctl/verify.h"
 
 /* ---- the keyring: its chain was checked when it was opened */
@@ -19,7 +20,7 @@ bh_status verify_keyring(verify *v, report *r)
 	for (size_t i = 0; i < in->merchant_count; i++) {
 		bh_merchant_state state = in->merchants[i].state;
 
-		if (in->unlocked[i] == BH_OK || state == BH_MERCHANT_SHREDDED)
+		if (in->unlocked[i] == BH_OK || in->unlocked[i] == BH_E_SUSPENDED || state == BH_MERCHANT_SHREDDED)
 			continue;
 		if (state == BH_MERCHANT_SHREDDING)
 			report_note(r, "merchant '%s' is being shredded; the next open finishes it", in->merchants[i].name);
@@ -29,6 +30,51 @@ bh_status verify_keyring(verify *v, report *r)
 	}
 	report_note(r, "generation %llu, %zu merchants, %zu DEKs", (unsigned long long)bh_keyring_generation(in->keyring),
 		    in->merchant_count, in->dek_count);
+	return BH_OK;
+}
+
+/* ---- who is suspended */
+
+static void note_suspended(report *r, const bh_merchant_info *merchant, bh_status unlocked)
+{
+	report_note(r, "merchant '%s' is %s (%s)%s", merchant->name, bh_merchant_state_name(merchant->state),
+		    bh_suspend_cause_name(merchant->cause),
+		    unlocked == BH_E_SUSPENDED ? ": its files are sealed, and are not opened" : "");
+	if (merchant->state != BH_MERCHANT_SUSPENDED)
+		report_note(r, "merchant '%s': that was interrupted; the next open finishes it", merchant->name);
+}
+
+static void check_parked(const verify *v, report *r, const bh_merchant_info *merchant)
+{
+	char parked[VERIFY_PREFIX_SIZE], live[VERIFY_PREFIX_SIZE + sizeof(BH_TENANTS_DIR)];
+
+	snprintf(parked, sizeof(parked), BH_PARKED_DIR "/%s", merchant->name);
+	snprintf(live, sizeof(live), BH_TENANTS_DIR "/%s", merchant->name);
+	if (!tree_has(&v->files, parked))
+		report_failure(r, parked, NULL, 0, 0,
+			       bh_fail(BH_E_NOT_FOUND, "merchant '%s' is suspended, but its files are not there; restore them",
+				       merchant->name));
+	/* Where that was interrupted, the next open removes it. */
+	if (merchant->state == BH_MERCHANT_SUSPENDED && tree_has(&v->files, live))
+		report_failure(r, live, NULL, 0, 0,
+			       bh_fail(BH_E_FORMAT,
+				       "is in the live database, but merchant '%s' is suspended; the next open removes it",
+				       merchant->name));
+}
+
+bh_status verify_suspended(verify *v, report *r)
+{
+	for (size_t i = 0; i < v->in.merchant_count; i++) {
+		const bh_merchant_info *merchant = &v->in.merchants[i];
+
+		if (merchant->cause == BH_SUSPEND_NONE)
+			continue;
+		note_suspended(r, merchant, v->in.unlocked[i]);
+		if (!verify_is_parked(v, merchant))
+			continue;
+		r->files++;
+		check_parked(v, r, merchant);
+	}
 	return BH_OK;
 }
 
@@ -78,23 +124,6 @@ bh_status verify_certificates(verify *v, report *r)
 
 /* ---- what must be there */
 
-static const manifest_file *find_by_path(const verify *v, const char *path)
-{
-	for (size_t i = 0; i < v->manifest.file_count; i++) {
-		char known[MANIFEST_PATH_SIZE];
-
-		manifest_path(&v->manifest, &v->manifest.files[i], known);
-		if (strcmp(known, path) == 0 && manifest_needs(&v->manifest, &v->manifest.files[i]))
-			return &v->manifest.files[i];
-	}
-	return NULL;
-}
-
-bool verify_needs(const verify *v, const char *path)
-{
-	return !v->have_manifest || find_by_path(v, path) != NULL;
-}
-
 static const tree_entry *find_entry(const tree *files, const char *path)
 {
 	for (size_t i = 0; i < files->count; i++)
@@ -116,13 +145,13 @@ static bh_status content_size(const verify *v, const tree_entry *entry, uint64_t
 	return bh_pages_logical_size(file.size, header.page_size, out);
 }
 
-static void check_file(const verify *v, report *r, const manifest_file *file)
+static void check_file(const verify *v, report *r, const verify_root *root, const manifest_file *file)
 {
-	char path[MANIFEST_PATH_SIZE];
+	char path[VERIFY_PATH_SIZE];
 	const tree_entry *entry;
 	uint64_t size = 0;
 
-	manifest_path(&v->manifest, file, path);
+	verify_file_path(root, file, path);
 	entry = find_entry(&v->files, path);
 	r->files++;
 	if (entry == NULL) {
@@ -138,13 +167,16 @@ static void check_file(const verify *v, report *r, const manifest_file *file)
 
 bh_status verify_present(verify *v, report *r)
 {
-	if (!v->have_manifest) {
-		report_note(r, "the MANIFEST could not be read, so it is not known which files have to be there");
-		return BH_OK;
+	for (size_t i = 0; i < v->root_count; i++) {
+		const verify_root *root = &v->roots[i];
+
+		if (!root->have_manifest)
+			report_note(r, "%sMANIFEST could not be read, so it is not known which files have to be there",
+				    root->prefix);
+		for (size_t k = 0; root->have_manifest && k < root->manifest.file_count; k++)
+			if (verify_root_needs(v, root, &root->manifest.files[k]))
+				check_file(v, r, root, &root->manifest.files[k]);
 	}
-	for (size_t i = 0; i < v->manifest.file_count; i++)
-		if (manifest_needs(&v->manifest, &v->manifest.files[i]))
-			check_file(v, r, &v->manifest.files[i]);
 	return BH_OK;
 }
 
@@ -162,9 +194,9 @@ static bool is_numbered(const char *name, const char *prefix, const char *suffix
 	return strcmp(name, suffix) == 0;
 }
 
-bool verify_knows(const char *path)
+static bool is_rocksdbs(const char *path)
 {
-	static const char *const names[] = { "CURRENT", "IDENTITY", "LOCK", "LOG", BH_KEYRING_FILE, BH_AUDIT_FILE };
+	static const char *const names[] = { "CURRENT", "IDENTITY", "LOCK", "LOG" };
 	const char *slash = strrchr(path, '/');
 	const char *name = slash != NULL ? slash + 1 : path;
 
@@ -177,67 +209,104 @@ bool verify_knows(const char *path)
 	return is_numbered(name, "", ".sst") || is_numbered(name, "", ".blob");
 }
 
+/* What only the live database has. */
+static bool is_live_only(const char *path)
+{
+	return strcmp(path, BH_KEYRING_FILE) == 0 || strcmp(path, BH_AUDIT_FILE) == 0;
+}
+
+bool verify_knows(const verify_root *root, const char *path)
+{
+	path = verify_below(root, path);
+	if (is_live_only(path))
+		return root->merchant == NULL;
+	return is_rocksdbs(path);
+}
+
 static bool is_leftover(const char *path)
 {
 	return tree_has_suffix(path, BH_TEMP_SUFFIX) || tree_has_suffix(path, ".dbtmp") ||
 	       strcmp(path, BH_KEYRING_FILE ".tmp") == 0 || tree_has_suffix(path, ".json" BH_CERTIFICATE_TEMP);
 }
 
-/* Whether the directory is one that the layout has: tenants, a merchant's, a class's that has a family. */
-static bool is_family_dir(const verify *v, const char *path)
+/* Whether the directory below the root is one that the layout has: tenants, a merchant's, a class's that has a family. */
+static bool is_family_dir(const verify *v, const verify_root *root, const char *path)
 {
+	size_t skip = strlen(BH_TENANTS_DIR "/");
 	bh_scope scope;
 
-	if (strncmp(path, BH_TENANTS_DIR "/", strlen(BH_TENANTS_DIR) + 1) != 0)
+	if (strncmp(path, BH_TENANTS_DIR "/", skip) != 0 || bh_cf_name_parse(bh_view_str(path + skip), &scope) != BH_OK)
 		return false;
-	path += strlen(BH_TENANTS_DIR) + 1;
-	if (bh_cf_name_parse(bh_view_str(path), &scope) != BH_OK)
-		return false;
-	for (size_t i = 0; i < v->manifest.family_count; i++) {
-		const manifest_family *family = &v->manifest.families[i];
-
-		if (!family->dropped && strcmp(family->scope.merchant, scope.merchant) == 0 &&
-		    strcmp(family->scope.cls, scope.cls) == 0)
-			return true;
-	}
-	return false;
+	return verify_root_has_family(v, root, &scope);
 }
 
 static bool is_merchant_dir(const verify *v, const char *path)
 {
-	size_t skip = strlen(BH_TENANTS_DIR) + 1;
+	size_t skip = strlen(BH_TENANTS_DIR "/");
 
-	if (strncmp(path, BH_TENANTS_DIR "/", skip) != 0)
-		return false;
-	for (size_t i = 0; i < v->in.merchant_count; i++)
-		if (strcmp(v->in.merchants[i].name, path + skip) == 0)
-			return true;
-	return false;
+	return strncmp(path, BH_TENANTS_DIR "/", skip) == 0 && verify_living(v, path + skip) != NULL;
 }
 
-static void check_dir(const verify *v, report *r, const char *path)
+static void check_dir(const verify *v, report *r, const verify_root *root, const char *path)
 {
-	if (strcmp(path, BH_TENANTS_DIR) == 0 || strcmp(path, BH_CERTIFICATES_DIR) == 0 || is_merchant_dir(v, path))
+	const char *below = verify_below(root, path);
+
+	if (strcmp(below, BH_TENANTS_DIR) == 0 || is_merchant_dir(v, below))
 		return;
-	if (v->have_manifest && !is_family_dir(v, path))
+	if (root->merchant == NULL && (strcmp(path, BH_CERTIFICATES_DIR) == 0 || strcmp(path, BH_PARKED_DIR) == 0))
+		return;
+	if (root->have_manifest && !is_family_dir(v, root, below))
 		report_note(r, "%s: a directory that belongs to no column family", path);
+}
+
+static void check_known_place(const verify *v, report *r, const verify_root *root, const tree_entry *entry)
+{
+	if (entry->type == TREE_DIR)
+		check_dir(v, r, root, entry->path);
+	else if (is_certificate(entry->path))
+		return;
+	else if (is_leftover(verify_below(root, entry->path)))
+		report_note(r, "%s: a leftover of a crash; the next open removes it", entry->path);
+	else if (!verify_knows(root, entry->path))
+		report_note(r, "%s: no file of this database", entry->path);
+	else if ((tree_has_suffix(entry->path, ".sst") || tree_has_suffix(entry->path, ".blob")) && !verify_needs(v, entry->path))
+		report_note(r, "%s: a leftover that the MANIFEST does not have; the next open removes it", entry->path);
+}
+
+/* Whether it is DB/parked/<merchant> itself, of a merchant that is suspended. */
+static bool is_parked_dir(const verify *v, const tree_entry *entry)
+{
+	const bh_merchant_info *merchant = verify_living(v, entry->path + strlen(BH_PARKED_DIR "/"));
+
+	return entry->type == TREE_DIR && merchant != NULL && verify_is_parked(v, merchant);
+}
+
+/* In DB/parked/, where no merchant that is suspended has its files: one note for all that is in a directory. */
+static void check_unknown_place(const verify *v, report *r, const tree_entry *entry)
+{
+	const char *name = entry->path + strlen(BH_PARKED_DIR "/");
+
+	if (strchr(name, '/') != NULL || is_parked_dir(v, entry))
+		return;
+	if (strncmp(name, BH_PARKED_NEW_PREFIX, strlen(BH_PARKED_NEW_PREFIX)) == 0 ||
+	    (entry->type == TREE_DIR && verify_living(v, name) != NULL))
+		report_note(r, "%s: a leftover of a suspension or resumption that was interrupted; the next open removes it",
+			    entry->path);
+	else
+		report_note(r, "%s: belongs to no merchant that is suspended", entry->path);
 }
 
 static void check_stray(const verify *v, report *r, const tree_entry *entry)
 {
-	if (entry->type == TREE_DIR)
-		check_dir(v, r, entry->path);
-	else if (entry->type == TREE_STRANGE)
+	const verify_root *root = verify_root_of(v, entry->path);
+
+	if (entry->type == TREE_STRANGE)
 		report_failure(r, entry->path, NULL, 0, 0,
 			       bh_fail(BH_E_FORMAT, "is neither file nor directory; nothing of a database is that"));
-	else if (is_certificate(entry->path))
-		return;
-	else if (is_leftover(entry->path))
-		report_note(r, "%s: a leftover of a crash; the next open removes it", entry->path);
-	else if (!verify_knows(entry->path))
-		report_note(r, "%s: no file of this database", entry->path);
-	else if ((tree_has_suffix(entry->path, ".sst") || tree_has_suffix(entry->path, ".blob")) && !verify_needs(v, entry->path))
-		report_note(r, "%s: a leftover that the MANIFEST does not have; the next open removes it", entry->path);
+	else if (root != NULL)
+		check_known_place(v, r, root, entry);
+	else
+		check_unknown_place(v, r, entry);
 }
 
 bh_status verify_strays(verify *v, report *r)
