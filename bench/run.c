@@ -35,6 +35,8 @@ static const workload workloads[] = {
 	{ "mixeduniform", workload_mixed_uniform, OPS_READS, ON_WHAT_IS },
 	{ "mixedzipf", workload_mixed_zipf, OPS_READS, ON_WHAT_IS },
 	{ "open", workload_open, OPS_ONE, OPENS },
+	{ "suspend", workload_suspend, OPS_MERCHANTS, ON_WHAT_IS },
+	{ "resume", workload_resume, OPS_MERCHANTS, ON_WHAT_IS },
 	{ "shred", workload_shred, OPS_MERCHANTS, ON_WHAT_IS },
 	{ "gate", workload_gate, OPS_READS, ON_NOTHING },
 };

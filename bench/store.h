@@ -62,6 +62,8 @@ typedef struct bench_engine {
 	bh_status (*flush)(bench_store *store);
 	bh_status (*compact)(bench_store *store);
 	/* What only Bulkhead has; NULL elsewhere. */
+	bh_status (*suspend)(bench_store *store, unsigned merchant);
+	bh_status (*resume)(bench_store *store, unsigned merchant);
 	bh_status (*shred)(bench_store *store, unsigned merchant);
 } bench_engine;
 

@@ -182,6 +182,24 @@ static bh_status bulkhead_compact(bench_store *store)
 	return BH_OK;
 }
 
+static const bh_suspend_options by_bench = { .reason = "measuring", .operator_name = "bh_bench" };
+
+static bh_status bulkhead_suspend(bench_store *store, unsigned merchant)
+{
+	char name[32];
+
+	snprintf(name, sizeof(name), "m%u", merchant);
+	return bh_merchant_suspend(store->db, name, &by_bench);
+}
+
+static bh_status bulkhead_resume(bench_store *store, unsigned merchant)
+{
+	char name[32];
+
+	snprintf(name, sizeof(name), "m%u", merchant);
+	return bh_merchant_resume(store->db, name, &by_bench);
+}
+
 static bh_status bulkhead_shred(bench_store *store, unsigned merchant)
 {
 	char name[32];
@@ -208,5 +226,7 @@ const bench_engine bench_engine_bulkhead = {
 	.entry = bulkhead_entry,
 	.flush = bulkhead_flush,
 	.compact = bulkhead_compact,
+	.suspend = bulkhead_suspend,
+	.resume = bulkhead_resume,
 	.shred = bulkhead_shred,
 };

@@ -95,6 +95,8 @@ bh_status worker_overwrite_until_stopped(worker *w);
 
 /* workloads_merchant.c */
 bh_status workload_open(worker *w);
+bh_status workload_suspend(worker *w);
+bh_status workload_resume(worker *w);
 bh_status workload_shred(worker *w);
 bh_status workload_gate(worker *w);
 

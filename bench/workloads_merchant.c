@@ -65,6 +65,16 @@ static bh_status each_merchant(worker *w, bh_status (*act)(bench_store *store, u
 	return BH_OK;
 }
 
+bh_status workload_suspend(worker *w)
+{
+	return each_merchant(w, w->run->engine->suspend, "suspend");
+}
+
+bh_status workload_resume(worker *w)
+{
+	return each_merchant(w, w->run->engine->resume, "resume");
+}
+
 bh_status workload_shred(worker *w)
 {
 	return each_merchant(w, w->run->engine->shred, "shred");
