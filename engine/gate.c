@@ -42,16 +42,24 @@ static bh_status refuse_late(const char *who)
 	return bh_fail(BH_E_KMS_UNREACHABLE, "merchant '%s': the time is over for which its KMS allowed its keys to be used", who);
 }
 
-bh_status bh_gate_enter(bh_gate *gate, const char *who)
+bh_status bh_gate_check(const bh_gate *gate, const char *who)
 {
-	int reason;
+	int reason = atomic_load(&gate->reason);
 
-	atomic_fetch_add(&gate->inside, 1);
-	reason = atomic_load(&gate->reason);
 	if (reason == BH_OK && !is_late(gate))
 		return BH_OK;
-	bh_gate_leave(gate);
 	return reason != BH_OK ? refuse((bh_status)reason, who) : refuse_late(who);
+}
+
+bh_status bh_gate_enter(bh_gate *gate, const char *who)
+{
+	bh_status status;
+
+	atomic_fetch_add(&gate->inside, 1);
+	status = bh_gate_check(gate, who);
+	if (status != BH_OK)
+		bh_gate_leave(gate);
+	return status;
 }
 
 void bh_gate_close(bh_gate *gate, bh_status reason)

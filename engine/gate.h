@@ -27,6 +27,9 @@ typedef struct bh_gate {
  * deadline. */
 BH_MUST_CHECK bh_status bh_gate_enter(bh_gate *gate, const char *who);
 
+/* Whether bh_gate_enter() would let in right now, for what needs nothing to stay as it is: nothing is owed. */
+BH_MUST_CHECK bh_status bh_gate_check(const bh_gate *gate, const char *who);
+
 static inline void bh_gate_leave(bh_gate *gate)
 {
 	atomic_fetch_sub_explicit(&gate->inside, 1, memory_order_release);

@@ -15,9 +15,12 @@
 struct bh_iter {
 	bh_merchant *merchant;      /* counted */
 	rocksdb_iterator_t *raw;    /* NULL once ended; touched inside the gate, or with it closed */
-	rocksdb_readoptions_t *how; /* owned */
+	_Atomic bool ended;         /* whether raw is NULL, for who is not inside */
+	rocksdb_readoptions_t *how; /* owned; NULL: the defaults */
 	bool valid;
-	bh_buf key, value;     /* copies of the entry looked at */
+	bool has_key, has_value;     /* the copies are those of the entry it stands on */
+	bool wants_key, wants_value; /* what was looked at last: the next move, which is inside the gate anyway, copies it */
+	bh_buf key, value;
 	bh_iter *next, **link; /* in merchant->iters, under merchant->lock */
 };
 
@@ -29,6 +32,7 @@ static void end_raw(bh_iter *iter)
 		rocksdb_readoptions_destroy(iter->how);
 	iter->raw = NULL;
 	iter->how = NULL;
+	atomic_store(&iter->ended, true);
 	*iter->link = iter->next;
 	if (iter->next != NULL)
 		iter->next->link = iter->link;
@@ -53,11 +57,12 @@ static void link_iter(bh_merchant *merchant, bh_iter *iter)
 
 static bh_status make_raw(bh_cf *cf, const bh_read_options *options, bh_iter *iter)
 {
-	const bh_read_options defaults = { 0 };
+	rocksdb_readoptions_t *how;
 	bool owned;
 
-	BH_TRY(bh_read_options_make(cf->merchant, options != NULL ? options : &defaults, &iter->how, &owned));
-	iter->raw = rocksdb_create_iterator_cf(cf->merchant->db->rocks, iter->how, cf->cls->handle);
+	BH_TRY(bh_read_options_make(cf->merchant, options, &how, &owned));
+	iter->how = owned ? how : NULL;
+	iter->raw = rocksdb_create_iterator_cf(cf->merchant->db->rocks, how, cf->cls->handle);
 	link_iter(cf->merchant, iter);
 	return BH_OK;
 }
@@ -101,6 +106,37 @@ void bh_iter_free(bh_iter *iter)
 	free(iter);
 }
 
+/* ---- copies */
+
+static bh_status copy(bh_buf *buf, const char *data, size_t len)
+{
+	if (len > buf->cap)
+		BH_TRY(bh_buf_reserve(buf, len - buf->len));
+	if (len > 0)
+		memcpy(buf->data, data, len);
+	buf->len = len;
+	return BH_OK;
+}
+
+/* Inside. */
+static bh_status copy_wanted(bh_iter *iter)
+{
+	const char *data;
+	size_t len;
+
+	if (iter->wants_key && !iter->has_key) {
+		data = rocksdb_iter_key(iter->raw, &len);
+		BH_TRY(copy(&iter->key, data, len));
+		iter->has_key = true;
+	}
+	if (iter->wants_value && !iter->has_value) {
+		data = rocksdb_iter_value(iter->raw, &len);
+		BH_TRY(copy(&iter->value, data, len));
+		iter->has_value = true;
+	}
+	return BH_OK;
+}
+
 /* ---- moving */
 
 /* Into the gate, and only with RocksDB's half still there: it does not come back when the merchant does. */
@@ -116,19 +152,24 @@ static bh_status enter(bh_iter *iter)
 
 static bh_status enter_to_move(bh_iter *iter)
 {
-	iter->valid = false;
+	iter->valid = iter->has_key = iter->has_value = false;
 	return enter(iter);
 }
 
 static bh_status leave(bh_iter *iter)
 {
 	char *error = NULL;
+	bh_status status = BH_OK;
 
 	iter->valid = rocksdb_iter_valid(iter->raw);
-	if (!iter->valid)
+	if (iter->valid) {
+		status = copy_wanted(iter);
+		iter->valid = status == BH_OK;
+	} else {
 		rocksdb_iter_get_error(iter->raw, &error);
+	}
 	bh_gate_leave(&iter->merchant->gate);
-	return bh_status_of_rocksdb(error);
+	return error != NULL ? bh_status_of_rocksdb(error) : status;
 }
 
 bh_status bh_iter_seek(bh_iter *iter, bh_view key)
@@ -183,38 +224,28 @@ bool bh_iter_valid(const bh_iter *iter)
 
 /* ---- looking */
 
-static bh_status copy_out(bh_buf *buf, const char *data, size_t len, bh_view *out)
-{
-	buf->len = 0;
-	BH_TRY(bh_buf_append(buf, data, len));
-	*out = bh_buf_view(buf);
-	return BH_OK;
-}
-
-static bh_status entry_inside(bh_iter *iter, bh_view *key_out, bh_view *value_out)
-{
-	const char *data;
-	size_t len;
-
-	if (!iter->valid)
-		return bh_fail(BH_E_NOT_FOUND, "the iterator stands on no entry");
-	if (key_out != NULL) {
-		data = rocksdb_iter_key(iter->raw, &len);
-		BH_TRY(copy_out(&iter->key, data, len, key_out));
-	}
-	if (value_out != NULL) {
-		data = rocksdb_iter_value(iter->raw, &len);
-		BH_TRY(copy_out(&iter->value, data, len, value_out));
-	}
-	return BH_OK;
-}
-
-bh_status bh_iter_entry(bh_iter *iter, bh_view *key_out, bh_view *value_out)
+static bh_status copy_inside(bh_iter *iter)
 {
 	bh_status status;
 
 	BH_TRY(enter(iter));
-	status = entry_inside(iter, key_out, value_out);
+	status = iter->valid ? copy_wanted(iter) : bh_fail(BH_E_NOT_FOUND, "the iterator stands on no entry");
 	bh_gate_leave(&iter->merchant->gate);
 	return status;
+}
+
+bh_status bh_iter_entry(bh_iter *iter, bh_view *key_out, bh_view *value_out)
+{
+	iter->wants_key = key_out != NULL;
+	iter->wants_value = value_out != NULL;
+	/* The copies are this thread's own: they are handed up without counting at the gate, but not past a closed one. */
+	if (iter->valid && iter->has_key >= iter->wants_key && iter->has_value >= iter->wants_value && !atomic_load(&iter->ended))
+		BH_TRY(bh_gate_check(&iter->merchant->gate, iter->merchant->name));
+	else
+		BH_TRY(copy_inside(iter));
+	if (key_out != NULL)
+		*key_out = bh_buf_view(&iter->key);
+	if (value_out != NULL)
+		*value_out = bh_buf_view(&iter->value);
+	return BH_OK;
 }
