@@ -44,8 +44,9 @@ static bh_status window_fill(scan *s)
 static bh_status line_next(scan *s, bh_view *line)
 {
 	for (;;) {
-		bh_view rest = bh_view_of(s->window.data + s->window_pos, s->window.len - s->window_pos);
-		const uint8_t *end = rest.len > 0 ? memchr(rest.data, '\n', rest.len) : NULL;
+		size_t left = s->window.len - s->window_pos;
+		bh_view rest = { left > 0 ? s->window.data + s->window_pos : NULL, left }; /* the buffer is NULL at first */
+		const uint8_t *end = left > 0 ? memchr(rest.data, '\n', rest.len) : NULL;
 
 		if (end != NULL || rest.len > BH_AUDIT_LINE_MAX || s->read_off == s->good.file_len) {
 			*line = bh_view_of(rest.data, end != NULL ? (size_t)(end - rest.data) + 1 : rest.len);
