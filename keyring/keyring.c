@@ -63,7 +63,8 @@ bh_status bh_keyring_create(const char *dir, const char *region, const char *pla
 	BH_TRY(bh_name_check("region", region));
 	if (options == NULL)
 		options = &default_options;
-	BH_TRY(bh_fail_prefix(bh_keyring_cmk_open(platform_cmk_uri, region, &options->kms, &kms), "platform CMK"));
+	BH_TRY(bh_fail_prefix(bh_kms_open(platform_cmk_uri, &options->kms, &kms), "platform CMK"));
+	BH_TRY(bh_fail_prefix(bh_keyring_region_check(kms, platform_cmk_uri, region), "platform CMK"));
 	BH_TRY(bh_fail_prefix(head_make(kms, region, platform_cmk_uri, &head, &dek), "platform CMK"));
 	BH_TRY(derive(dek, head.database_id, &mac_key, &signer));
 	BH_TRY(bh_keyring_state_encode(&empty, &snapshot));
@@ -87,6 +88,8 @@ static bh_status platform_unwrap(bh_keyring *keyring)
 	BH_CLEANUP(bh_kms_closep) bh_kms *kms = NULL;
 
 	bh_status status = bh_keyring_kms_open(keyring, head->cmk_uri, &kms);
+	if (status == BH_OK)
+		status = bh_keyring_region_check(kms, head->cmk_uri, head->region);
 	if (status == BH_OK)
 		status = bh_keyring_dek_open(kms, head->database_id, head->region, &platform_scope, head->platform_dek_id, 1,
 					     bh_view_of(head->wrapped, head->wrapped_len), &keyring->platform);
@@ -112,6 +115,7 @@ static bh_status keyring_open(const char *dir, const bh_keyring_options *options
 	BH_TRY(passphrase_keep(&options->kms, &keyring->passphrase));
 	keyring->kms = options->kms;
 	keyring->kms.passphrase = (const char *)keyring->passphrase.data;
+	BH_TRY(bh_cmk_table_new(&keyring->kms, &keyring->cmks));
 	BH_TRY(bh_keyring_file_open(dir, writable, &keyring->file));
 	BH_TRY(platform_unwrap(keyring));
 	BH_TRY(derive(keyring->platform, keyring->file.head.database_id, &mac_key, &keyring->signer));
@@ -152,6 +156,7 @@ void bh_keyring_close(bh_keyring *keyring)
 	bh_signer_free(keyring->signer);
 	bh_keyring_state_clear(&keyring->state);
 	bh_keyring_file_close(&keyring->file);
+	bh_cmk_table_free(keyring->cmks);
 	bh_secret_clear(&keyring->passphrase);
 	pthread_rwlock_destroy(&keyring->lock);
 	pthread_mutex_destroy(&keyring->change);
@@ -162,22 +167,50 @@ void bh_keyring_close(bh_keyring *keyring)
 
 bh_status bh_keyring_kms_open(const bh_keyring *keyring, const char *uri, bh_kms **out)
 {
-	return bh_kms_open(uri, &keyring->kms, out);
+	return bh_cmk_table_open(keyring->cmks, uri, out);
 }
 
-bh_status bh_keyring_cmk_open(const char *uri, const char *region, const bh_kms_options *options, bh_kms **out)
+bh_status bh_keyring_region_check(bh_kms *kms, const char *uri, const char *region)
 {
-	BH_CLEANUP(bh_kms_closep) bh_kms *kms = NULL;
 	bh_kms_key_info info;
 
-	BH_TRY(bh_kms_open(uri, options, &kms));
 	BH_TRY(bh_kms_describe(kms, &info));
 	if (info.region[0] != '\0' && strcmp(info.region, region) != 0)
 		return bh_fail(BH_E_REGION, "'%s' is in region '%s', the database in '%s'; use a CMK of that region", uri,
 			       info.region, region);
-	*out = kms;
-	kms = NULL;
 	return BH_OK;
+}
+
+bh_status bh_keyring_kms_stats(bh_keyring *keyring, const char *merchant, bh_kms_statistics *out)
+{
+	char uri[BH_KMS_URI_MAX + 1];
+
+	BH_TRY(bh_keyring_cmk_uri(keyring, merchant, uri));
+	bh_cmk_table_statistics(keyring->cmks, uri, out);
+	return BH_OK;
+}
+
+bh_status bh_keyring_cmk_uri(bh_keyring *keyring, const char *merchant, char out[BH_KMS_URI_MAX + 1])
+{
+	const char *uri = keyring->file.head.cmk_uri;
+
+	bh_keyring_read_lock(keyring);
+	if (merchant[0] != '\0') {
+		const bh_merchant_record *record = bh_keyring_state_find(&keyring->state, merchant);
+		uri = record != NULL ? record->cmk_uri : NULL;
+	}
+	if (uri != NULL)
+		memcpy(out, uri, strlen(uri) + 1);
+	bh_keyring_unlock(keyring);
+	return uri != NULL ? BH_OK : bh_fail(BH_E_NOT_FOUND, "merchant '%s': does not exist in this database", merchant);
+}
+
+void bh_keyring_cmk_close(bh_keyring *keyring, const char *merchant)
+{
+	char uri[BH_KMS_URI_MAX + 1];
+
+	if (merchant[0] != '\0' && bh_keyring_cmk_uri(keyring, merchant, uri) == BH_OK)
+		bh_cmk_table_close(keyring->cmks, uri);
 }
 
 /* Questions */

@@ -157,7 +157,7 @@ BH_MUST_CHECK bh_status bh_keyring_merchant_set_suspended(bh_keyring *keyring, c
 							  bh_suspend_cause cause, const char *note);
 /* Unwraps all DEK generations of the merchant, all or none; asks no KMS if they are in memory already. Errors: BH_E_NOT_FOUND
  * (merchant), BH_E_SHREDDED, BH_E_NO_KEY (its CMK does not exist), and the KMS's own reasons, kept distinct: BH_E_KMS_REFUSED,
- * BH_E_KMS_UNREACHABLE, BH_E_TAG, BH_E_FORMAT, BH_E_VERSION. */
+ * BH_E_KMS_UNREACHABLE, BH_E_TAG, BH_E_FORMAT, BH_E_VERSION; BH_E_REGION (the CMK by now says it is in another region). */
 BH_MUST_CHECK bh_status bh_keyring_merchant_unlock(bh_keyring *keyring, const char *name);
 /* Asks the KMS whether the merchant's DEKs may still be used: one call, with no lock held. It unwraps one DEK and compares it with
  * the one in memory, if there is one; memory stays as it is. BH_OK: yes. Errors: BH_E_NOT_FOUND (merchant), BH_E_SHREDDED; the KMS
@@ -175,6 +175,9 @@ BH_MUST_CHECK bh_status bh_unlock_add(bh_unlock *unlock, const char *name);
  * meanwhile; the others' keys are there). */
 BH_MUST_CHECK bh_status bh_unlock_commit(bh_unlock *unlock);
 void bh_unlock_free(bh_unlock *unlock); /* NULL-safe */
+/* What this keyring's calls to the merchant's CMK came to ("": the platform's), over all of the handles it had. All zero where it
+ * made none. Memory only. Errors: BH_E_NOT_FOUND. */
+BH_MUST_CHECK bh_status bh_keyring_kms_stats(bh_keyring *keyring, const char *merchant, bh_kms_statistics *out);
 /* Drops the merchant's DEKs from memory; holders of references keep theirs until they let go. */
 BH_MUST_CHECK bh_status bh_keyring_merchant_lock(bh_keyring *keyring, const char *name);
 /* From SHREDDING: destroys every wrapped DEK of the merchant (KEYRING is replaced by one without them), drops them from memory,

@@ -121,6 +121,7 @@ static bh_status merchant_unwrap(bh_unlock *unlock, const bh_merchant_record *me
 	BH_CLEANUP(bh_kms_closep) bh_kms *kms = NULL;
 
 	BH_TRY(bh_keyring_kms_open(unlock->keyring, merchant->cmk_uri, &kms));
+	BH_TRY(bh_keyring_region_check(kms, merchant->cmk_uri, merchant->region));
 	return unwrap_all(unlock, kms, merchant, out);
 }
 
@@ -296,6 +297,7 @@ bh_status bh_keyring_merchant_lock(bh_keyring *keyring, const char *name)
 	const bh_audit_event bare = { .action = BH_AUDIT_KEYS_WIPED, .merchant = name };
 	bh_status told = BH_OK;
 
+	bh_keyring_cmk_close(keyring, name);
 	bh_keyring_write_lock(keyring);
 	const bh_merchant_record *merchant = bh_keyring_state_find(&keyring->state, name);
 	size_t before = keyring->live.count;

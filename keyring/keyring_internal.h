@@ -15,6 +15,7 @@
 #include <stdatomic.h>
 
 #include "audit.h"
+#include "keyring_cmks.h"
 #include "keyring_file.h"
 #include "keyring_state.h"
 
@@ -32,6 +33,7 @@ typedef struct bh_dek_table {
 struct bh_keyring {
 	bh_secret passphrase; /* for the KMS, with its NUL; empty if none was given */
 	bh_kms_options kms;   /* its passphrase lies there */
+	bh_cmk_table *cmks;
 	bh_dek *platform;
 	bh_signer *signer;             /* made from the platform's DEK */
 	bh_audit *audit;               /* immutable after open */
@@ -64,10 +66,14 @@ static inline void bh_keyring_unlock(bh_keyring *keyring)
 BH_MUST_CHECK bh_status bh_keyring_edit(bh_keyring *keyring, bh_keyring_record_type type, bh_view payload);
 int64_t bh_keyring_now_ms(void); /* since 1970 */
 
-/* Opens the CMK with the passphrase the keyring was opened with. */
+/* Opens the CMK with the options the keyring was opened with, or gives the handle that is open (keyring_cmks.h): to be closed. */
 BH_MUST_CHECK bh_status bh_keyring_kms_open(const bh_keyring *keyring, const char *uri, bh_kms **out);
-/* Opens the CMK and refuses one that says it is in another region. Errors: those of bh_kms_open() and _describe(), BH_E_REGION. */
-BH_MUST_CHECK bh_status bh_keyring_cmk_open(const char *uri, const char *region, const bh_kms_options *options, bh_kms **out);
+/* The URI of the merchant's CMK; "": the platform's. Errors: BH_E_NOT_FOUND. */
+BH_MUST_CHECK bh_status bh_keyring_cmk_uri(bh_keyring *keyring, const char *merchant, char out[BH_KMS_URI_MAX + 1]);
+/* Closes the merchant's CMK, if it is open, for all but those who hold it. */
+void bh_keyring_cmk_close(bh_keyring *keyring, const char *merchant);
+/* Refuses a CMK that says it is in another region. One call. Errors: those of bh_kms_describe(), BH_E_REGION. */
+BH_MUST_CHECK bh_status bh_keyring_region_check(bh_kms *kms, const char *uri, const char *region);
 
 /* Makes a DEK of fresh random bytes for `scope`, with an id made from them, and wraps it. */
 BH_MUST_CHECK bh_status bh_keyring_dek_make(bh_kms *kms, const uint8_t database_id[BH_ID_LEN], const char *region,

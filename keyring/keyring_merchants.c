@@ -138,7 +138,8 @@ static bh_status record_make(const bh_keyring *keyring, const char *name, const 
 {
 	BH_CLEANUP(bh_kms_closep) bh_kms *kms = NULL;
 
-	BH_TRY(bh_keyring_cmk_open(cmk_uri, keyring->file.head.region, &keyring->kms, &kms));
+	BH_TRY(bh_keyring_kms_open(keyring, cmk_uri, &kms));
+	BH_TRY(bh_keyring_region_check(kms, cmk_uri, keyring->file.head.region));
 	BH_TRY(record_begin(keyring, name, cmk_uri, class_count, record));
 	BH_TRY(bh_dek_table_reserve(deks, class_count));
 	for (size_t i = 0; i < class_count; i++)
@@ -389,5 +390,6 @@ bh_status bh_keyring_merchant_destroy(bh_keyring *keyring, const char *name)
 	pthread_mutex_lock(&keyring->change);
 	bh_status status = destroy(keyring, name);
 	pthread_mutex_unlock(&keyring->change);
+	bh_keyring_cmk_close(keyring, name);
 	return status;
 }

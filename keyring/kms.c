@@ -2,17 +2,25 @@
  *
  * kms.c: finds the provider of a URI and calls its table: the one place that checks arguments and what a provider hands back.
  *
- * Thread-safety: a bh_kms is immutable after open; providers answer for their own `self`.
+ * Thread-safety: a bh_kms is immutable after open, but for atomics and the meter, which has a lock of its own; providers answer for
+ * their own `self`.
  */
 #include "keyring/kms.h"
 
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
+
+#include "keyring/kms_meter.h"
 
 struct bh_kms {
 	const bh_kms_provider *ops;
 	void *self;
 	char *uri;
+	atomic_uint refs;
+	atomic_bool failed; /* the last call did */
+	bh_kms_meter *meter;
+	bh_kms_meter own; /* where no other is given */
 };
 
 static const bh_kms_provider *const providers[] = {
@@ -63,10 +71,32 @@ static bh_status provider_find(const char *uri, const bh_kms_provider **out)
 
 bh_status bh_kms_open(const char *uri, const bh_kms_options *options, bh_kms **out)
 {
-	return bh_kms_open_in(NULL, uri, options, out);
+	return bh_kms_open_in(NULL, NULL, uri, options, out);
 }
 
-bh_status bh_kms_open_in(bh_kms_session *session, const char *uri, const bh_kms_options *options, bh_kms **out)
+/* Around each call to a provider. */
+
+static int64_t call_begin(void)
+{
+	request_id[0] = '\0';
+	return bh_kms_meter_now_ns();
+}
+
+static bh_status call_end(bh_kms *kms, int64_t began_ns, bh_status status)
+{
+	bh_kms_meter_count(kms->meter, began_ns, status);
+	atomic_store(&kms->failed, status != BH_OK);
+	return status;
+}
+
+static void kms_free(bh_kms *kms)
+{
+	bh_kms_meter_clear(&kms->own);
+	free(kms->uri);
+	free(kms);
+}
+
+bh_status bh_kms_open_in(bh_kms_session *session, bh_kms_meter *meter, const char *uri, const bh_kms_options *options, bh_kms **out)
 {
 	const bh_kms_provider *ops = NULL;
 	BH_TRY(provider_find(uri, &ops));
@@ -75,25 +105,43 @@ bh_status bh_kms_open_in(bh_kms_session *session, const char *uri, const bh_kms_
 	if (kms == NULL)
 		return bh_fail(BH_E_NOMEM, "CMK '%s': no memory to open it", uri);
 	kms->ops = ops;
+	atomic_init(&kms->refs, 1);
+	bh_kms_meter_init(&kms->own);
+	kms->meter = meter != NULL ? meter : &kms->own;
 	kms->uri = strdup(uri);
+	int64_t began_ns = call_begin();
 	bh_status status = kms->uri != NULL ? ops->open(uri, options != NULL ? options : &default_options, session, &kms->self)
 					    : bh_fail(BH_E_NOMEM, "CMK '%s': no memory to open it", uri);
-	if (status != BH_OK) {
-		free(kms->uri);
-		free(kms);
+	if (call_end(kms, began_ns, status) != BH_OK) {
+		kms_free(kms);
 		return status;
 	}
 	*out = kms;
 	return BH_OK;
 }
 
+bh_kms *bh_kms_ref(bh_kms *kms)
+{
+	atomic_fetch_add(&kms->refs, 1);
+	return kms;
+}
+
+bool bh_kms_has_failed(const bh_kms *kms)
+{
+	return atomic_load(&kms->failed);
+}
+
+void bh_kms_stats(bh_kms *kms, bh_kms_statistics *out)
+{
+	bh_kms_meter_read(kms->meter, out);
+}
+
 void bh_kms_close(bh_kms *kms)
 {
-	if (kms == NULL)
+	if (kms == NULL || atomic_fetch_sub(&kms->refs, 1) != 1)
 		return;
 	kms->ops->close(kms->self);
-	free(kms->uri);
-	free(kms);
+	kms_free(kms);
 }
 
 void bh_kms_closep(bh_kms **kms)
@@ -117,9 +165,19 @@ bh_status bh_kms_create(const char *uri, const char *region, const bh_kms_option
 bh_status bh_kms_describe(bh_kms *kms, bh_kms_key_info *out)
 {
 	bh_kms_key_info info = { 0 };
+	int64_t began_ns = call_begin();
 
-	BH_TRY(kms->ops->describe(kms->self, &info));
+	BH_TRY(call_end(kms, began_ns, kms->ops->describe(kms->self, &info)));
 	*out = info;
+	return BH_OK;
+}
+
+static bh_status wrap_checked(bh_kms *kms, bh_view plaintext, bh_view context, bh_buf *wrapped, uint32_t *version)
+{
+	BH_TRY(kms->ops->wrap(kms->self, plaintext, context, wrapped, version));
+	if (wrapped->len == 0 || wrapped->len > BH_KMS_WRAPPED_MAX || *version == 0)
+		return bh_fail(BH_E_FORMAT, "CMK '%s': its KMS answered with a wrap of %zu bytes, version %u", kms->uri,
+			       wrapped->len, *version);
 	return BH_OK;
 }
 
@@ -131,23 +189,28 @@ bh_status bh_kms_wrap(bh_kms *kms, bh_view plaintext, bh_view context, bh_buf *w
 	if (plaintext.len != BH_DEK_LEN)
 		return bh_fail(BH_E_INVALID, "CMK '%s': only keys of %d bytes are wrapped, not %zu", kms->uri, BH_DEK_LEN,
 			       plaintext.len);
-	BH_TRY(kms->ops->wrap(kms->self, plaintext, context, &wrapped, &version));
-	if (wrapped.len == 0 || wrapped.len > BH_KMS_WRAPPED_MAX || version == 0)
-		return bh_fail(BH_E_FORMAT, "CMK '%s': its KMS answered with a wrap of %zu bytes, version %u", kms->uri,
-			       wrapped.len, version);
+	int64_t began_ns = call_begin();
+	BH_TRY(call_end(kms, began_ns, wrap_checked(kms, plaintext, context, &wrapped, &version)));
 	BH_TRY(bh_buf_append(wrapped_out, wrapped.data, wrapped.len));
 	*version_out = version;
+	return BH_OK;
+}
+
+static bh_status unwrap_checked(bh_kms *kms, bh_view wrapped, bh_view context, bh_secret *plaintext)
+{
+	BH_TRY(kms->ops->unwrap(kms->self, wrapped, context, plaintext));
+	if (plaintext->len != BH_DEK_LEN)
+		return bh_fail(BH_E_FORMAT, "CMK '%s': its KMS answered with a key of %zu bytes, not %d", kms->uri, plaintext->len,
+			       BH_DEK_LEN);
 	return BH_OK;
 }
 
 bh_status bh_kms_unwrap(bh_kms *kms, bh_view wrapped, bh_view context, bh_secret *out)
 {
 	BH_CLEANUP(bh_secret_clear) bh_secret plaintext = { 0 };
+	int64_t began_ns = call_begin();
 
-	BH_TRY(kms->ops->unwrap(kms->self, wrapped, context, &plaintext));
-	if (plaintext.len != BH_DEK_LEN)
-		return bh_fail(BH_E_FORMAT, "CMK '%s': its KMS answered with a key of %zu bytes, not %d", kms->uri, plaintext.len,
-			       BH_DEK_LEN);
+	BH_TRY(call_end(kms, began_ns, unwrap_checked(kms, wrapped, context, &plaintext)));
 	*out = bh_secret_take(&plaintext);
 	return BH_OK;
 }
@@ -171,14 +234,21 @@ bh_status bh_kms_disable(bh_kms *kms)
 	return kms->ops->set_state(kms->self, BH_KMS_DISABLED);
 }
 
+static bh_status destroy_checked(bh_kms *kms, bh_kms_evidence *evidence)
+{
+	BH_TRY(kms->ops->destroy(kms->self, evidence));
+	if (evidence->state != BH_KMS_DESTROYED && (evidence->state != BH_KMS_PENDING_DELETION || evidence->scheduled_s <= 0))
+		return bh_fail(BH_E_FORMAT, "CMK '%s': was to be destroyed, and its KMS answers that it is %s", kms->uri,
+			       bh_kms_key_state_name(evidence->state));
+	return BH_OK;
+}
+
 bh_status bh_kms_destroy(bh_kms *kms, bh_kms_evidence *out)
 {
 	bh_kms_evidence evidence = { 0 };
+	int64_t began_ns = call_begin();
 
-	BH_TRY(kms->ops->destroy(kms->self, &evidence));
-	if (evidence.state != BH_KMS_DESTROYED && (evidence.state != BH_KMS_PENDING_DELETION || evidence.scheduled_s <= 0))
-		return bh_fail(BH_E_FORMAT, "CMK '%s': was to be destroyed, and its KMS answers that it is %s", kms->uri,
-			       bh_kms_key_state_name(evidence.state));
+	BH_TRY(call_end(kms, began_ns, destroy_checked(kms, &evidence)));
 	if (out != NULL)
 		*out = evidence;
 	return BH_OK;

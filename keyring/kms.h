@@ -39,8 +39,14 @@ typedef struct bh_kms_provider {
 extern const bh_kms_provider bh_kms_provider_agent;
 extern const bh_kms_provider bh_kms_provider_local;
 
-/* bh_kms_open() for one who opens many: `session`, which may be NULL, has to live as long as the CMK is open. */
-BH_MUST_CHECK bh_status bh_kms_open_in(bh_kms_session *session, const char *uri, const bh_kms_options *options, bh_kms **out);
+typedef struct bh_kms_meter bh_kms_meter; /* kms_meter.h */
+
+/* bh_kms_open() for one who opens many: `session`, and `meter`, which the calls are counted in, have to live as long as the CMK is
+ * open. Either may be NULL; the meter then is the handle's own. */
+BH_MUST_CHECK bh_status bh_kms_open_in(bh_kms_session *session, bh_kms_meter *meter, const char *uri, const bh_kms_options *options,
+				       bh_kms **out);
+bh_kms *bh_kms_ref(bh_kms *kms);           /* another one to be closed */
+bool bh_kms_has_failed(const bh_kms *kms); /* whether its last call did */
 
 /* The id of this thread's last call to a KMS as that KMS knows it, in hex, failed calls included; "" where it gives none. For the
  * audit log. Static: valid until the thread's next call. */

@@ -161,7 +161,7 @@ static void a_kms_that_is_away_is_asked_again(void **state)
 	assert_int_equal(rename(f->kms, aside), 0);
 	assert_done(bh_keyring_shred(keyring, id, &record));
 	assert_done(bh_keyring_shred_ask(keyring, id, &record));
-	assert_int_equal(record.cmk.status, BH_E_NOT_FOUND);
+	assert_int_equal(record.cmk.status, BH_E_KMS_UNREACHABLE);
 	assert_int_not_equal(record.cmk.message[0], '\0');
 	assert_false(bh_shred_is_final(&record));
 	assert_done(bh_keyring_shred_note(keyring, id, &record));

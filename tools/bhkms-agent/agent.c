@@ -46,7 +46,7 @@ static bh_status key_open(agent *a, const char *key, bh_kms **out)
 		return status == BH_E_NOT_FOUND ? BH_E_KMS_UNREACHABLE : status;
 	if (snprintf(uri, sizeof(uri), "local:%s#%s", a->dir, key) >= (int)sizeof(uri))
 		return bh_fail(BH_E_INVALID, "%s: this path is too long for a KMS", a->dir);
-	return bh_kms_open_in(a->session, uri, &a->kms, out);
+	return bh_kms_open_in(a->session, NULL, uri, &a->kms, out);
 }
 
 /* ---- one request */

@@ -86,6 +86,18 @@ BH_API BH_MUST_CHECK bh_status bh_kms_disable(bh_kms *kms);
  * date has passed. */
 BH_API BH_MUST_CHECK bh_status bh_kms_destroy(bh_kms *kms, bh_kms_evidence *out);
 
+/* What the calls to one CMK came to (the console's are not counted). Durations are the monotonic clock's. */
+typedef struct bh_kms_statistics {
+	uint64_t calls; /* opening included */
+	uint64_t refused, unreachable, not_found;
+	uint64_t damaged;          /* an answer, or what the KMS keeps, was changed, cut, malformed, of an unknown version */
+	uint64_t other;            /* failures that are none of the KMS's: no memory, refused input */
+	int64_t last_success_ms;   /* of CLOCK_MONOTONIC; 0: none */
+	int64_t last_success_at_s; /* seconds since 1970; 0: none */
+	uint64_t latency_sum_us, latency_max_us; /* of all calls, failed ones included */
+} bh_kms_statistics;
+BH_API void bh_kms_stats(bh_kms *kms, bh_kms_statistics *out);
+
 /* Calls `each` for every key in the place that `uri` names (the part after '#' is ignored), sorted by name; stops at the first
  * status that is not BH_OK and returns it. */
 BH_API BH_MUST_CHECK bh_status bh_kms_list(const char *uri, const bh_kms_options *options,
