@@ -144,6 +144,15 @@ static bh_audit_event merchant_event(const bh_merchant_record *merchant, const c
 				 .outcome = outcome };
 }
 
+/* What is logged of an answer is logged by the thread that got it, before its next call: so the KMS's id of that call is this one.
+ */
+static const char *last_request_id(void)
+{
+	const char *id = bh_kms_request_id();
+
+	return id[0] != '\0' ? id : NULL;
+}
+
 bh_status bh_keyring_audit_dek(const bh_keyring *keyring, bh_audit_batch *batch, const char *action,
 			       const bh_merchant_record *merchant, const bh_dek_record *dek)
 {
@@ -152,6 +161,8 @@ bh_status bh_keyring_audit_dek(const bh_keyring *keyring, bh_audit_batch *batch,
 	event.cls = dek->cls;
 	event.dek_id = dek->id;
 	event.cmk_version = dek->cmk_version;
+	if (strcmp(action, BH_AUDIT_DEK_DESTROYED) != 0) /* which is no KMS's doing */
+		event.kms_request_id = last_request_id();
 	return bh_audit_batch_add(keyring->audit, batch, &event);
 }
 
@@ -185,6 +196,7 @@ bh_status bh_keyring_audit_denied(const bh_keyring *keyring, bh_audit_batch *bat
 	bh_audit_event event = merchant_event(merchant, BH_AUDIT_KEYS_DENIED, outcome);
 
 	event.detail = bh_status_message();
+	event.kms_request_id = last_request_id();
 	return bh_audit_batch_add(keyring->audit, batch, &event);
 }
 

@@ -192,6 +192,35 @@ static void test_a_keyring_whose_agent_is_gone(void **state)
 	test_status(bh_keyring_open(f->ws.db, &options, true, &keyring), BH_E_KMS_UNREACHABLE);
 }
 
+static bool audit_has(const fixture *f, const char *text)
+{
+	char path[PATH_SIZE];
+
+	path_join(path, f->ws.db, "AUDIT");
+	bh_buf log = file_read(path);
+	bool found = bytes_count(bh_buf_view(&log), bh_view_str(text)) > 0;
+	bh_buf_clear(&log);
+	return found;
+}
+
+/* The KMS's own log and the database's speak of a call by the same id, be it granted or not. */
+static void test_the_audit_log_has_the_request_ids(void **state)
+{
+	fixture *f = *state;
+	char granted[BH_KMS_REQUEST_ID_SIZE];
+
+	keyring_create(f, lie_start(f));
+	bh_keyring *keyring = keyring_open(f, LONG_MS);
+	test_ok(bh_keyring_merchant_unlock(keyring, "acme"));
+	snprintf(granted, sizeof(granted), "%s", bh_kms_request_id());
+	liar_set(&f->liar, LIAR_REFUSES, 0);
+	test_status(bh_keyring_merchant_renew(keyring, "acme"), BH_E_KMS_REFUSED);
+	test_check(strlen(granted) == 32 && strcmp(granted, bh_kms_request_id()) != 0);
+	test_check(audit_has(f, granted));
+	bh_keyring_close(keyring);
+	test_check(audit_has(f, bh_kms_request_id()));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -200,6 +229,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_silence_is_unreachable_wherever_it_begins, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_a_slow_key_holds_up_no_other, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_a_keyring_tells_the_reasons_apart, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_the_audit_log_has_the_request_ids, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_a_keyring_whose_agent_is_gone, setup, teardown),
 	};
 
