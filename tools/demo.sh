@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # The main job on real input: Debian's package index as the data of six merchants, in one database. Loads it, reads all of it
-# back, shows what an operator sees, searches the disk for it, shreds one merchant, and proves what is gone and what is not. Each
+# back, shows what an operator sees, searches the disk for it, suspends one merchant and resumes it, shreds another, and proves
+# what is refused, what is gone and what is not. Each
 # numbered line is something that was checked; the first that does not hold ends the demo with exit code 1. Everything happens in
 # ./demo, made anew each time.
 #
@@ -18,6 +19,7 @@ db=$place/db
 kms=$place/kms
 input=$place/input
 sections=(python libs doc perl net games)
+late=net
 victim=games
 proven=0
 began=$EPOCHREALTIME
@@ -145,6 +147,14 @@ compare() {
 	echo "$rows"
 }
 
+# rows_of MERCHANT: a hash of all it has.
+rows_of() {
+	{
+		"$bhctl" --db "$db" scan "$1/index"
+		"$bhctl" --db "$db" scan "$1/records"
+	} | sha
+}
+
 # The strings to search for: package names and descriptions, but for those that RocksDB says by itself, as an empty database shows.
 make_canaries() {
 	local empty=$place/empty own=$place/own
@@ -198,6 +208,32 @@ package=$(head -n 1 "$input/$victim.index" | cut -f1)
 "$bhctl" --db "$db" get "$victim/index" "$package" >"$place/value"
 [[ $(<"$place/value") == "$(head -n 1 "$input/$victim.index" | cut -f2)" ]] || fail "get of $package is another value"
 proved "one row by get: '$package' is '$(cut -c1-60 "$place/value")'"
+
+part "suspension of one merchant"
+before=$(rows_of "$late")
+suspend_began=$EPOCHREALTIME
+show 1 --db "$db" merchant suspend "$late" --reason unpaid --operator "${USER:-demo}"
+[[ -d $db/parked/$late && ! -e $db/tenants/$late ]] || fail "'$late' is still in the live database"
+proved "'$late' is suspended in $(since "$suspend_began") s: its files have left the live database for $db/parked/$late"
+expect_exit 4 --db "$db" get "$late/index" "$(head -n 1 "$input/$late.index" | cut -f1)"
+show 1 --db "$db" scan "$late/records"
+expect_exit 4 --db "$db" scan "$late/records"
+expect_exit 4 --db "$db" put "$late/index" key value
+proved "its get, scan and put end with exit code 4, however often the database is opened again"
+expect_exit 0 --db "$db" put python/index "while $late is suspended" "python writes"
+expect_exit 0 --db "$db" get python/index "while $late is suspended"
+[[ $(<"$place/out") == "python writes" ]] || fail "python reads another value"
+expect_exit 0 --db "$db" delete python/index "while $late is suspended"
+rows=$(compare python)
+proved "the others go on: python writes and reads, and has its $rows rows"
+"$bhctl" --db "$db" merchant show "$late" | sed 's/^/    /' | head -n 2 | cut -c1-132
+"$bhctl" --db "$db" verify >"$place/out" || fail "verify: $(<"$place/out")"
+grep -q 'sealed, not opened: [1-9]' "$place/out" || fail "verify does not say what it did not open"
+grep 'sealed, not opened' "$place/out" | sed 's/^/    /'
+proved "verify is clean, and leaves its tables sealed"
+show 1 --db "$db" merchant resume "$late"
+[[ $(rows_of "$late") == "$before" ]] || fail "'$late' has other rows than before"
+proved "resumed: its $(wc -l <"$input/$late.index") + $(wc -l <"$input/$late.records") rows are what they were, by SHA-256"
 
 part "what an operator sees"
 "$bhctl" --db "$db" status | sed 's/^/    /' | grep -E '^ +(database|region|logs|merchant|class)' | cut -c1-132
