@@ -53,7 +53,7 @@ static void twist(liar_lie lie, truth *t, bh_agent_answer *answer)
 		break;
 	case LIAR_OTHER_NAME: answer->key[0] ^= 1; break;
 	case LIAR_OTHER_DEK:
-		if (answer->command == BH_AGENT_UNWRAP)
+		if (answer->command == BH_AGENT_UNWRAP && t->key.data != NULL)
 			t->key.data[0] ^= 1;
 		break;
 	case LIAR_REFUSES:
