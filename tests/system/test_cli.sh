@@ -75,6 +75,9 @@ init_with_a_key_of_its_own() {
 	[[ ! -e db-kms ]] || die "a local KMS was made all the same"
 	# A relative URI is recorded as an absolute one.
 	(cd / && "$bhctl" --db "$OLDPWD/db" status >/dev/null) || die "not found from elsewhere"
+	run 0 --db db status --prometheus metrics.prom
+	grep -q '^bulkhead_background_errors 0$' metrics.prom || die "no metrics"
+	run 2 --db db status --prometheus
 }
 
 init_refuses_what_is_there() {

@@ -287,6 +287,36 @@ static void is_back(stage *s)
 	write_rows(s);
 }
 
+/* What an operator sees of A and B. */
+static void is_reported(stage *s, const char *cause, const char *lease)
+{
+	char path[PATH_SIZE];
+	bh_db_report *report = NULL;
+	bh_buf text;
+
+	test_ok(bh_db_report_make(s->db, &report));
+	test_check(report->merchant_count == 2 && report->background_errors == 0 && report->wal_files > 0);
+	test_check(report->audit_entries > 0 && report->audit_bytes > 0);
+	test_check(strcmp(report->merchants[0].name, "a") == 0 && strcmp(report->merchants[0].cause, cause) == 0);
+	test_check(strcmp(report->merchants[0].lease, lease) == 0 && report->merchants[0].lease_age_ms == -1);
+	test_check(report->merchants[0].parked_files > 0 && report->merchants[0].live_files == 0);
+	test_check(report->merchants[0].dek_count == 1 && report->merchants[0].cmk_version == 1);
+	test_check(strcmp(report->merchants[1].lease, "held") == 0 && report->merchants[1].cause[0] == '\0');
+	test_check(report->merchants[1].kms_calls > 0 && report->merchants[1].kms_refused == 0);
+	bh_db_report_free(report);
+
+	path_join(path, s->ws->root, "metrics.prom");
+	file_write(path, bh_view_str("old"));
+	test_ok(bh_db_metrics_write(s->db, path));
+	text = file_read(path);
+	test_check(bytes_count(bh_buf_view(&text),
+			       bh_view_str("bulkhead_merchant_suspended{merchant=\"a\",cause=\"kms-refused\"} 1\n")) == 1);
+	bh_buf_clear(&text);
+	test_status(bh_db_metrics_write(s->db, ""), BH_E_INVALID);
+	path_join(path, s->ws->root, "no/where");
+	test_status(bh_db_metrics_write(s->db, path), BH_E_IO);
+}
+
 /* ---- tests, each in a child */
 
 static void renewed(void *arg)
@@ -314,6 +344,7 @@ static void refused(void *arg)
 	pass(&s, LIMIT * 7 / 10);
 	is_detached(&s, BH_SUSPEND_KMS_REFUSED, BH_LEASE_REFUSED);
 	is_refused(&s, BH_E_KMS_REFUSED);
+	is_reported(&s, "kms-refused", "refused");
 	b_goes_on(&s, 20);
 	pass(&s, BH_LEASE_PROBE_MAX_MS * 11 / 10); /* asked again: still no */
 	WAIT_UNTIL(look(&s).refused >= 2);

@@ -295,17 +295,30 @@ static bh_status check_known(const view *v, const char *name)
 	return name != NULL ? bh_keyring_merchant(v->in.keyring, name, &merchant) : BH_OK;
 }
 
+/* Metrics are the live database's, so it is opened for them: merchants whose keys come are attached, the others are not. */
+static bh_status write_metrics(bhctl *ctl, const char *path)
+{
+	BH_CLEANUP(bhctl_db_close) bh_db *db = NULL;
+
+	BH_TRY(bhctl_open(ctl, 0, &db));
+	return bh_db_metrics_write(db, path);
+}
+
 bh_status cmd_status(bhctl *ctl, int argc, char **argv)
 {
+	const char *prometheus = NULL;
+	const bhctl_option options[] = { { .name = "prometheus", .value = &prometheus }, { 0 } };
 	BH_CLEANUP(view_clear) view v = { 0 };
 	const char *name;
 	char **args;
 	int count;
 
-	BH_TRY(bhctl_parse(ctl, argc, argv, NULL, 0, 1, &args, &count));
+	BH_TRY(bhctl_parse(ctl, argc, argv, options, 0, 1, &args, &count));
 	name = count > 0 ? args[0] : NULL;
 	if (name != NULL)
 		BH_TRY(bh_name_check("merchant", name));
+	if (prometheus != NULL)
+		BH_TRY(write_metrics(ctl, prometheus));
 	BH_TRY(view_open(ctl, &v));
 	BH_TRY(check_known(&v, name));
 	return print(ctl, json_pack("{s:o, s:o}", "database", database_json(&v), "merchants", merchants_json(&v, name)));

@@ -77,7 +77,7 @@ static const bhctl_command commands[] = {
 	  "  --format jsonl      a line {\"key\": ..., \"value\": ...}; key_hex and value_hex for bytes that are no text\n"
 	  "  --blob-min-size N   values of N bytes or more go to blob files" },
 	{ "compact", cmd_compact, "Rewrites a class without what was deleted or replaced", "NAME/CLASS" },
-	{ "status", cmd_status, "Shows the database, its merchants, their keys and their sizes", "[NAME]" },
+	{ "status", cmd_status, "Shows the database, its merchants, their keys and their sizes", "[NAME] [--prometheus FILE]" },
 	{ "verify", cmd_verify, "Checks every byte of a closed database; changes nothing", "" },
 	{ "dump", cmd_dump, "Shows what is in a file of a database",
 	  "FILE [--raw] [--hex] [--full] [--limit N]\n\n"

@@ -10,6 +10,7 @@
 #include <bulkhead/db.h>
 #include <bulkhead/env.h>
 #include <bulkhead/kms.h>
+#include <bulkhead/report.h>
 #include <bulkhead/status.h>
 
 #endif

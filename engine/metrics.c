@@ -1,0 +1,201 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * metrics.c: a report as a file for Prometheus: HELP and TYPE once a metric, then its samples, one line each.
+ */
+#include <bulkhead/report.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "keyring/base.h"
+#include "metrics.h"
+
+/* Backslash, quote and newline are escaped, as the format has it. */
+bh_status bh_metrics_label(bh_buf *out, const char *value)
+{
+	for (const char *p = value; *p != '\0'; p++) {
+		if (*p == '\n')
+			BH_TRY(bh_buf_append(out, "\\n", 2));
+		else if (*p == '\\' || *p == '"')
+			BH_TRY(bh_buf_append(out, (const char[]){ '\\', *p }, 2));
+		else
+			BH_TRY(bh_buf_append(out, p, 1));
+	}
+	return BH_OK;
+}
+
+/* name{merchant="NAME",KEY="VALUE"} number; `key` NULL: without. */
+static bh_status sample(bh_buf *out, const char *name, const bh_merchant_report *m, const char *key, const char *value,
+			double number)
+{
+	BH_TRY(bh_buf_printf(out, "%s{merchant=\"", name));
+	BH_TRY(bh_metrics_label(out, m->name));
+	if (key != NULL) {
+		BH_TRY(bh_buf_printf(out, "\",%s=\"", key));
+		BH_TRY(bh_metrics_label(out, value));
+	}
+	return bh_buf_printf(out, "\"} %.15g\n", number);
+}
+
+typedef struct metric {
+	const char *name, *type, *help;
+	bh_status (*each)(bh_buf *out, const char *name, const bh_merchant_report *m);
+} metric;
+
+static bh_status state(bh_buf *out, const char *name, const bh_merchant_report *m)
+{
+	return sample(out, name, m, "state", m->state, 1);
+}
+
+static bh_status suspended(bh_buf *out, const char *name, const bh_merchant_report *m)
+{
+	return m->cause[0] != '\0' ? sample(out, name, m, "cause", m->cause, 1) : BH_OK;
+}
+
+static bh_status lease_state(bh_buf *out, const char *name, const bh_merchant_report *m)
+{
+	return sample(out, name, m, "lease", m->lease, 1);
+}
+
+static bh_status lease_age(bh_buf *out, const char *name, const bh_merchant_report *m)
+{
+	return m->lease_age_ms >= 0 ? sample(out, name, m, NULL, NULL, (double)m->lease_age_ms / 1000) : BH_OK;
+}
+
+static bh_status lease_limit(bh_buf *out, const char *name, const bh_merchant_report *m)
+{
+	return sample(out, name, m, NULL, NULL, (double)m->lease_limit_ms / 1000);
+}
+
+static bh_status files(bh_buf *out, const char *name, const bh_merchant_report *m)
+{
+	BH_TRY(sample(out, name, m, "place", "live", (double)m->live_files));
+	return sample(out, name, m, "place", "parked", (double)m->parked_files);
+}
+
+static bh_status bytes(bh_buf *out, const char *name, const bh_merchant_report *m)
+{
+	BH_TRY(sample(out, name, m, "place", "live", (double)m->live_bytes));
+	return sample(out, name, m, "place", "parked", (double)m->parked_bytes);
+}
+
+static bh_status deks(bh_buf *out, const char *name, const bh_merchant_report *m)
+{
+	return sample(out, name, m, NULL, NULL, m->dek_count);
+}
+
+static bh_status cmk_version(bh_buf *out, const char *name, const bh_merchant_report *m)
+{
+	return sample(out, name, m, "cmk", m->cmk_uri, m->cmk_version);
+}
+
+static bh_status kms_calls(bh_buf *out, const char *name, const bh_merchant_report *m)
+{
+	return sample(out, name, m, NULL, NULL, (double)m->kms_calls);
+}
+
+static bh_status kms_failures(bh_buf *out, const char *name, const bh_merchant_report *m)
+{
+	BH_TRY(sample(out, name, m, "kind", "refused", (double)m->kms_refused));
+	BH_TRY(sample(out, name, m, "kind", "unreachable", (double)m->kms_unreachable));
+	return sample(out, name, m, "kind", "damaged", (double)m->kms_damaged);
+}
+
+static bh_status kms_last(bh_buf *out, const char *name, const bh_merchant_report *m)
+{
+	return m->kms_last_ms >= 0 ? sample(out, name, m, NULL, NULL, (double)m->kms_last_ms / 1000) : BH_OK;
+}
+
+static const metric metrics[] = {
+	{ "bulkhead_merchant_state", "gauge", "1 for the state that the merchant is in", state },
+	{ "bulkhead_merchant_suspended", "gauge", "1 while the merchant is suspended, by cause", suspended },
+	{ "bulkhead_lease_state", "gauge", "1 for the state that the lease of the merchant's keys is in", lease_state },
+	{ "bulkhead_lease_age_seconds", "gauge", "Since the KMS last allowed the merchant's keys; absent while they are not in use",
+	  lease_age },
+	{ "bulkhead_lease_limit_seconds", "gauge", "The age at which the merchant's keys are given up", lease_limit },
+	{ "bulkhead_merchant_files", "gauge", "Files of the merchant, by place", files },
+	{ "bulkhead_merchant_bytes", "gauge", "Bytes of the merchant's files, by place", bytes },
+	{ "bulkhead_merchant_deks", "gauge", "DEK generations of the merchant that are not destroyed", deks },
+	{ "bulkhead_merchant_cmk_version", "gauge", "Newest version of the CMK that wrapped one of them", cmk_version },
+	{ "bulkhead_kms_calls_total", "counter", "Renewals and probes at the merchant's KMS", kms_calls },
+	{ "bulkhead_kms_failures_total", "counter", "Those that were not answered with yes, by kind", kms_failures },
+	{ "bulkhead_kms_last_call_seconds", "gauge", "How long the last of them took", kms_last },
+};
+
+static bh_status head(bh_buf *out, const char *name, const char *type, const char *help)
+{
+	return bh_buf_printf(out, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
+}
+
+static bh_status of_database(bh_buf *out, const char *name, const char *help, uint64_t value)
+{
+	BH_TRY(head(out, name, "gauge", help));
+	return bh_buf_printf(out, "%s %" PRIu64 "\n", name, value);
+}
+
+bh_status bh_metrics_format(const bh_db_report *report, bh_buf *out)
+{
+	for (size_t i = 0; i < sizeof(metrics) / sizeof(metrics[0]); i++) {
+		BH_TRY(head(out, metrics[i].name, metrics[i].type, metrics[i].help));
+		for (size_t j = 0; j < report->merchant_count; j++)
+			BH_TRY(metrics[i].each(out, metrics[i].name, &report->merchants[j]));
+	}
+	BH_TRY(of_database(out, "bulkhead_background_errors", "Background errors of RocksDB since the open",
+			   report->background_errors));
+	BH_TRY(of_database(out, "bulkhead_wal_files", "Write-ahead logs", report->wal_files));
+	BH_TRY(of_database(out, "bulkhead_wal_bytes", "Their bytes", report->wal_bytes));
+	BH_TRY(of_database(out, "bulkhead_audit_entries", "Entries of the audit log", report->audit_entries));
+	return of_database(out, "bulkhead_audit_bytes", "Its bytes", report->audit_bytes);
+}
+
+/* ---- the file */
+
+static bh_status write_all(int fd, const char *path, bh_view text)
+{
+	for (size_t at = 0; at < text.len;) {
+		ssize_t n = TEMP_FAILURE_RETRY(write(fd, text.data + at, text.len - at));
+
+		if (n < 0)
+			return bh_fail(BH_E_IO, "%s: cannot be written: %s", path, strerror(errno));
+		at += (size_t)n;
+	}
+	if (fsync(fd) != 0)
+		return bh_fail(BH_E_IO, "%s: cannot be synced: %s", path, strerror(errno));
+	return BH_OK;
+}
+
+static bh_status replace(const char *path, const char *temp, bh_view text)
+{
+	int fd = open(temp, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0644);
+	bh_status status;
+
+	if (fd < 0)
+		return bh_fail(BH_E_IO, "%s: cannot be made: %s", temp, strerror(errno));
+	status = write_all(fd, temp, text);
+	close(fd);
+	if (status == BH_OK && rename(temp, path) != 0)
+		status = bh_fail(BH_E_IO, "%s: cannot be replaced: %s", path, strerror(errno));
+	if (status != BH_OK)
+		(void)unlink(temp);
+	return status;
+}
+
+bh_status bh_db_metrics_write(bh_db *db, const char *path)
+{
+	BH_CLEANUP(bh_buf_clear) bh_buf text = { 0 };
+	BH_CLEANUP(bh_buf_clear) bh_buf temp = { 0 };
+	bh_db_report *report = NULL;
+	bh_status status;
+
+	if (path == NULL || path[0] == '\0' || strlen(path) > 4000)
+		return bh_fail(BH_E_INVALID, "a file for metrics needs a path of 1 to 4000 bytes");
+	BH_TRY(bh_buf_printf(&temp, "%s.tmp", path));
+	BH_TRY(bh_db_report_make(db, &report));
+	status = bh_metrics_format(report, &text);
+	bh_db_report_free(report);
+	BH_TRY(status);
+	return replace(path, (const char *)temp.data, bh_buf_view(&text));
+}
