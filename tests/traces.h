@@ -13,7 +13,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "keyring/base.h"
+#include "keyring/secret.h"
 
 #define TRACE_HALF (BH_DEK_LEN / 2)
 

@@ -1,0 +1,404 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * test_suspend_load.c: suspension while merchants are at work: refused within a second, nobody else notices, nothing touches its
+ * files, no growth over many cycles, no key of it left in memory.
+ */
+#include "suspend_fixture.h"
+
+#include <dirent.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "keyring/kdf.h"
+#include "tests/traces.h"
+
+enum {
+#ifdef BH_SANITIZED
+	CYCLES = 20,
+#else
+	CYCLES = 40, /* BH_CYCLES in the environment for more */
+#endif
+	LOAD_MS = 400, /* before and after the suspension under load */
+};
+
+/* ---- under load */
+
+typedef struct load {
+	bh_cf *cf;
+	_Atomic bool stop;
+	_Atomic bool refused; /* ended by a refusal, as it should */
+	_Atomic uint64_t done;
+	_Atomic int64_t last_ns; /* when the last operation succeeded */
+	bh_status want;          /* the refusal */
+} load;
+
+static int64_t now_ns(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
+static void sleep_ms(int ms)
+{
+	const struct timespec t = { .tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000 };
+
+	nanosleep(&t, NULL);
+}
+
+static void *load_thread(void *arg)
+{
+	load *l = arg;
+	bh_buf value = { 0 };
+	char key[16];
+
+	for (int i = 0; !atomic_load(&l->stop); i++) {
+		bh_status status = i % 2 ? bh_get(l->cf, NULL, row_key(key, i % 500 - 1), &value)
+					 : bh_put(l->cf, NULL, row_key(key, i % 500), bh_view_str("under load"));
+
+		if (status == l->want && status != BH_OK) {
+			atomic_store(&l->refused, true);
+			break;
+		}
+		test_check(status == BH_OK || status == BH_E_NOT_FOUND);
+		atomic_fetch_add(&l->done, 1);
+		atomic_store(&l->last_ns, now_ns());
+	}
+	bh_buf_clear(&value);
+	return NULL;
+}
+
+static void under_load(void *arg)
+{
+	const kill_run *k = arg;
+	load a = { .want = off_status(k->how) }, b = { .want = BH_OK };
+	pthread_t threads[4];
+	int64_t called, ended;
+	uint64_t before;
+	bh_db *db;
+
+	make_two(k->ws);
+	db = test_db_open(k->ws, NULL);
+	a.cf = test_cf(db, "a", "events");
+	b.cf = test_cf(db, "b", "events");
+	for (int i = 0; i < 4; i++)
+		test_check(pthread_create(&threads[i], NULL, load_thread, i < 2 ? &a : &b) == 0);
+	sleep_ms(LOAD_MS);
+	called = now_ns();
+	switch_off(db, "a", k->how);
+	ended = now_ns();
+	before = atomic_load(&b.done);
+	sleep_ms(LOAD_MS);
+	for (int i = 0; i < 2; i++)
+		pthread_join(threads[i], NULL);
+	test_check(atomic_load(&a.refused));
+	test_check(atomic_load(&a.last_ns) - called < 1000000000);
+	test_check(atomic_load(&b.done) > before);
+	test_ok(bh_merchant_resume(db, "a", NULL));
+	atomic_store(&b.stop, true);
+	for (int i = 2; i < 4; i++)
+		pthread_join(threads[i], NULL);
+	fprintf(stderr, "last of A %.1f ms after the call, which took %.1f ms\n", (double)(atomic_load(&a.last_ns) - called) / 1e6,
+		(double)(ended - called) / 1e6);
+	test_expect(a.cf, "k2", "a2");
+	bh_cf_close(a.cf);
+	bh_cf_close(b.cf);
+	bh_db_close(db);
+}
+
+static void under_load_it_is_refused_within_a_second_and_b_goes_on(void **state)
+{
+	kill_run k = { .ws = *state, .how = BY_OPERATOR };
+
+	test_child_ok(under_load, &k);
+	workspace_close(*state);
+	workspace_open(*state);
+	k.how = REVOKED;
+	test_child_ok(under_load, &k);
+}
+
+/* ---- over and over */
+
+static size_t open_files(void)
+{
+	DIR *dir = opendir("/proc/self/fd");
+	size_t count = 0;
+
+	test_check(dir != NULL);
+	while (readdir(dir) != NULL)
+		count++;
+	closedir(dir);
+	return count;
+}
+
+static void count_file(void *arg, const char *path)
+{
+	(void)path;
+	++*(size_t *)arg;
+}
+
+static long resident_kib(void)
+{
+	FILE *f = fopen("/proc/self/statm", "r");
+	long pages = 0, ignored;
+
+	test_check(f != NULL && fscanf(f, "%ld %ld", &ignored, &pages) == 2);
+	fclose(f);
+	return pages * (sysconf(_SC_PAGESIZE) / 1024);
+}
+
+/* The longer it runs, the less a constant weighs. */
+static void expect_no_growth(long before, int cycles)
+{
+	long now = resident_kib();
+
+	fprintf(stderr, "%d cycles: %ld KiB more resident\n", cycles, now - before);
+	test_check(now - before < 16384 + 16L * cycles);
+}
+
+static void over_and_over(void *arg)
+{
+	const char *asked = getenv("BH_CYCLES");
+	const int cycles = asked != NULL ? atoi(asked) : CYCLES;
+	const workspace *ws = arg;
+	size_t fds = 0, files = 0, now = 0;
+	long resident = 0;
+	bh_cf *a;
+	bh_db *db;
+
+	make_two(ws);
+	db = test_db_open(ws, NULL);
+	a = test_cf(db, "a", "profile");
+	for (int i = 0; i < cycles; i++) {
+		char key[16];
+
+		test_ok(bh_put(a, NULL, row_key(key, i), bh_view_str("v")));
+		switch_off(db, "a", i % 2 ? REVOKED : BY_OPERATOR);
+		test_ok(bh_merchant_resume(db, "a", NULL));
+		if (i % 8 == 7)
+			test_ok(bh_compact(a, (bh_view){ 0 }, (bh_view){ 0 }));
+		if (i == 15) {
+			fds = open_files();
+			tree_walk(ws->db, count_file, &files);
+			resident = resident_kib();
+		}
+	}
+	for (int i = 0; i < cycles; i++) {
+		char key[16] = { 0 };
+
+		row_key(key, i);
+		test_expect(a, key, "v");
+	}
+	expect_both(db, false);
+	tree_walk(ws->db, count_file, &now);
+	test_check(open_files() <= fds + 4);
+	test_check(now <= files + 6);
+	expect_no_growth(resident, cycles);
+	bh_cf_close(a);
+	bh_db_close(db);
+}
+
+static void many_cycles_leave_no_growth(void **state)
+{
+	test_child_ok(over_and_over, *state);
+}
+
+/* ---- while it is off */
+
+/* Descriptors of this process that are of A's files. */
+static size_t open_in(const char *dir)
+{
+	DIR *fds = opendir("/proc/self/fd");
+	struct dirent *entry;
+	size_t count = 0;
+
+	test_check(fds != NULL);
+	while ((entry = readdir(fds)) != NULL) {
+		char target[PATH_SIZE] = { 0 };
+
+		if (readlinkat(dirfd(fds), entry->d_name, target, sizeof(target) - 1) > 0)
+			count += strncmp(target, dir, strlen(dir)) == 0;
+	}
+	closedir(fds);
+	return count;
+}
+
+static void count_wal(void *arg, const char *path)
+{
+	size_t len = strlen(path);
+
+	*(size_t *)arg += len > 4 && strcmp(path + len - 4, ".log") == 0 && strstr(path, "/parked/") == NULL;
+}
+
+static void expect_quiet(const workspace *ws, bh_db *db)
+{
+	char tenants[PATH_SIZE], parked[PATH_SIZE];
+	uint64_t errors = 1;
+	size_t wals = 0;
+
+	path_join(tenants, ws->db, "tenants/a");
+	path_join(parked, ws->db, "parked/a");
+	test_check(!file_exists(tenants) && file_exists(parked));
+	test_check(open_in(tenants) == 0 && open_in(parked) == 0);
+	test_check(rocksdb_property_int(bh_db_rocksdb(db), "rocksdb.background-errors", &errors) == 0 && errors == 0);
+	tree_walk(ws->db, count_wal, &wals);
+	test_check(wals <= 2);
+}
+
+static void while_off(void *arg)
+{
+	const kill_run *k = arg;
+	char parked[PATH_SIZE];
+	uint64_t before;
+	bh_cf *a, *b;
+	bh_db *db;
+
+	make_two(k->ws);
+	db = test_db_open(k->ws, NULL);
+	a = test_cf(db, "a", "events");
+	b = test_cf(db, "b", "events");
+	put_row(a, 1, 100);
+	switch_off(db, "a", k->how);
+	path_join(parked, k->ws->db, "parked/a");
+	before = tree_hash(parked);
+	for (int round = 0; round < 8; round++) {
+		for (int i = 0; i < 500; i++)
+			put_row(b, i, row_len(i));
+		test_ok(bh_flush(b));
+		expect_quiet(k->ws, db);
+	}
+	test_ok(bh_compact(b, (bh_view){ 0 }, (bh_view){ 0 }));
+	expect_quiet(k->ws, db);
+	test_check(tree_hash(parked) == before);
+	test_ok(bh_merchant_resume(db, "a", NULL));
+	test_check(!file_exists(parked));
+	bh_cf_close(a);
+	bh_cf_close(b);
+	bh_db_close(db);
+}
+
+static void nothing_touches_its_files_while_it_is_off(void **state)
+{
+	kill_run k = { .ws = *state, .how = BY_OPERATOR };
+
+	test_child_ok(while_off, &k);
+	workspace_close(*state);
+	workspace_open(*state);
+	k.how = REVOKED;
+	test_child_ok(while_off, &k);
+}
+
+/* ---- no key is left */
+
+enum { TRACED_MAX = 64 };
+
+typedef struct tracer {
+	traced_key keys[TRACED_MAX];
+	size_t count;
+	const bh_dek *dek;
+} tracer;
+
+static void trace_derived(tracer *t, const char *label, bh_view fields, const uint8_t *salt)
+{
+	BH_CLEANUP(bh_buf_clear) bh_buf info = { 0 };
+	BH_CLEANUP(bh_secret_clear) bh_secret key = { 0 };
+	bh_view context = bh_dek_context(t->dek);
+
+	test_check(t->count < TRACED_MAX);
+	test_ok(bh_buf_append(&info, label, strlen(label) + 1));
+	test_ok(bh_buf_append(&info, fields.data, fields.len));
+	test_ok(bh_buf_append(&info, context.data, context.len));
+	test_ok(bh_hkdf_secret(bh_dek_key(t->dek), bh_view_of(salt, BH_SALT_LEN), bh_buf_view(&info), BH_DEK_LEN, &key));
+	t->keys[t->count++] = trace_of(key.data);
+}
+
+/* The key of each file of A, and the one of its spans in each log. */
+static void trace_file(void *arg, const char *path)
+{
+	bh_buf bytes = file_read(path);
+	tracer *t = arg;
+	bh_header header;
+
+	if (bh_header_parse(bh_buf_view(&bytes), &header) == BH_OK) {
+		if (memcmp(header.dek_id, bh_dek_id(t->dek), BH_ID_LEN) == 0)
+			trace_derived(t, "bulkhead/1/file", bh_view_of(bytes.data + 8, 16), header.salt);
+		else
+			trace_derived(t, "bulkhead/1/span", (bh_view){ 0 }, header.salt);
+	}
+	bh_buf_clear(&bytes);
+}
+
+static void trace_all(const workspace *ws, bh_db *db, tracer *t)
+{
+	const bh_scope scope = { .merchant = "a", .cls = "events" };
+	bh_dek *dek = NULL;
+
+	test_ok(bh_keyring_dek_current(db->keyring, &scope, &dek));
+	t->dek = dek;
+	t->keys[t->count++] = trace_of(bh_dek_key(dek).data);
+	tree_walk(ws->db, trace_file, t);
+	bh_dek_unref(dek);
+}
+
+static void no_key_left(void *arg)
+{
+	const kill_run *k = arg;
+	static tracer t;
+	bh_cf *a, *b;
+	bh_iter *iter = NULL;
+	bh_db *db;
+
+	make_two(k->ws);
+	db = test_db_open(k->ws, NULL);
+	a = test_cf(db, "a", "events");
+	b = test_cf(db, "b", "events");
+	for (int i = 0; i < 2000; i++)
+		put_row(a, i, row_len(i));
+	test_ok(bh_flush(a));
+	for (int i = 0; i < 2000; i += 3)
+		put_row(a, i, 20);
+	test_ok(bh_compact(a, (bh_view){ 0 }, (bh_view){ 0 }));
+	put_row(a, 1, 10);
+	test_put(b, "k", "v");
+	test_ok(bh_iter_new(a, NULL, &iter));
+	test_ok(bh_iter_first(iter));
+	trace_all(k->ws, db, &t);
+	test_check(traces_count(t.keys, t.count) > 0); /* the search finds what is there */
+	switch_off(db, "a", k->how);
+	test_check(traces_count(t.keys, t.count) == 0);
+	test_put(b, "k", "v2");
+	test_check(traces_count(t.keys, t.count) == 0);
+	bh_iter_free(iter);
+	bh_cf_close(a);
+	bh_cf_close(b);
+	bh_db_close(db);
+}
+
+static void no_key_is_left_in_memory(void **state)
+{
+	kill_run k = { .ws = *state, .how = BY_OPERATOR };
+
+#ifdef BH_SANITIZED
+	skip();
+#endif
+	test_child_ok(no_key_left, &k);
+	workspace_close(*state);
+	workspace_open(*state);
+	k.how = REVOKED;
+	test_child_ok(no_key_left, &k);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		SUSPEND_CASE(under_load_it_is_refused_within_a_second_and_b_goes_on),
+		SUSPEND_CASE(nothing_touches_its_files_while_it_is_off),
+		SUSPEND_CASE(many_cycles_leave_no_growth),
+		SUSPEND_CASE(no_key_is_left_in_memory),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
