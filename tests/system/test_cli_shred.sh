@@ -42,7 +42,8 @@ a_forged_certificate_ends_with_6() {
 	local edit key
 	key=$(public_key)
 	for edit in '.status = "PENDING"' '.merchant.name = "bob"' '.scope.deks |= .[1:]' '.times.unreadable |= "1" + .[1:]' \
-		'.cmk.version += 1' 'del(.not_covered)' '.signature |= (if .[:1] == "0" then "1" else "0" end) + .[1:]' '. + {more: 1}'; do
+		'.cmk.version += 1' 'del(.not_covered)' \
+		'.signature |= (if .[:1] == "0" then "1" else "0" end) + .[1:]' '. + {more: 1}'; do
 		jq "$edit" ann.json >forged.json
 		run 6 certificate verify forged.json --json
 		error 6 tag-mismatch
