@@ -246,6 +246,16 @@ bh_status bh_flush(bh_cf *cf)
 	return bh_status_of_rocksdb(error);
 }
 
+/* What was cut short because its merchant left says so. */
+static bh_status cut_short(bh_merchant *merchant, bh_status status)
+{
+	if (status == BH_OK || !atomic_load(&merchant->closing))
+		return status;
+	BH_TRY(bh_gate_enter(&merchant->gate, merchant->name));
+	bh_gate_leave(&merchant->gate);
+	return status;
+}
+
 bh_status bh_compact(bh_cf *cf, bh_view begin, bh_view end)
 {
 	char *error = NULL;
@@ -253,7 +263,7 @@ bh_status bh_compact(bh_cf *cf, bh_view begin, bh_view end)
 	BH_TRY(bh_gate_enter(&cf->merchant->gate, cf->merchant->name));
 	bh_bridge_compact(cf->merchant->db->rocks, cf->cls->handle, begin, end, (bool *)(uintptr_t)&cf->merchant->closing, &error);
 	bh_gate_leave(&cf->merchant->gate);
-	return bh_status_of_rocksdb(error);
+	return cut_short(cf->merchant, bh_status_of_rocksdb(error));
 }
 
 bh_status bh_sync_wal(bh_db *db)

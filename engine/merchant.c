@@ -115,6 +115,7 @@ void bh_merchant_unlock(bh_merchant *merchant)
 
 void bh_merchant_shut(bh_merchant *merchant, bh_status reason)
 {
+	bh_gate_shut(&merchant->gate, reason); /* first, so that what is cut short can say why */
 	atomic_store(&merchant->closing, true);
 	bh_gate_close(&merchant->gate, reason);
 	pthread_mutex_lock(&merchant->lock);
