@@ -55,7 +55,7 @@ typedef struct bh_db_options {
 /* Makes a database in `dir` (made if missing; it may hold nothing of a database yet), at home in `region`, with its platform key
  * wrapped by `platform_cmk_uri`, which must exist. Does not leave it open.
  * Errors: BH_E_INVALID (region, URI), BH_E_EXISTS (a keyring or a RocksDB is there), BH_E_NOT_FOUND (CMK), BH_E_KMS_REFUSED,
- * BH_E_KMS_UNREACHABLE, BH_E_UNSUPPORTED (option), BH_E_IO. Nothing that was there is changed. */
+ * BH_E_KMS_UNREACHABLE, BH_E_REGION (the CMK is in another one), BH_E_UNSUPPORTED (option), BH_E_IO. Nothing that was there is changed. */
 BH_API BH_MUST_CHECK bh_status bh_db_create(const char *dir, const char *region, const char *platform_cmk_uri,
 					    const bh_db_options *options);
 
@@ -84,7 +84,8 @@ typedef struct bh_merchant_options {
 /* Adds a merchant under a CMK of its own: DEKs, directories DB/tenants/<name>/<class>/, column families "<name>/<class>". Survives
  * a kill at any point: the merchant is there whole after the next open, or not at all. Errors: BH_E_INVALID (names, no class, a
  * class twice, more than 256), BH_E_EXISTS (a living merchant of that name in any case, or a CMK that another merchant or the
- * platform uses), BH_E_NOT_FOUND (CMK), BH_E_KMS_REFUSED, BH_E_KMS_UNREACHABLE, BH_E_IO, BH_E_ROCKSDB. */
+ * platform uses), BH_E_NOT_FOUND (CMK), BH_E_KMS_REFUSED, BH_E_KMS_UNREACHABLE, BH_E_REGION (the CMK is in another one), BH_E_IO,
+ * BH_E_ROCKSDB. */
 BH_API BH_MUST_CHECK bh_status bh_merchant_add(bh_db *db, const char *name, const char *cmk_uri,
 					       const bh_merchant_options *options);
 
