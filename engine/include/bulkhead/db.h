@@ -55,7 +55,8 @@ typedef struct bh_db_options {
 /* Makes a database in `dir` (made if missing; it may hold nothing of a database yet), at home in `region`, with its platform key
  * wrapped by `platform_cmk_uri`, which must exist. Does not leave it open.
  * Errors: BH_E_INVALID (region, URI), BH_E_EXISTS (a keyring or a RocksDB is there), BH_E_NOT_FOUND (CMK), BH_E_KMS_REFUSED,
- * BH_E_KMS_UNREACHABLE, BH_E_REGION (the CMK is in another one), BH_E_UNSUPPORTED (option), BH_E_IO. Nothing that was there is changed. */
+ * BH_E_KMS_UNREACHABLE, BH_E_REGION (the CMK is in another one), BH_E_UNSUPPORTED (option), BH_E_IO. Nothing that
+ * was there is changed. */
 BH_API BH_MUST_CHECK bh_status bh_db_create(const char *dir, const char *region, const char *platform_cmk_uri,
 					    const bh_db_options *options);
 
