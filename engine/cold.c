@@ -26,7 +26,7 @@ typedef struct probe {
 } probe;
 
 typedef struct probes {
-	bh_db *db;
+	bh_unlock *unlock;
 	probe *list;
 	size_t count;
 	_Atomic size_t next;
@@ -39,7 +39,7 @@ static void *probe_thread(void *arg)
 	for (size_t i = atomic_fetch_add(&p->next, 1); i < p->count; i = atomic_fetch_add(&p->next, 1)) {
 		if (!p->list[i].wanted)
 			continue;
-		p->list[i].status = bh_keyring_merchant_unlock(p->db->keyring, p->list[i].name);
+		p->list[i].status = bh_unlock_add(p->unlock, p->list[i].name);
 		if (p->list[i].status != BH_OK && bh_buf_printf(&p->list[i].message, "%s", bh_status_message()) != BH_OK)
 			bh_buf_clear(&p->list[i].message);
 	}
@@ -163,11 +163,16 @@ static bh_status list_merchant(bh_db *db, const bh_merchant_info *info, const pr
 
 static bh_status list_all(bh_db *db, const bh_merchant_info *infos, probe *list, size_t count)
 {
-	probes p = { .db = db, .list = list, .count = count };
+	probes p = { .list = list, .count = count };
 
+	BH_TRY(bh_unlock_new(db->keyring, &p.unlock));
 	for (size_t i = 0; i < count; i++)
 		list[i] = (probe){ .name = infos[i].name, .wanted = wants_keys(&infos[i]) };
 	probe_all(&p);
+	/* One entry into the log for all of them: the keys are there from here on. */
+	bh_status status = bh_unlock_commit(p.unlock);
+	bh_unlock_free(p.unlock);
+	BH_TRY(status);
 	for (size_t i = 0; i < count; i++)
 		BH_TRY(list_merchant(db, &infos[i], &list[i]));
 	return BH_OK;

@@ -94,7 +94,15 @@ static bh_status remove_leftovers(const char *path)
 
 static bh_status open_keyring(bh_db *db, const bh_db_options *options, bh_keyring **out)
 {
-	bh_keyring_options keyring_options = { .kms = db->kms, .generation_floor = options->generation_floor };
+	bh_keyring_options keyring_options = { .kms = db->kms,
+					       .generation_floor = options->generation_floor,
+					       .actor = options->actor };
+	bh_audit_position floor;
+
+	if (options->audit_floor != NULL) {
+		BH_TRY(bh_audit_floor_parse(options->audit_floor, &floor));
+		keyring_options.audit_floor = &floor;
+	}
 	bh_status status = bh_keyring_open(db->dir, &keyring_options, true, out);
 
 	if (status == BH_E_NOT_FOUND && exists(db->dir, "CURRENT"))
@@ -332,6 +340,7 @@ bh_status bh_db_create(const char *dir, const char *region, const char *platform
 	if (exists(dir, "CURRENT"))
 		return bh_fail(BH_E_EXISTS, "%s: holds a RocksDB already; choose an empty directory", dir);
 	keyring_options.kms = options->kms;
+	keyring_options.actor = options->actor;
 	status = bh_keyring_create(dir, region, platform_cmk_uri, &keyring_options);
 	/* Refused before anything was written: what is empty can go again. */
 	if (status != BH_OK && made)

@@ -74,7 +74,14 @@ static bh_status issue(shred *s)
 	BH_TRY(store_certificate(s, &record));
 	bh_crash_point("shred.certificate-stored");
 	record.issued = true;
-	return note(s, &record);
+	BH_TRY(note(s, &record));
+	const bh_audit_event issued = { .action = BH_AUDIT_CERTIFICATE_ISSUED,
+					.merchant = s->merchant.name,
+					.region = s->merchant.region,
+					.cmk_uri = s->merchant.cmk_uri,
+					.detail = bh_shred_is_final(&record) ? "final" : "pending" };
+	bh_audit_note(bh_keyring_audit(s->db->keyring), &issued);
+	return BH_OK;
 }
 
 /* The salts that an earlier try has listed. Files may be gone since then, so without that list it is not known what there was. */

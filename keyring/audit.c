@@ -106,6 +106,14 @@ bh_status bh_audit_batch_add(const bh_audit *audit, bh_audit_batch *batch, const
 	return BH_OK;
 }
 
+bh_status bh_audit_batch_move(bh_audit_batch *to, bh_audit_batch *from)
+{
+	BH_TRY(bh_buf_append(&to->bodies, from->bodies.data, from->bodies.len));
+	to->count += from->count;
+	bh_audit_batch_clear(from);
+	return BH_OK;
+}
+
 void bh_audit_batch_clear(bh_audit_batch *batch)
 {
 	bh_buf_clear(&batch->bodies);

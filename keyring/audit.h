@@ -74,6 +74,12 @@ typedef struct bh_audit_position {
 	uint8_t root[BH_SHA256_LEN]; /* RFC 6962 tree head over them; any, where size is 0 */
 } bh_audit_position;
 
+/* "SIZE:ROOT", the root in hex: what is written down of a log elsewhere, to be compared with it later. */
+#define BH_AUDIT_FLOOR_SIZE (20 + 1 + 2 * BH_SHA256_LEN + 1)
+void bh_audit_floor_format(const bh_audit_position *position, char out[BH_AUDIT_FLOOR_SIZE]);
+/* Errors: BH_E_INVALID. */
+BH_MUST_CHECK bh_status bh_audit_floor_parse(const char *text, bh_audit_position *out);
+
 typedef struct bh_audit bh_audit;
 
 typedef struct bh_audit_options {
@@ -108,6 +114,8 @@ typedef struct bh_audit_batch {
 BH_MUST_CHECK bh_status bh_audit_batch_add(const bh_audit *audit, bh_audit_batch *batch, const bh_audit_event *event);
 BH_MUST_CHECK bh_status bh_audit_batch_write(bh_audit *audit, bh_audit_batch *batch); /* errors: as append's */
 void bh_audit_batch_note(bh_audit *audit, bh_audit_batch *batch);                     /* as bh_audit_note() */
+/* Moves the events of `from`, which is empty then, to the end of `to`. Errors: BH_E_NOMEM. */
+BH_MUST_CHECK bh_status bh_audit_batch_move(bh_audit_batch *to, bh_audit_batch *from);
 void bh_audit_batch_clear(bh_audit_batch *batch);
 
 /* Where the log stands: of what is durable. */

@@ -4,7 +4,9 @@
  */
 #include "keyring/audit_format.h"
 
+#include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <time.h>
 
 #define HASH_HEX_LEN (2 * (size_t)BH_SHA256_LEN)
@@ -61,6 +63,31 @@ bh_status bh_audit_time_parse(bh_view text, int64_t *at_ms_out)
 	if (strcmp(t, again) != 0)
 		return bh_fail(BH_E_FORMAT, "'%s': there is no such time", t);
 	*at_ms_out = at_ms;
+	return BH_OK;
+}
+
+/* Floors */
+
+void bh_audit_floor_format(const bh_audit_position *position, char out[BH_AUDIT_FLOOR_SIZE])
+{
+	char root[HASH_HEX_LEN + 1];
+
+	bh_hex(position->root, BH_SHA256_LEN, root);
+	snprintf(out, BH_AUDIT_FLOOR_SIZE, "%llu:%s", (unsigned long long)position->size, root);
+}
+
+bh_status bh_audit_floor_parse(const char *text, bh_audit_position *out)
+{
+	const char *colon = strchr(text, ':');
+	bh_audit_position position = { 0 };
+	char *end = NULL;
+
+	errno = 0;
+	position.size = strtoull(text, &end, 10);
+	if (colon == NULL || end != colon || errno != 0 || text[0] < '1' || text[0] > '9' ||
+	    bh_unhex(colon + 1, position.root, BH_SHA256_LEN) != BH_OK)
+		return bh_fail(BH_E_INVALID, "'%.100s': a floor is written SIZE:ROOT, a number and 64 hex digits", text);
+	*out = position;
 	return BH_OK;
 }
 

@@ -167,7 +167,8 @@ BH_MUST_CHECK bh_status bh_keyring_merchant_unlock(bh_keyring *keyring, const ch
 BH_MUST_CHECK bh_status bh_keyring_merchant_renew(bh_keyring *keyring, const char *name);
 /* The same for many merchants with one entry into the log, which waits for the disk: the keys are there once commit has returned.
  * Where `add` fails, for that merchant alone, with the errors of unlock, the others are not concerned. Ownership of the group:
- * bh_unlock_free(), which forgets what was not committed. One thread at a time. */
+ * bh_unlock_free(), which forgets what was not committed. `add` may be called from many threads at once, so that the KMSs are asked
+ * side by side; commit and free from one, after them. */
 typedef struct bh_unlock bh_unlock;
 BH_MUST_CHECK bh_status bh_unlock_new(bh_keyring *keyring, bh_unlock **out);
 BH_MUST_CHECK bh_status bh_unlock_add(bh_unlock *unlock, const char *name);

@@ -72,6 +72,7 @@ void bh_scope_set(bh_scope *scope, const char *merchant, const char *cls)
 
 struct bh_unlock {
 	bh_keyring *keyring;
+	pthread_mutex_t lock;       /* guards all below; not held while a KMS is asked */
 	bh_keyring_state merchants; /* copies of those whose DEKs are in: */
 	bh_dek_table deks;
 	bh_audit_batch events;
@@ -97,10 +98,9 @@ bh_status bh_keyring_merchant_copy(bh_keyring *keyring, const char *name, bh_key
 }
 
 /* What was unwrapped before one failed was unwrapped all the same, and is logged. */
-static bh_status unwrap_all(bh_unlock *unlock, bh_kms *kms, const bh_merchant_record *merchant, bh_dek_table *out)
+static bh_status unwrap_all(const bh_keyring *keyring, bh_kms *kms, const bh_merchant_record *merchant, bh_dek_table *out,
+			    bh_audit_batch *events)
 {
-	const bh_keyring *keyring = unlock->keyring;
-
 	BH_TRY(bh_dek_table_reserve(out, merchant->dek_count));
 	for (size_t i = 0; i < merchant->dek_count; i++) {
 		const bh_dek_record *record = &merchant->deks[i];
@@ -111,21 +111,22 @@ static bh_status unwrap_all(bh_unlock *unlock, bh_kms *kms, const bh_merchant_re
 		BH_TRY(bh_keyring_dek_open(kms, keyring->file.head.database_id, merchant->region, &scope, record->id,
 					   record->generation, bh_buf_view(&record->wrapped), &dek));
 		bh_dek_table_insert(out, dek);
-		BH_TRY(bh_keyring_audit_dek(keyring, &unlock->events, BH_AUDIT_DEK_UNWRAPPED, merchant, record));
+		BH_TRY(bh_keyring_audit_dek(keyring, events, BH_AUDIT_DEK_UNWRAPPED, merchant, record));
 	}
 	return BH_OK;
 }
 
-static bh_status merchant_unwrap(bh_unlock *unlock, const bh_merchant_record *merchant, bh_dek_table *out)
+static bh_status merchant_unwrap(const bh_keyring *keyring, const bh_merchant_record *merchant, bh_dek_table *out,
+				 bh_audit_batch *events)
 {
 	BH_CLEANUP(bh_kms_closep) bh_kms *kms = NULL;
 
-	BH_TRY(bh_keyring_kms_open(unlock->keyring, merchant->cmk_uri, &kms));
+	BH_TRY(bh_keyring_kms_open(keyring, merchant->cmk_uri, &kms));
 	BH_TRY(bh_keyring_region_check(kms, merchant->cmk_uri, merchant->region));
-	return unwrap_all(unlock, kms, merchant, out);
+	return unwrap_all(keyring, kms, merchant, out, events);
 }
 
-/* Takes the one merchant of `copy` and its DEKs into the group. */
+/* Takes the one merchant of `copy` and its DEKs into the group. The caller holds its lock. */
 static bh_status group_take(bh_unlock *unlock, bh_keyring_state *copy, const bh_dek_table *deks)
 {
 	bh_keyring_state *group = &unlock->merchants;
@@ -180,6 +181,7 @@ bh_status bh_unlock_new(bh_keyring *keyring, bh_unlock **out)
 	if (unlock == NULL)
 		return bh_fail(BH_E_NOMEM, "no memory to unlock merchants");
 	unlock->keyring = keyring;
+	pthread_mutex_init(&unlock->lock, NULL);
 	*out = unlock;
 	return BH_OK;
 }
@@ -194,6 +196,7 @@ void bh_unlock_free(bh_unlock *unlock)
 		bh_keyring_audit_mark_try(unlock->keyring);
 	bh_keyring_state_clear(&unlock->merchants);
 	bh_dek_table_clear(&unlock->deks);
+	pthread_mutex_destroy(&unlock->lock);
 	free(unlock);
 }
 
@@ -202,20 +205,30 @@ static void unlock_freep(bh_unlock **unlock)
 	bh_unlock_free(*unlock);
 }
 
+/* What came of one merchant. The caller holds the group's lock. */
+static bh_status merchant_take(bh_unlock *unlock, bh_keyring_state *copy, const bh_dek_table *deks, bh_audit_batch *events,
+			       bh_status status)
+{
+	BH_TRY(bh_audit_batch_move(&unlock->events, events));
+	if (status == BH_OK)
+		return group_take(unlock, copy, deks);
+	unlock->denied = true;
+	BH_TRY(bh_keyring_audit_denied(unlock->keyring, &unlock->events, &copy->merchants[0], status));
+	return status;
+}
+
 static bh_status merchant_add(bh_unlock *unlock, bh_keyring_state *copy)
 {
 	BH_CLEANUP(bh_dek_table_clear) bh_dek_table deks = { 0 };
-	const bh_merchant_record *merchant = &copy->merchants[0];
+	BH_CLEANUP(bh_audit_batch_clear) bh_audit_batch events = { 0 };
 
-	bh_status status = merchant_unwrap(unlock, merchant, &deks);
-	if (status == BH_OK)
-		return group_take(unlock, copy, &deks);
+	bh_status status = merchant_unwrap(unlock->keyring, &copy->merchants[0], &deks, &events);
 	/* "Not found" would say that there is no such merchant. */
 	if (status == BH_E_NOT_FOUND)
 		status = BH_E_NO_KEY;
-	unlock->denied = true;
-	if (status != BH_E_NOMEM)
-		BH_TRY(bh_keyring_audit_denied(unlock->keyring, &unlock->events, merchant, status));
+	pthread_mutex_lock(&unlock->lock);
+	status = merchant_take(unlock, copy, &deks, &events, status);
+	pthread_mutex_unlock(&unlock->lock);
 	return status;
 }
 

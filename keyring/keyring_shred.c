@@ -2,6 +2,7 @@
  *
  * keyring_shred.c: what the keyring knows of a merchant's shred, and what its KMS says to it.
  */
+#include <stdio.h>
 #include <time.h>
 
 #include "keyring/keyring_internal.h"
@@ -137,11 +138,47 @@ static bh_status try_wrap(bh_kms *kms)
 	return bh_kms_wrap(kms, bh_view_of(nothing, sizeof(nothing)), bh_view_str("purpose=proof\n"), &wrapped, &version);
 }
 
+static bh_audit_event cmk_event(const bh_merchant_record *merchant, const char *action)
+{
+	return (bh_audit_event){
+		.action = action, .merchant = merchant->name, .region = merchant->region, .cmk_uri = merchant->cmk_uri
+	};
+}
+
+static const char *key_state_name(bh_kms_key_state state)
+{
+	switch (state) {
+	case BH_KMS_ENABLED: return "enabled";
+	case BH_KMS_DISABLED: return "disabled";
+	case BH_KMS_PENDING_DELETION: return "pending deletion";
+	case BH_KMS_DESTROYED: return "destroyed";
+	}
+	return "of no state that is known";
+}
+
+/* What the KMS said, and what it did when the key was used all the same. */
+static void answered_note(const bh_keyring *keyring, const bh_merchant_record *merchant, const bh_shred_answer *answer,
+			  const char *tried, bh_status probe)
+{
+	bh_audit_event event = cmk_event(merchant, BH_AUDIT_CMK_DESTROY_ANSWERED);
+	char detail[BH_SHRED_MESSAGE_MAX + 128];
+
+	snprintf(detail, sizeof(detail), "%s; %s afterwards: %s",
+		 answer->status == BH_OK ? key_state_name(answer->state) : answer->message, tried, bh_status_name(probe));
+	event.outcome = answer->status;
+	event.kms_request_id = answer->request_id[0] != '\0' ? answer->request_id : NULL;
+	event.detail = detail;
+	bh_audit_note(keyring->audit, &event);
+}
+
 /* The wraps are there in SHREDDING; afterwards there is nothing left to unwrap. */
 static void ask(const bh_keyring *keyring, const bh_merchant_record *merchant, bh_shred_record *record)
 {
 	BH_CLEANUP(bh_kms_closep) bh_kms *kms = NULL;
+	const bh_audit_event asked = cmk_event(merchant, BH_AUDIT_CMK_DESTROY_ASKED);
 	bool has_wraps = merchant->state == BH_MERCHANT_SHREDDING;
+
+	bh_audit_note(keyring->audit, &asked);
 	bh_status opened = bh_keyring_kms_open(keyring, merchant->cmk_uri, &kms);
 
 	ask_to_destroy(kms, opened, &record->cmk);
@@ -149,6 +186,7 @@ static void ask(const bh_keyring *keyring, const bh_merchant_record *merchant, b
 	if (opened == BH_OK)
 		probe.status = has_wraps ? try_unwrap(keyring, kms, merchant) : try_wrap(kms);
 	*(has_wraps ? &record->unwrap : &record->wrap) = probe;
+	answered_note(keyring, merchant, &record->cmk, has_wraps ? "an unwrap" : "a wrap", probe.status);
 }
 
 bh_status bh_keyring_shred_ask(bh_keyring *keyring, const uint8_t merchant_id[BH_ID_LEN], bh_shred_record *record)

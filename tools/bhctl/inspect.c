@@ -26,19 +26,25 @@ bh_status inspect_open(const char *dir, const bh_kms_options *kms, inspect *out)
 	return bh_keyring_deks(out->keyring, &out->deks, &out->dek_count);
 }
 
-static bh_status unlock(inspect *in, const bh_merchant_info *merchant)
+static bh_status unlock_one(bh_unlock *unlock, const bh_merchant_info *merchant)
 {
 	if (merchant->state == BH_MERCHANT_SHREDDING || merchant->state == BH_MERCHANT_SHREDDED)
 		return BH_E_SHREDDED;
 	if (merchant->cause == BH_SUSPEND_OPERATOR)
 		return BH_E_SUSPENDED;
-	return bh_keyring_merchant_unlock(in->keyring, merchant->name);
+	return bh_unlock_add(unlock, merchant->name);
 }
 
 bh_status inspect_unlock(const char *dir, inspect *in)
 {
+	bh_unlock *unlock = NULL;
+
+	BH_TRY(bh_unlock_new(in->keyring, &unlock));
 	for (size_t i = 0; i < in->merchant_count; i++)
-		in->unlocked[i] = unlock(in, &in->merchants[i]);
+		in->unlocked[i] = unlock_one(unlock, &in->merchants[i]);
+	bh_status status = bh_unlock_commit(unlock);
+	bh_unlock_free(unlock);
+	BH_TRY(status);
 	BH_TRY(bh_fs_new(dir, in->keyring, &in->fs));
 	in->scopes = *bh_fs_scopes(in->fs);
 	in->scopes.cf_attached = always_attached;

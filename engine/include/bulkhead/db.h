@@ -48,6 +48,8 @@ typedef struct bh_db_options {
 	unsigned lease_ms;         /* how long a merchant's keys may be used after its KMS last allowed it, ms: 1,000 to 900,000;
 				      0: 300,000. Renewed from 60 % of it in the background */
 	const bh_clock *clock;     /* for tests alone; NULL: the system's. Copied */
+	const char *actor;         /* who acts, for the audit log; NULL: "uid:<login name or number>" of the process */
+	const char *audit_floor;   /* "SIZE:ROOT": refuse an audit log that does not begin with that; NULL: no floor */
 	bh_log_fn log;             /* NULL: nothing is reported */
 	void *log_arg;
 } bh_db_options;
