@@ -362,7 +362,7 @@ static bh_status set_aside(bh_audit *audit, const bh_io_dir *dir, const bh_audit
 {
 	char aside[40], root[2 * BH_SHA256_LEN + 1], detail[256];
 
-	snprintf(aside, sizeof(aside), BH_AUDIT_FILE ".%lld", (long long)(now_ms() / 1000));
+	snprintf(aside, sizeof(aside), BH_AUDIT_FILE ".%lld", (long long)now_ms());
 	bh_status moved = bh_io_rename(dir, BH_AUDIT_FILE, aside);
 	if (moved != BH_OK && moved != BH_E_NOT_FOUND)
 		return moved;

@@ -108,6 +108,7 @@ bh_status bhctl_parse(bhctl *ctl, int argc, char **argv, const bhctl_option *opt
 		{ .name = "help", .flag = &help },
 		{ .name = "passphrase-fd", .value = &fd },
 		{ .name = "db", .value = &db },
+		{ .name = "audit-optional", .flag = &ctl->audit_optional },
 		{ 0 },
 	};
 	const bhctl_option *all[OPTIONS_MAX];

@@ -21,6 +21,7 @@ typedef struct bhctl_command bhctl_command;
 typedef struct bhctl {
 	const char *db;               /* --db; NULL: not given */
 	bool json;                    /* --json */
+	bool audit_optional;          /* --audit-optional */
 	bh_kms_options kms;           /* its passphrase lies in: */
 	bh_secret passphrase;         /* what --passphrase-fd gave, with a NUL */
 	const bhctl_command *command; /* the one that runs */
@@ -57,6 +58,10 @@ bh_status cmd_load(bhctl *ctl, int argc, char **argv);
 bh_status cmd_compact(bhctl *ctl, int argc, char **argv);
 bh_status cmd_status(bhctl *ctl, int argc, char **argv);
 bh_status cmd_verify(bhctl *ctl, int argc, char **argv);
+bh_status cmd_audit_show(bhctl *ctl, int argc, char **argv);
+bh_status cmd_audit_verify(bhctl *ctl, int argc, char **argv);
+bh_status cmd_audit_who(bhctl *ctl, int argc, char **argv);
+bh_status cmd_audit_restart(bhctl *ctl, int argc, char **argv);
 bh_status cmd_dump(bhctl *ctl, int argc, char **argv);
 
 /* ---- options: a table a command, ended by a NULL name. Those of every command (--json, --help, --passphrase-fd) are added. */
@@ -83,6 +88,10 @@ BH_MUST_CHECK bh_status bhctl_parse(bhctl *ctl, int argc, char **argv, const bhc
 BH_MUST_CHECK bh_status bhctl_passphrase(bhctl *ctl, const char *fd);
 /* A decimal number. Errors: BH_E_INVALID, naming the option. */
 BH_MUST_CHECK bh_status bhctl_number(const char *option, const char *text, uint64_t *out);
+/* A point in time, in ms since 1970 (when.c). Errors: BH_E_INVALID, naming the option. */
+BH_MUST_CHECK bh_status bhctl_time(const char *option, const char *text, int64_t *at_ms_out);
+/* A public key: 64 hex digits, or a file that holds them (cmd_shred.c). Errors: BH_E_INVALID, those of reading. */
+BH_MUST_CHECK bh_status bhctl_public_key(const char *given, uint8_t out[BH_PUBLIC_KEY_LEN]);
 /* BH_E_INVALID with the command's usage line. */
 bh_status bhctl_usage_error(const bhctl *ctl, const char *fmt, ...) BH_PRINTF(2, 3);
 

@@ -208,7 +208,7 @@ static bh_status check_suspended(const dump *d)
 
 static bh_status dump_records(dump *d, const char *dir)
 {
-	BH_TRY(inspect_open(dir, &d->ctl->kms, &d->in));
+	BH_TRY(inspect_open(d->ctl, dir, &d->in));
 	BH_TRY(inspect_unlock(dir, &d->in));
 	show_owner(d);
 	BH_TRY(check_suspended(d));

@@ -70,7 +70,7 @@ static bh_status key_region(bhctl *ctl, const char *given, char region_out[BH_NA
 	if (given != NULL) {
 		BH_TRY(bh_name_check("region", given));
 		snprintf(region_out, BH_NAME_MAX + 1, "%s", given);
-	} else if (ctl->db != NULL && inspect_open(ctl->db, &ctl->kms, &in) == BH_OK) {
+	} else if (ctl->db != NULL && inspect_open(ctl, ctl->db, &in) == BH_OK) {
 		snprintf(region_out, BH_NAME_MAX + 1, "%s", bh_keyring_region(in.keyring));
 	}
 	return BH_OK;

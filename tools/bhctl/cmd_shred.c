@@ -200,7 +200,7 @@ bh_status cmd_merchant_certificate(bhctl *ctl, int argc, char **argv)
 	BH_TRY(bhctl_parse(ctl, argc, argv, options, 1, 1, &args, &count));
 	BH_TRY(bhctl_need_db(ctl));
 	BH_TRY(bh_name_check("merchant", args[0]));
-	BH_TRY(inspect_open(ctl->db, &ctl->kms, &in));
+	BH_TRY(inspect_open(ctl, ctl->db, &in));
 	BH_TRY(bh_certificate_subject(in.keyring, args[0], false, &merchant));
 	BH_TRY(bh_certificate_get(ctl->db, in.keyring, &merchant, &text));
 	if (file == NULL)
@@ -226,8 +226,7 @@ static bool is_key(const char *text)
 	return strlen(text) == (size_t)2 * BH_PUBLIC_KEY_LEN && strspn(text, "0123456789abcdefABCDEF") == strlen(text);
 }
 
-/* 64 hex digits, or a file that holds them. */
-static bh_status read_key(const char *given, uint8_t out[BH_PUBLIC_KEY_LEN])
+bh_status bhctl_public_key(const char *given, uint8_t out[BH_PUBLIC_KEY_LEN])
 {
 	BH_CLEANUP(bh_buf_clear) bh_buf text = { 0 };
 	bh_status status;
@@ -327,7 +326,7 @@ bh_status cmd_certificate_verify(bhctl *ctl, int argc, char **argv)
 
 	BH_TRY(bhctl_parse(ctl, argc, argv, options, 1, 1, &args, &count));
 	if (key != NULL)
-		BH_TRY(read_key(key, public_key));
+		BH_TRY(bhctl_public_key(key, public_key));
 	BH_TRY(read_file(args[0], BH_CERTIFICATE_MAX, &text));
 	BH_TRY(bh_fail_prefix(bh_certificate_verify(bh_buf_view(&text), key != NULL ? public_key : NULL, &info), "%s", args[0]));
 	return report(ctl, &text, &info, key != NULL);

@@ -29,7 +29,7 @@ static bh_status view_open(bhctl *ctl, view *v)
 {
 	v->ctl = ctl;
 	BH_TRY(bhctl_need_db(ctl));
-	BH_TRY(inspect_open(ctl->db, &ctl->kms, &v->in));
+	BH_TRY(inspect_open(ctl, ctl->db, &v->in));
 	return tree_list(ctl->db, &v->files);
 }
 
@@ -175,6 +175,8 @@ static json_t *database_json(const view *v)
 {
 	const bh_keyring *keyring = v->in.keyring;
 	uint8_t public_key[BH_SIGN_PUBLIC_LEN];
+	char floor[BH_AUDIT_FLOOR_SIZE];
+	bh_audit_position position;
 	char hex[2 * BH_SIGN_PUBLIC_LEN + 1];
 	json_t *database = json_pack("{s:s, s:s, s:I, s:s, s:o, s:o}", "path", v->ctl->db, "region", bh_keyring_region(keyring),
 				     "keyring_generation", (json_int_t)bh_keyring_generation(v->in.keyring), "aead",
@@ -185,6 +187,9 @@ static json_t *database_json(const view *v)
 	bh_signer_public(bh_keyring_signer(keyring), public_key);
 	bh_hex(public_key, sizeof(public_key), hex);
 	json_object_set_new(database, "public_key", json_string(hex));
+	bh_audit_position_get(bh_keyring_audit(v->in.keyring), &position);
+	bh_audit_floor_format(&position, floor);
+	json_object_set_new(database, "audit_floor", json_string(floor));
 	return database;
 }
 
@@ -268,7 +273,8 @@ static void print_database(const json_t *database)
 	printf("database %s (id %s)\n  region %s, keyring generation %lld, AES-256-GCM by %s\n", text_of(database, "path"),
 	       text_of(database, "id"), text_of(database, "region"), number_of(database, "keyring_generation"),
 	       text_of(database, "aead"));
-	printf("  signs certificates with key %s\n", text_of(database, "public_key"));
+	printf("  signs certificates and the audit log with key %s\n", text_of(database, "public_key"));
+	printf("  audit floor %s\n", text_of(database, "audit_floor"));
 	print_cmk("platform CMK", json_object_get(database, "platform_cmk"));
 	printf("  logs: %lld files, %lld bytes\n", number_of(logs, "files"), number_of(logs, "bytes"));
 }

@@ -14,7 +14,7 @@ static bh_status look(const bhctl *ctl, const char *name, bh_merchant_info *out)
 {
 	BH_CLEANUP(inspect_clear) inspect in = { 0 };
 
-	BH_TRY(inspect_open(ctl->db, &ctl->kms, &in));
+	BH_TRY(inspect_open(ctl, ctl->db, &in));
 	return bh_keyring_merchant(in.keyring, name, out);
 }
 

@@ -119,7 +119,7 @@ static void verify_clear(verify *v)
 /* Without the keyring nothing can be authenticated, so that one failing is the command's own failure. */
 static bh_status open_all(verify *v)
 {
-	BH_TRY(inspect_open(v->ctl->db, &v->ctl->kms, &v->in));
+	BH_TRY(inspect_open(v->ctl, v->ctl->db, &v->in));
 	BH_TRY(inspect_unlock(v->ctl->db, &v->in));
 	BH_TRY(tree_list(v->ctl->db, &v->files));
 	return verify_roots_find(v);

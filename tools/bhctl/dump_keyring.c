@@ -61,7 +61,7 @@ static bh_status show_dek(dump *d, const bh_dek_info *dek)
 static bh_status show_records(dump *d, const char *dir)
 {
 	json_t *merchants = d->ctl->json ? json_array() : NULL;
-	bh_status status = inspect_open(dir, &d->ctl->kms, &d->in);
+	bh_status status = inspect_open(d->ctl, dir, &d->in);
 
 	for (size_t i = 0; status == BH_OK && i < d->in.merchant_count; i++)
 		show_merchant(d, &d->in.merchants[i], merchants);

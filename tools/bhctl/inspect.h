@@ -3,8 +3,8 @@
  * inspect.h: a closed database seen from outside, for the commands that look at it without RocksDB: status, merchant, verify, dump.
  *
  * The keyring is opened read-only and stays locked meanwhile, so no other process works on the files; nothing in the directory
- * changes. Merchants whose keys cannot be had are left locked: what is theirs stays closed, all else can be read. Thread-safety:
- * none.
+ * changes but AUDIT, where each use of a key leaves a line. Merchants whose keys cannot be had are left locked: what is theirs
+ * stays closed, all else can be read. Thread-safety: none.
  */
 #ifndef BHCTL_INSPECT_H
 #define BHCTL_INSPECT_H
@@ -12,6 +12,7 @@
 #include <jansson.h>
 
 #include "env/fs.h"
+#include "tools/bhctl/bhctl.h"
 
 typedef struct inspect {
 	bh_keyring *keyring; /* owned; by `fs` once there is one */
@@ -26,7 +27,7 @@ typedef struct inspect {
 } inspect;
 
 /* Opens the keyring of `dir` and lists what it knows; unwraps no merchant's DEK. Errors: those of bh_keyring_open(). */
-BH_MUST_CHECK bh_status inspect_open(const char *dir, const bh_kms_options *kms, inspect *out);
+BH_MUST_CHECK bh_status inspect_open(const bhctl *ctl, const char *dir, inspect *out);
 /* Unwraps the DEKs of every living merchant whose KMS allows it and whom no operator has suspended, and makes `fs` and `scopes`. */
 BH_MUST_CHECK bh_status inspect_unlock(const char *dir, inspect *in);
 void inspect_clear(inspect *in); /* idempotent */

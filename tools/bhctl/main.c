@@ -79,6 +79,26 @@ static const bhctl_command commands[] = {
 	{ "compact", cmd_compact, "Rewrites a class without what was deleted or replaced", "NAME/CLASS" },
 	{ "status", cmd_status, "Shows the database, its merchants, their keys and their sizes", "[NAME] [--prometheus FILE]" },
 	{ "verify", cmd_verify, "Checks every byte of a closed database; changes nothing", "" },
+	{ "audit show", cmd_audit_show, "Shows the log of every use of a key, and its floor",
+	  "[FILE] [--merchant M] [--since T]\n\n"
+	  "  FILE           the log; the default is that of --db. No key is needed, and nothing is proved\n"
+	  "  --merchant M   only what concerns M\n"
+	  "  --since T      only from T on: 2026-01-31T12:00:00Z, seconds since 1970, or -90s, -30m, -1h, -2d" },
+	{ "audit verify", cmd_audit_verify, "Proves the audit log: every change is found",
+	  "[FILE] [--public-key KEY] [--floor SIZE:ROOT]\n\n"
+	  "  FILE                the log; the default is that of --db\n"
+	  "  --public-key KEY    the database's, as 'status' shows it: 64 hex digits, or a file that holds them; without it the\n"
+	  "                      database is opened, and the log compared with its keyring\n"
+	  "  --floor SIZE:ROOT   as printed earlier: the log has to begin with those entries. Without one nobody can tell a log\n"
+	  "                      from its own beginning" },
+	{ "audit who-could-decrypt", cmd_audit_who, "Shows which processes had a merchant's keys at a time",
+	  "[FILE] --merchant M --at T [--lease-limit SECONDS]\n\n"
+	  "  --merchant M            whose keys\n"
+	  "  --at T                  2026-01-31T12:00:00Z, seconds since 1970, or -90s, -30m, -1h, -2d\n"
+	  "  --lease-limit SECONDS   of the database's options; the default is 300" },
+	{ "audit restart", cmd_audit_restart, "Gives up an audit log that is lost or damaged for good, and begins another",
+	  "--yes\n\n"
+	  "  --yes   no question; what was there is kept beside the new log, whose first entry says what the keyring knew of it" },
 	{ "dump", cmd_dump, "Shows what is in a file of a database",
 	  "FILE [--raw] [--hex] [--full] [--limit N]\n\n"
 	  "  --raw       header and layout alone, which need no key\n"
@@ -98,6 +118,7 @@ static void usage(FILE *out)
 		"\n  --db DIR            the database\n"
 		"  --json              one JSON document on standard output\n"
 		"  --passphrase-fd N   descriptor that the local KMS's passphrase is read from (or BULKHEAD_KMS_PASSPHRASE)\n"
+		"  --audit-optional    where the audit log cannot be written: look all the same, with nothing recorded\n"
 		"  --help              after a command: how it is used\n\n"
 		"Exit codes: 0 done, 1 other failure, 2 refused input, 3 not found, 4 suspended or key not available, 5 shredded,\n"
 		"6 integrity failure, 7 KMS refused, 8 KMS unreachable, 9 region refused, 10 I/O.\n");
@@ -111,6 +132,7 @@ static bh_status take_global(bhctl *ctl, int argc, char **argv)
 		{ "db", required_argument, NULL, 'd' },
 		{ "json", no_argument, NULL, 'j' },
 		{ "passphrase-fd", required_argument, NULL, 'p' },
+		{ "audit-optional", no_argument, NULL, 'a' },
 		{ "version", no_argument, NULL, 'v' },
 		{ "help", no_argument, NULL, 'h' },
 		{ 0 },
@@ -122,6 +144,7 @@ static bh_status take_global(bhctl *ctl, int argc, char **argv)
 		switch (c) {
 		case 'd': ctl->db = optarg; break;
 		case 'j': ctl->json = true; break;
+		case 'a': ctl->audit_optional = true; break;
 		case 'p': BH_TRY(bhctl_passphrase(ctl, optarg)); break;
 		case 'v': puts("bhctl " BH_VERSION); exit(EXIT_SUCCESS);
 		case 'h': usage(stdout); exit(EXIT_SUCCESS);

@@ -92,6 +92,8 @@ bh_status verify_suspended(verify *v, report *r); /* who is suspended has left t
 bh_status verify_certificates(verify *v, report *r);
 bh_status verify_present(verify *v, report *r); /* every file that the MANIFEST needs is there, with its size */
 bh_status verify_strays(verify *v, report *r);  /* what else is there */
+/* Whether it is the audit log, or one that was given up. */
+bool verify_is_audit(const char *path);
 /* Whether such a database has files of that name in that place. */
 bool verify_knows(const verify_root *root, const char *path);
 

@@ -194,6 +194,11 @@ static bool is_numbered(const char *name, const char *prefix, const char *suffix
 	return strcmp(name, suffix) == 0;
 }
 
+bool verify_is_audit(const char *path)
+{
+	return strcmp(path, BH_AUDIT_FILE) == 0 || is_numbered(path, BH_AUDIT_FILE ".", "");
+}
+
 static bool is_rocksdbs(const char *path)
 {
 	static const char *const names[] = { "CURRENT", "IDENTITY", "LOCK", "LOG" };
@@ -212,7 +217,7 @@ static bool is_rocksdbs(const char *path)
 /* What only the live database has. */
 static bool is_live_only(const char *path)
 {
-	return strcmp(path, BH_KEYRING_FILE) == 0 || strcmp(path, BH_AUDIT_FILE) == 0;
+	return strcmp(path, BH_KEYRING_FILE) == 0 || verify_is_audit(path);
 }
 
 bool verify_knows(const verify_root *root, const char *path)

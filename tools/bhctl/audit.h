@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * audit.h: an entry of the audit log as the commands look at it: cmd_audit.c (show, verify, restart), audit_who.c.
+ *
+ * Thread-safety: none.
+ */
+#ifndef BHCTL_AUDIT_H
+#define BHCTL_AUDIT_H
+
+#include <jansson.h>
+
+#include "keyring/audit_verify.h"
+#include "tools/bhctl/bhctl.h"
+
+/* The log to look at: `file`, or the one of --db. malloc'ed. Errors: BH_E_INVALID (neither). */
+BH_MUST_CHECK bh_status audit_path(const bhctl *ctl, const char *file, char **out);
+/* An entry's line as a JSON object, and its time; json_decref(). Errors: BH_E_FORMAT. */
+BH_MUST_CHECK bh_status audit_entry_parse(uint64_t seq, bh_view line, json_t **out, int64_t *at_ms_out);
+/* A text member; "" where there is none. */
+const char *audit_text(const json_t *entry, const char *name);
+
+#endif

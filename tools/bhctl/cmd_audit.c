@@ -1,0 +1,222 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * cmd_audit.c: the audit log: shown, proved, given up.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "tools/bhctl/audit.h"
+#include "tools/bhctl/inspect.h"
+
+bh_status audit_path(const bhctl *ctl, const char *file, char **out)
+{
+	if (file == NULL && ctl->db == NULL)
+		return bhctl_usage_error(ctl, "which log? give --db DIR or the log's file");
+	if ((file != NULL ? asprintf(out, "%s", file) : asprintf(out, "%s/" BH_AUDIT_FILE, ctl->db)) < 0)
+		return bh_fail(BH_E_NOMEM, "no memory for a path");
+	return BH_OK;
+}
+
+bh_status audit_entry_parse(uint64_t seq, bh_view line, json_t **out, int64_t *at_ms_out)
+{
+	json_t *entry = json_loadb((const char *)line.data, line.len, JSON_REJECT_DUPLICATES, NULL);
+
+	if (!json_is_object(entry) || bh_audit_time_parse(bh_view_str(audit_text(entry, "time")), at_ms_out) != BH_OK) {
+		json_decref(entry);
+		return bh_fail(BH_E_FORMAT, "entry %llu is not written as entries are", (unsigned long long)seq);
+	}
+	*out = entry;
+	return BH_OK;
+}
+
+const char *audit_text(const json_t *entry, const char *name)
+{
+	const char *text = json_string_value(json_object_get(entry, name));
+
+	return text != NULL ? text : "";
+}
+
+static void floor_of(const bh_audit_scan_result *found, char out[BH_AUDIT_FLOOR_SIZE])
+{
+	bh_audit_floor_format(&found->last.position, out);
+}
+
+/* ---- show */
+
+typedef struct show {
+	bhctl *ctl;
+	const char *merchant; /* NULL: all */
+	int64_t since_ms;
+	out_array array; /* of --json */
+	uint64_t shown;
+} show;
+
+static void print_text(const char *before, const char *text)
+{
+	if (text[0] == '\0')
+		return;
+	fputs(before, stdout);
+	out_bytes(bh_view_str(text), false, 0);
+}
+
+static void print_entry(const json_t *entry)
+{
+	const char *outcome = audit_text(entry, "outcome");
+
+	printf("%lld", (long long)json_integer_value(json_object_get(entry, "seq")));
+	print_text(" ", audit_text(entry, "time"));
+	print_text(" ", audit_text(entry, "actor"));
+	print_text("@", audit_text(entry, "host"));
+	printf("[%lld]", (long long)json_integer_value(json_object_get(entry, "pid")));
+	print_text(" ", audit_text(entry, "action"));
+	print_text(" ", audit_text(entry, "merchant"));
+	print_text("/", audit_text(entry, "class"));
+	print_text(" DEK ", audit_text(entry, "dek"));
+	if (strcmp(outcome, "ok") != 0)
+		print_text(" ", outcome);
+	print_text(": ", audit_text(entry, "detail"));
+	putchar('\n');
+}
+
+static bh_status show_entry(void *arg, uint64_t seq, bh_view line)
+{
+	show *s = arg;
+	json_t *entry = NULL;
+	int64_t at_ms;
+
+	BH_TRY(audit_entry_parse(seq, line, &entry, &at_ms));
+	if (at_ms < s->since_ms || (s->merchant != NULL && strcmp(audit_text(entry, "merchant"), s->merchant) != 0)) {
+		json_decref(entry);
+		return BH_OK;
+	}
+	if (s->ctl->json)
+		return out_array_item(&s->array, entry);
+	s->shown++;
+	print_entry(entry);
+	json_decref(entry);
+	return BH_OK;
+}
+
+static bh_status show_end(const show *s, const bh_audit_scan_result *found)
+{
+	char floor[BH_AUDIT_FLOOR_SIZE];
+
+	floor_of(found, floor);
+	printf("%llu entries; floor %s\n", (unsigned long long)s->shown, floor);
+	return BH_OK;
+}
+
+/* Ends the document with the floor, or with why it is not all. */
+static bh_status show_end_json(show *s, bh_status status, const bh_audit_scan_result *found)
+{
+	char floor[BH_AUDIT_FLOOR_SIZE];
+	json_t *tail;
+
+	floor_of(found, floor);
+	tail = status == BH_OK ? json_pack("{s:s}", "floor", floor) : json_pack("{s:o}", "error", out_error(status));
+	s->ctl->reported = true;
+	BH_TRY(out_array_end(&s->array, tail));
+	return status;
+}
+
+bh_status cmd_audit_show(bhctl *ctl, int argc, char **argv)
+{
+	BH_CLEANUP(bhctl_freep) char *path = NULL;
+	const char *merchant = NULL, *since = NULL;
+	const bhctl_option options[] = { { .name = "merchant", .value = &merchant }, { .name = "since", .value = &since }, { 0 } };
+	show s = { .ctl = ctl };
+	bh_audit_scan_result found;
+	bh_status status;
+	char **args;
+	int count;
+
+	BH_TRY(bhctl_parse(ctl, argc, argv, options, 0, 1, &args, &count));
+	if (merchant != NULL)
+		BH_TRY(bh_name_check("merchant", merchant));
+	if (since != NULL)
+		BH_TRY(bhctl_time("--since", since, &s.since_ms));
+	s.merchant = merchant;
+	BH_TRY(audit_path(ctl, count > 0 ? args[0] : NULL, &path));
+	if (ctl->json)
+		BH_TRY(out_array_begin(&s.array, json_pack("{s:s}", "file", path), "entries"));
+	status = bh_audit_read(path, show_entry, &s, &found);
+	if (ctl->json)
+		return show_end_json(&s, status, &found);
+	return status == BH_OK ? show_end(&s, &found) : status;
+}
+
+/* ---- verify */
+
+/* The key of the database itself. Opening it proves the log once already, against KEYRING too. */
+static bh_status own_key(const bhctl *ctl, uint8_t out[BH_SIGN_PUBLIC_LEN])
+{
+	BH_CLEANUP(inspect_clear) inspect in = { 0 };
+
+	if (ctl->db == NULL)
+		return bhctl_usage_error(ctl,
+					 "whose log is it? give --public-key KEY, or --db DIR of a database that can be opened");
+	BH_TRY(inspect_open(ctl, ctl->db, &in));
+	bh_signer_public(bh_keyring_signer(in.keyring), out);
+	return BH_OK;
+}
+
+static bh_status print_verified(const bhctl *ctl, const char *path, const uint8_t *key, const bh_audit_scan_result *found)
+{
+	char floor[BH_AUDIT_FLOOR_SIZE], time[BH_AUDIT_TIME_SIZE], hex[2 * BH_SIGN_PUBLIC_LEN + 1];
+
+	floor_of(found, floor);
+	bh_hex(key, BH_SIGN_PUBLIC_LEN, hex);
+	bh_audit_time_format(found->last.at_ms, time);
+	if (ctl->json)
+		return out_json(json_pack("{s:s, s:b, s:I, s:I, s:I, s:s, s:s, s:s}", "file", path, "ok", 1, "entries",
+					  (json_int_t)found->tree.size, "checkpoints", (json_int_t)found->checkpoints, "bytes",
+					  (json_int_t)found->good_len, "last_checkpoint_at", time, "floor", floor, "public_key",
+					  hex));
+	printf("%s: verified: %llu entries, signed at %s\nfloor %s\n", path, (unsigned long long)found->tree.size, time, floor);
+	return BH_OK;
+}
+
+bh_status cmd_audit_verify(bhctl *ctl, int argc, char **argv)
+{
+	BH_CLEANUP(bhctl_freep) char *path = NULL;
+	const char *key = NULL, *floor = NULL;
+	const bhctl_option options[] = { { .name = "public-key", .value = &key }, { .name = "floor", .value = &floor }, { 0 } };
+	uint8_t public_key[BH_SIGN_PUBLIC_LEN];
+	bh_audit_position known = { 0 };
+	const bh_audit_scan_options scan = { .public_key = public_key, .floors = &known, .floor_count = 1 };
+	bh_audit_scan_result found;
+	char **args;
+	int count;
+
+	BH_TRY(bhctl_parse(ctl, argc, argv, options, 0, 1, &args, &count));
+	if (floor != NULL)
+		BH_TRY(bh_audit_floor_parse(floor, &known));
+	BH_TRY(audit_path(ctl, count > 0 ? args[0] : NULL, &path));
+	BH_TRY(key != NULL ? bhctl_public_key(key, public_key) : own_key(ctl, public_key));
+	BH_TRY(bh_audit_verify(path, &scan, &found));
+	return print_verified(ctl, path, public_key, &found);
+}
+
+/* ---- restart */
+
+bh_status cmd_audit_restart(bhctl *ctl, int argc, char **argv)
+{
+	bool yes = false;
+	const bhctl_option options[] = { { .name = "yes", .flag = &yes }, { 0 } };
+	bh_keyring_options keyring_options = { .kms = ctl->kms, .audit_restart = true };
+	bh_keyring *keyring = NULL;
+	char **args;
+	int count;
+
+	BH_TRY(bhctl_parse(ctl, argc, argv, options, 0, 0, &args, &count));
+	BH_TRY(bhctl_need_db(ctl));
+	if (!yes)
+		return bhctl_usage_error(
+			ctl, "the log that is there proves nothing any more afterwards; if it is lost for good, give --yes");
+	BH_TRY(bh_keyring_open(ctl->db, &keyring_options, true, &keyring));
+	bh_keyring_close(keyring);
+	if (ctl->json)
+		return out_json(json_pack("{s:s, s:b}", "database", ctl->db, "restarted", 1));
+	printf("%s: a new audit log is begun; what was there, if anything, is kept beside it\n", ctl->db);
+	return BH_OK;
+}
