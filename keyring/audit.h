@@ -86,7 +86,7 @@ typedef struct bh_audit_options {
 	const char *actor; /* NULL: "uid:<login name or number>" of the process */
 	bool optional;     /* where the file cannot be written for lack of permission, or on a read-only file system: go on, with
 			      nothing recorded. A file that is missing or damaged is refused all the same */
-	bool restart;      /* the operator gives up the log that is there: it is set aside as AUDIT.<milliseconds since 1970> and another begins */
+	bool restart; /* the operator gives up the log that is there: it is set aside as AUDIT.<ms since 1970> and another begins */
 } bh_audit_options;
 
 /* Opens DIR/AUDIT, checks all of it, and cuts off a torn tail. `known`: positions that it must have passed, KEYRING's commit mark

@@ -178,8 +178,10 @@ bh_status bh_unlock_new(bh_keyring *keyring, bh_unlock **out)
 {
 	bh_unlock *unlock = calloc(1, sizeof(*unlock));
 
-	if (unlock == NULL)
-		return bh_fail(BH_E_NOMEM, "no memory to unlock merchants");
+	if (unlock == NULL) {
+		(void)bh_fail(BH_E_NOMEM, "no memory to unlock merchants");
+		return BH_E_NOMEM;
+	}
 	unlock->keyring = keyring;
 	pthread_mutex_init(&unlock->lock, NULL);
 	*out = unlock;
@@ -237,9 +239,10 @@ bh_status bh_unlock_add(bh_unlock *unlock, const char *name)
 	BH_CLEANUP(bh_keyring_state_clear) bh_keyring_state copy = { 0 };
 
 	BH_TRY(bh_keyring_merchant_copy(unlock->keyring, name, &copy));
-	if (all_live(unlock->keyring, &copy.merchants[0]))
-		return BH_OK;
-	return bh_fail_prefix(merchant_add(unlock, &copy), "merchant '%s'", name);
+	for (size_t i = 0; i < copy.count; i++) /* one */
+		if (!all_live(unlock->keyring, &copy.merchants[i]))
+			return bh_fail_prefix(merchant_add(unlock, &copy), "merchant '%s'", name);
+	return BH_OK;
 }
 
 static bh_status unlock_install(bh_unlock *unlock)

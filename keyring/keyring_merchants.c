@@ -108,8 +108,10 @@ static bh_status record_begin(const bh_keyring *keyring, const char *name, const
 	out->created_at_s = out->changed_at_s = (int64_t)time(NULL);
 	out->cmk_uri = strdup(cmk_uri);
 	out->deks = calloc(class_count, sizeof(*out->deks));
-	if (out->cmk_uri == NULL || out->deks == NULL)
-		return bh_fail(BH_E_NOMEM, "no memory for a merchant of %zu classes", class_count);
+	if (out->cmk_uri == NULL || out->deks == NULL) {
+		(void)bh_fail(BH_E_NOMEM, "no memory for a merchant of %zu classes", class_count);
+		return BH_E_NOMEM;
+	}
 	return BH_OK;
 }
 
