@@ -273,6 +273,15 @@ static json_t *proof_json(const bh_shred_record *shred)
 	return proof;
 }
 
+/* How far the audit log had come: what the certificate says is in it by then, and in no other place. */
+static json_t *audit_json(const bh_certificate_facts *facts)
+{
+	bh_audit_position position;
+
+	bh_audit_position_get(bh_keyring_audit(facts->keyring), &position);
+	return json_pack("{s:I, s:o}", "size", (json_int_t)position.size, "root", hex(position.root, sizeof(position.root)));
+}
+
 /* ---- what the certificate promises */
 
 static const char *const covered[] = {
@@ -319,12 +328,12 @@ static bh_status body_json(const bh_certificate_facts *facts, json_t **out)
 	uint32_t cmk_version = 0;
 
 	BH_TRY(deks_json(facts, &cmk_version, &deks));
-	*out = json_pack("{s:s, s:i, s:s, s:o, s:o, s:{s:o, s:o, s:o}, s:o, s:o, s:o, s:o, s:o}", "format", BH_CERTIFICATE_FORMAT,
-			 "version", BH_CERTIFICATE_VERSION, "status", is_final ? "FINAL" : "PENDING", "merchant",
-			 merchant_json(facts), "database", database_json(facts), "scope", "column_families",
+	*out = json_pack("{s:s, s:i, s:s, s:o, s:o, s:{s:o, s:o, s:o}, s:o, s:o, s:o, s:o, s:o, s:o}", "format",
+			 BH_CERTIFICATE_FORMAT, "version", BH_CERTIFICATE_VERSION, "status", is_final ? "FINAL" : "PENDING",
+			 "merchant", merchant_json(facts), "database", database_json(facts), "scope", "column_families",
 			 families_json(facts->merchant), "deks", deks, "files", files_json(facts), "times",
-			 times_json(facts->shred), "cmk", cmk_json(facts, cmk_version), "proof", proof_json(facts->shred),
-			 "covered", texts_json(covered, sizeof(covered) / sizeof(covered[0])), "not_covered",
+			 times_json(facts->shred), "cmk", cmk_json(facts, cmk_version), "proof", proof_json(facts->shred), "audit",
+			 audit_json(facts), "covered", texts_json(covered, sizeof(covered) / sizeof(covered[0])), "not_covered",
 			 texts_json(not_covered, sizeof(not_covered) / sizeof(not_covered[0])));
 	if (*out != NULL && !is_final)
 		set_text(out, "pending", why_pending(facts->shred));

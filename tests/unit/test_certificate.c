@@ -116,6 +116,14 @@ static void it_holds_and_says_what_happened(void **state)
 	assert_string_equal(json_string_value(json_array_get(json_object_get(scope, "column_families"), 1)), "acme/events");
 	assert_int_equal(json_integer_value(json_object_get(files, "count")), 2);
 	assert_int_equal(json_array_size(json_object_get(files, "salts")), 2);
+	const json_t *audit = json_object_get(json, "audit");
+	bh_audit_position position;
+	char root[2 * BH_SHA256_LEN + 1];
+	bh_audit_position_get(bh_keyring_audit(c->keyring), &position);
+	bh_hex(position.root, sizeof(position.root), root);
+	assert_true(position.size > 0);
+	assert_int_equal(json_integer_value(json_object_get(audit, "size")), position.size);
+	assert_string_equal(json_string_value(json_object_get(audit, "root")), root);
 	json_decref(json);
 	bh_buf_clear(&text);
 }

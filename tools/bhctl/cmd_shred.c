@@ -276,6 +276,14 @@ static void print_scope(const json_t *certificate)
 	       (long long)json_integer_value(json_object_get(json_object_get(scope, "files"), "count")));
 }
 
+static void print_audit(const json_t *certificate)
+{
+	const json_t *audit = json_object_get(certificate, "audit");
+
+	printf("  %-11s %lld entries, root %s\n", "audit log", (long long)json_integer_value(json_object_get(audit, "size")),
+	       text_at(certificate, "audit", "root"));
+}
+
 static void print_verified(const json_t *certificate, const bh_certificate_info *info, bool key_given)
 {
 	char key[2 * BH_PUBLIC_KEY_LEN + 1];
@@ -292,6 +300,7 @@ static void print_verified(const json_t *certificate, const bh_certificate_info 
 	print_line("unreadable", text_at(certificate, "times", "unreadable"));
 	print_line("finished", text_at(certificate, "times", "finished"));
 	print_cmk(certificate);
+	print_audit(certificate);
 	bh_hex(info->public_key, BH_PUBLIC_KEY_LEN, key);
 	print_line("signed by", key);
 	if (!key_given)
