@@ -213,6 +213,18 @@ static void measure(bh_db *db)
 		report(events[i].name, ratios[i], took[i]);
 }
 
+/* A number from 1 to `max`; what is none ends the program. */
+static int number(const char *text, long max)
+{
+	char *end;
+	long value = strtol(text, &end, 10);
+
+	if (*text != '\0' && *end == '\0' && value >= 1 && value <= max)
+		return (int)value;
+	fprintf(stderr, "bh_isolation: '%s' is no number from 1 to %ld\n", text, max);
+	exit(2);
+}
+
 static void parse(int argc, char **argv)
 {
 	static const struct option known[] = {
@@ -226,15 +238,11 @@ static void parse(int argc, char **argv)
 	for (int c; (c = getopt_long(argc, argv, "", known, NULL)) != -1;) {
 		switch (c) {
 		case 'd': dir = optarg; break;
-		case 'w': window_ms = atoi(optarg); break;
-		case 'r': rounds = atoi(optarg); break;
-		case 'n': rows = atoi(optarg); break;
-		default: exit(2);
+		case 'w': window_ms = number(optarg, 3600000); break;
+		case 'r': rounds = number(optarg, ROUNDS_MAX); break;
+		case 'n': rows = number(optarg, 100000000); break;
+		default: fprintf(stderr, "usage: bh_isolation [--db DIR] [--window-ms N] [--rounds N] [--rows N]\n"); exit(2);
 		}
-	}
-	if (window_ms < 1 || rounds < 1 || rounds > ROUNDS_MAX || rows < 1) {
-		fprintf(stderr, "usage: bh_isolation [--db DIR] [--window-ms N] [--rounds N] [--rows N]\n");
-		exit(2);
 	}
 }
 
