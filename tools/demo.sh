@@ -276,6 +276,7 @@ cp -a "$db" "$place/old"
 old_table=${table/#$db/$place/old}
 old_log=${log/#$db/$place/old}
 shred_began=$EPOCHREALTIME
+before_shred=$(date -u +%Y-%m-%dT%H:%M:%SZ)
 "$bhctl" --db "$db" merchant shred "$victim" --yes --certificate "$place/certificate.json"
 proved "'$victim' is shredded in $(since "$shred_began") s; a copy of the disk from before is kept in $place/old"
 [[ ! -e $db/tenants/$victim ]] || fail "its directory is still there"
@@ -298,13 +299,22 @@ search "$place/old"
 proved "0 hits in the database and in the old copy"
 
 part "its certificate"
-public_key=$("$bhctl" --db "$db" status | sed -n 's/.*signs certificates with key //p')
+public_key=$("$bhctl" --db "$db" status | sed -n 's/.*signs certificates and the audit log with key //p')
 show 20 certificate verify "$place/certificate.json" --public-key "$public_key"
 "$bhctl" certificate verify "$place/certificate.json" --public-key "$public_key" >"$place/out" || fail "$(<"$place/out")"
 grep -q '^FINAL' "$place/out" || fail "the certificate is not FINAL"
 sed "s/\"$victim\"/\"somebody\"/" "$place/certificate.json" >"$place/forged.json"
 expect_exit 6 certificate verify "$place/forged.json" --public-key "$public_key"
 proved "FINAL, and holds without the database; with another name in it, it does not"
+
+part "the audit log"
+show 6 --db "$db" audit show --merchant "$victim"
+"$bhctl" audit verify "$db/AUDIT" --public-key "$public_key" >"$place/out" || fail "audit verify: $(<"$place/out")"
+cp "$db/AUDIT" "$place/AUDIT"
+sed -i '0,/"outcome":"ok"/s//"outcome":"no"/' "$place/AUDIT"
+expect_exit 6 audit verify "$place/AUDIT" --public-key "$public_key"
+show 4 audit who-could-decrypt "$db/AUDIT" --merchant "$victim" --at "$before_shred"
+proved "the audit log holds by the public key alone; with one word changed it does not"
 
 part "the other merchants"
 others=()
