@@ -123,7 +123,7 @@ static void live(void *arg)
 	verify_log(ws, key);
 	trail_is(ws, "ann",
 		 "dek.wrapped merchant.added keys.granted state.changed keys.wiped state.changed dek.unwrapped keys.granted "
-		 "state.changed cmk.destroy-asked cmk.destroy-answered state.changed keys.wiped dek.destroyed certificate.issued ");
+		 "state.changed cmk.destroy-asked cmk.destroy-answered keys.wiped state.changed dek.destroyed certificate.issued ");
 	trail_is(ws, "bob", "dek.wrapped merchant.added keys.granted state.changed ");
 	trail_is(ws, "",
 		 "database.created dek.wrapped keyring.opened dek.unwrapped keyring.closed keyring.opened dek.unwrapped "
