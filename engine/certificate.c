@@ -154,15 +154,10 @@ static void set_text(json_t **object, const char *name, const char *text)
 static json_t *database_json(const bh_certificate_facts *facts)
 {
 	uint8_t public_key[BH_SIGN_PUBLIC_LEN];
-	char floor[BH_AUDIT_FLOOR_SIZE];
-	bh_audit_position position;
 
 	bh_signer_public(bh_keyring_signer(facts->keyring), public_key);
-	bh_audit_position_get(bh_keyring_audit(facts->keyring), &position);
-	bh_audit_floor_format(&position, floor);
-	return json_pack("{s:o, s:s, s:o, s:s}", "id", hex(bh_keyring_database_id(facts->keyring), BH_ID_LEN), "region",
-			 bh_keyring_region(facts->keyring), "public_key", hex(public_key, sizeof(public_key)), "audit_floor",
-			 floor);
+	return json_pack("{s:o, s:s, s:o}", "id", hex(bh_keyring_database_id(facts->keyring), BH_ID_LEN), "region",
+			 bh_keyring_region(facts->keyring), "public_key", hex(public_key, sizeof(public_key)));
 }
 
 static json_t *merchant_json(const bh_certificate_facts *facts)
