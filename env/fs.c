@@ -10,9 +10,9 @@
 #include <pthread.h>
 #include <stdlib.h>
 
-/* A column family that a MANIFEST edit has added. Ids grow for as long as the database lives, so the table is indexed by id. */
+/* A column family that a MANIFEST edit has added and none dropped. Ids grow for as long as the database lives: the table is indexed
+ * by id, and the ids of the past cost a pointer each. */
 struct family {
-	bool known;
 	bh_scope scope;
 	bh_dek *dek; /* newest, cached; NULL: not asked yet (or the platform's) */
 };
@@ -23,9 +23,9 @@ struct bh_fs {
 	bh_scopes scopes;
 	bool scratch; /* all files are of scratch_scope */
 	bh_scope scratch_scope;
-	char *only;              /* a view: the one merchant whose families it shows; owned. NULL: all */
-	pthread_rwlock_t lock;   /* guards the family table */
-	struct family *families; /* [family_count], by id */
+	char *only;               /* a view: the one merchant whose families it shows; owned. NULL: all */
+	pthread_rwlock_t lock;    /* guards the family table */
+	struct family **families; /* [family_count], by id; owned; NULL: unknown */
 	size_t family_count;
 	bh_live live; /* logs being written; has a lock of its own */
 };
@@ -35,7 +35,7 @@ struct bh_fs {
 static bh_status grow_families(bh_fs *fs, uint32_t cf_id)
 {
 	size_t count = fs->family_count;
-	struct family *grown;
+	struct family **grown;
 
 	if (cf_id < count)
 		return BH_OK;
@@ -53,7 +53,30 @@ static bh_status grow_families(bh_fs *fs, uint32_t cf_id)
 
 static struct family *family_of(const bh_fs *fs, uint32_t cf_id)
 {
-	return cf_id < fs->family_count && fs->families[cf_id].known ? &fs->families[cf_id] : NULL;
+	return cf_id < fs->family_count ? fs->families[cf_id] : NULL;
+}
+
+static void family_free(struct family *family)
+{
+	if (family == NULL)
+		return;
+	bh_dek_unrefp(&family->dek);
+	free(family);
+}
+
+/* Under the lock: the id is of this scope from now on. */
+static bh_status set_family(bh_fs *fs, uint32_t cf_id, const bh_scope *scope)
+{
+	struct family *family;
+
+	BH_TRY(grow_families(fs, cf_id));
+	family = calloc(1, sizeof(*family));
+	if (family == NULL)
+		return bh_fail(BH_E_NOMEM, "no memory for column family %u", cf_id);
+	family->scope = *scope;
+	family_free(fs->families[cf_id]);
+	fs->families[cf_id] = family;
+	return BH_OK;
 }
 
 /* ---- bh_scopes */
@@ -130,7 +153,6 @@ static bh_status cf_added(void *arg, uint32_t cf_id, bh_view name)
 {
 	bh_fs *fs = arg;
 	BH_CLEANUP(bh_merchant_info_clear) bh_merchant_info merchant = { 0 };
-	struct family *family;
 	bh_status status;
 	bh_scope scope;
 
@@ -144,13 +166,7 @@ static bh_status cf_added(void *arg, uint32_t cf_id, bh_view name)
 		return bh_fail(BH_E_INVALID, "column family '%.*s': the keyring has no merchant '%s'; add it first", (int)name.len,
 			       (const char *)name.data, scope.merchant);
 	pthread_rwlock_wrlock(&fs->lock);
-	status = grow_families(fs, cf_id);
-	family = status == BH_OK ? &fs->families[cf_id] : NULL;
-	if (family != NULL) {
-		bh_dek_unrefp(&family->dek);
-		family->known = true;
-		family->scope = scope;
-	}
+	status = set_family(fs, cf_id, &scope);
 	pthread_rwlock_unlock(&fs->lock);
 	return status;
 }
@@ -158,13 +174,11 @@ static bh_status cf_added(void *arg, uint32_t cf_id, bh_view name)
 static bh_status cf_dropped(void *arg, uint32_t cf_id)
 {
 	bh_fs *fs = arg;
-	struct family *family;
 
 	pthread_rwlock_wrlock(&fs->lock);
-	family = family_of(fs, cf_id);
-	if (family != NULL) {
-		bh_dek_unrefp(&family->dek);
-		family->known = false;
+	if (family_of(fs, cf_id) != NULL) {
+		family_free(fs->families[cf_id]);
+		fs->families[cf_id] = NULL;
 	}
 	pthread_rwlock_unlock(&fs->lock);
 	return BH_OK;
@@ -228,7 +242,8 @@ static void families_forget(bh_fs *fs)
 {
 	pthread_rwlock_wrlock(&fs->lock);
 	for (size_t i = 0; i < fs->family_count; i++)
-		bh_dek_unrefp(&fs->families[i].dek);
+		if (fs->families[i] != NULL)
+			bh_dek_unrefp(&fs->families[i]->dek);
 	pthread_rwlock_unlock(&fs->lock);
 }
 
@@ -296,7 +311,8 @@ void bh_fs_free(bh_fs *fs)
 {
 	if (fs == NULL)
 		return;
-	families_forget(fs);
+	for (size_t i = 0; i < fs->family_count; i++)
+		family_free(fs->families[i]);
 	bh_live_clear(&fs->live);
 	free(fs->families);
 	free(fs->root);
