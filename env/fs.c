@@ -279,15 +279,14 @@ bh_status bh_fs_new(const char *root, bh_keyring *keyring, bh_fs **out)
 bh_status bh_fs_new_view(bh_keyring *keyring, const char *root, const char *merchant, bh_fs **out)
 {
 	char *only = strdup(merchant);
-	bh_fs *fs = NULL;
-	bh_status status = only != NULL ? bh_fs_new(root, keyring, &fs) : bh_fail(BH_E_NOMEM, "no memory for a view of %s", root);
+	bh_fs *fs = only != NULL ? fs_make(root, keyring) : NULL;
 
-	if (status != BH_OK) {
+	if (fs == NULL) {
 		free(only);
-		return status;
+		return bh_fail(BH_E_NOMEM, "no memory for a view of %s", root);
 	}
 	fs->only = only;
-	fs->scopes.hides_default_files = true;
+	fs->scopes = (bh_scopes){ fs, dek_for_cf, dek_by_id, cf_added, cf_dropped, cf_attached, true };
 	*out = fs;
 	return BH_OK;
 }
