@@ -58,14 +58,6 @@ static bh_status flush_families(bh_db *db, const bh_merchant *merchant)
 	return bh_status_of_rocksdb(error);
 }
 
-static bh_status sync_wal(const bh_db *db)
-{
-	char *error = NULL;
-
-	rocksdb_flush_wal(db->rocks, 1, &error);
-	return bh_status_of_rocksdb(error);
-}
-
 /* Whether all its writes are in SSTs now. Otherwise they are in WALs, which is as good. */
 static bool is_flushed(bh_db *db, const bh_merchant *merchant, bh_suspend_cause cause)
 {
@@ -85,13 +77,15 @@ static bh_status park_live(bh_db *db, const bh_merchant *merchant, bh_suspend_ca
 	bh_status status;
 
 	bh_crash_point("suspend.flushed");
-	BH_TRY(sync_wal(db));
+	BH_TRY(bh_sync_wal(db));
 	rocksdb_disable_file_deletions(db->rocks, &error);
 	BH_TRY(bh_status_of_rocksdb(error));
 	status = bh_park(db, merchant->name, !flushed);
 	rocksdb_enable_file_deletions(db->rocks, 0, &error);
-	BH_TRY(status);
-	return bh_status_of_rocksdb(error);
+	if (status == BH_OK)
+		return bh_status_of_rocksdb(error);
+	rocksdb_free(error);
+	return status;
 }
 
 /* The first try of a merchant that was ACTIVE begins with no parked files; a later one finds them complete. */
