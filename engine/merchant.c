@@ -205,8 +205,10 @@ static bh_status check_cmk_is_free(bh_db *db, const char *cmk_uri)
 	bh_merchant_info *infos = NULL;
 	bh_status status = BH_OK;
 	size_t count = 0;
+	char platform[BH_KMS_URI_MAX + 1];
 
-	if (bh_kms_same_key(cmk_uri, bh_keyring_platform_cmk(db->keyring)))
+	BH_TRY(bh_keyring_cmk_uri(db->keyring, "", platform));
+	if (bh_kms_same_key(cmk_uri, platform))
 		return bh_fail(BH_E_EXISTS, "%s: is the platform's CMK; a merchant needs one of its own", cmk_uri);
 	BH_TRY(bh_keyring_merchants(db->keyring, &infos, &count));
 	for (size_t i = 0; i < count; i++) {

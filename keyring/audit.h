@@ -36,12 +36,17 @@ extern "C" {
 #define BH_AUDIT_DEK_WRAPPED "dek.wrapped"
 #define BH_AUDIT_DEK_UNWRAPPED "dek.unwrapped"
 #define BH_AUDIT_DEK_DESTROYED "dek.destroyed"
+#define BH_AUDIT_DEK_REWRAPPED "dek.rewrapped" /* another wrap of it is about to be recorded, by this version of this CMK */
+#define BH_AUDIT_DEK_MARKED "dek.marked"
+#define BH_AUDIT_DEK_RETIRED "dek.retired" /* its wrap is gone, its merchant lives on */
 #define BH_AUDIT_KEYS_GRANTED                                                                                                      \
 	"keys.granted" /* the merchant's DEKs are in this process's memory, from here to "wiped" or "closed" */
 #define BH_AUDIT_KEYS_RENEWED "keys.renewed" /* the KMS has said yes again */
 #define BH_AUDIT_KEYS_DENIED "keys.denied"   /* the KMS refused, gave no answer or a damaged one: `outcome` */
 #define BH_AUDIT_KEYS_WIPED "keys.wiped"
 #define BH_AUDIT_MERCHANT_ADDED "merchant.added"
+#define BH_AUDIT_MERCHANT_ROTATED "merchant.rotated" /* about to get a new generation, of these DEKs, which is in memory then */
+#define BH_AUDIT_MERCHANT_MOVED "merchant.moved"     /* about to be, to this CMK */
 #define BH_AUDIT_STATE_CHANGED "state.changed"
 #define BH_AUDIT_CMK_DESTROY_ASKED "cmk.destroy-asked"
 #define BH_AUDIT_CMK_DESTROY_ANSWERED "cmk.destroy-answered"

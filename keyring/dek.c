@@ -88,6 +88,11 @@ bh_view bh_dek_context(const bh_dek *dek)
 	return bh_buf_view(&dek->context);
 }
 
+bool bh_dek_is_shared(const bh_dek *dek)
+{
+	return atomic_load_explicit(&dek->refs, memory_order_acquire) > 1;
+}
+
 bool bh_dek_is_wiped(const bh_dek *dek)
 {
 	return bh_secret_is_wiped(&dek->key);

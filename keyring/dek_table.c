@@ -108,6 +108,21 @@ void bh_dek_table_remove_merchant(bh_dek_table *table, const char *merchant)
 	table->count = kept;
 }
 
+void bh_dek_table_remove(bh_dek_table *table, const uint8_t id[BH_ID_LEN])
+{
+	bh_dek *dek = bh_dek_table_find(table, id);
+
+	if (dek == NULL)
+		return;
+	size_t by_id = id_bound(table, id), by_scope = 0;
+	while (table->by_scope[by_scope] != dek)
+		by_scope++;
+	table->count--;
+	memmove(table->by_id + by_id, table->by_id + by_id + 1, (table->count - by_id) * sizeof(*table->by_id));
+	memmove(table->by_scope + by_scope, table->by_scope + by_scope + 1, (table->count - by_scope) * sizeof(*table->by_scope));
+	bh_dek_unref(dek);
+}
+
 bh_dek *bh_dek_table_find(const bh_dek_table *table, const uint8_t id[BH_ID_LEN])
 {
 	size_t at = id_bound(table, id);

@@ -21,7 +21,7 @@ static bh_status head_make(bh_kms *kms, const char *region, const char *uri, bh_
 	BH_CLEANUP(bh_buf_clear) bh_buf wrapped = { 0 };
 
 	BH_TRY(bh_random(head->database_id, BH_ID_LEN));
-	BH_TRY(bh_keyring_dek_make(kms, head->database_id, region, &platform_scope, dek, &wrapped, &head->cmk_version));
+	BH_TRY(bh_keyring_dek_make(kms, head->database_id, region, &platform_scope, 1, dek, &wrapped, &head->cmk_version));
 	memcpy(head->platform_dek_id, bh_dek_id(*dek), BH_ID_LEN);
 	memcpy(head->region, region, strlen(region) + 1);
 	memcpy(head->cmk_uri, uri, strlen(uri) + 1);
@@ -192,17 +192,20 @@ bh_status bh_keyring_kms_stats(bh_keyring *keyring, const char *merchant, bh_kms
 
 bh_status bh_keyring_cmk_uri(bh_keyring *keyring, const char *merchant, char out[BH_KMS_URI_MAX + 1])
 {
-	const char *uri = keyring->file.head.cmk_uri;
+	const char *uri = NULL;
 
 	bh_keyring_read_lock(keyring);
 	if (merchant[0] != '\0') {
 		const bh_merchant_record *record = bh_keyring_state_find(&keyring->state, merchant);
 		uri = record != NULL ? record->cmk_uri : NULL;
+	} else {
+		uri = keyring->file.head.cmk_uri;
 	}
 	if (uri != NULL)
 		memcpy(out, uri, strlen(uri) + 1);
+	bool known = uri != NULL;
 	bh_keyring_unlock(keyring);
-	return uri != NULL ? BH_OK : bh_fail(BH_E_NOT_FOUND, "merchant '%s': does not exist in this database", merchant);
+	return known ? BH_OK : bh_fail(BH_E_NOT_FOUND, "merchant '%s': does not exist in this database", merchant);
 }
 
 void bh_keyring_cmk_close(bh_keyring *keyring, const char *merchant)
@@ -223,11 +226,6 @@ const uint8_t *bh_keyring_database_id(const bh_keyring *keyring)
 const char *bh_keyring_region(const bh_keyring *keyring)
 {
 	return keyring->file.head.region;
-}
-
-const char *bh_keyring_platform_cmk(const bh_keyring *keyring)
-{
-	return keyring->file.head.cmk_uri;
 }
 
 const bh_signer *bh_keyring_signer(const bh_keyring *keyring)
@@ -265,23 +263,14 @@ bh_status bh_merchant_info_copy(const bh_merchant_info *info, bh_merchant_info *
 	return BH_OK;
 }
 
-static bool class_seen(const bh_merchant_info *info, const char *cls)
-{
-	for (size_t i = 0; i < info->class_count; i++) {
-		if (strcmp(info->classes[i], cls) == 0)
-			return true;
-	}
-	return false;
-}
-
-/* A merchant whose DEKs are all in memory is unlocked. The caller holds `lock`. */
-static bool is_unlocked(const bh_keyring *keyring, const bh_merchant_record *merchant)
+bool bh_keyring_is_live(const bh_keyring *keyring, const bh_merchant_record *merchant)
 {
 	for (size_t i = 0; i < merchant->dek_count; i++) {
-		if (bh_dek_table_find(&keyring->live, merchant->deks[i].id) == NULL)
+		if (!bh_dek_record_is_tombstone(&merchant->deks[i]) &&
+		    bh_dek_table_find(&keyring->live, merchant->deks[i].id) == NULL)
 			return false;
 	}
-	return true;
+	return bh_deks_wrapped(merchant->deks, merchant->dek_count) != NULL;
 }
 
 static bh_status info_fill(const bh_keyring *keyring, const bh_merchant_record *merchant, bh_merchant_info *out)
@@ -295,17 +284,16 @@ static bh_status info_fill(const bh_keyring *keyring, const bh_merchant_record *
 	out->cmk_pending = merchant->state >= BH_MERCHANT_SHREDDING && !bh_shred_is_final(&merchant->shred);
 	out->certificate_due = merchant->state == BH_MERCHANT_SHREDDED && !merchant->shred.issued;
 	memcpy(out->note, merchant->note, sizeof(out->note));
-	out->unlocked = is_unlocked(keyring, merchant);
+	out->unlocked = bh_keyring_is_live(keyring, merchant);
 	out->cmk_uri = strdup(merchant->cmk_uri);
-	out->classes = calloc(merchant->dek_count, sizeof(*out->classes));
+	out->class_count = bh_deks_class_count(merchant->deks, merchant->dek_count);
+	out->classes = calloc(out->class_count, sizeof(*out->classes));
 	if (out->cmk_uri == NULL || out->classes == NULL) {
 		bh_merchant_info_clear(out);
 		return bh_fail(BH_E_NOMEM, "merchant '%s': no memory to describe it", merchant->name);
 	}
-	for (size_t i = 0; i < merchant->dek_count; i++) {
-		if (!class_seen(out, merchant->deks[i].cls))
-			memcpy(out->classes[out->class_count++], merchant->deks[i].cls, sizeof(*out->classes));
-	}
+	for (size_t i = 0; i < out->class_count; i++)
+		memcpy(out->classes[i], merchant->deks[i].cls, sizeof(*out->classes));
 	return BH_OK;
 }
 

@@ -14,10 +14,10 @@
 #ifndef BH_KEYRING_H
 #define BH_KEYRING_H
 
-#include <bulkhead/kms.h>
-
 #include "audit.h"
 #include "context.h"
+#include "generations.h"
+#include "kms.h"
 #include "secret.h"
 #include "shred_record.h"
 #include "sign.h"
@@ -94,8 +94,9 @@ void bh_keyring_close(bh_keyring *keyring);
 
 const uint8_t *bh_keyring_database_id(const bh_keyring *keyring); /* BH_ID_LEN bytes */
 const char *bh_keyring_region(const bh_keyring *keyring);
-const char *bh_keyring_platform_cmk(const bh_keyring *keyring); /* URI */
-uint64_t bh_keyring_generation(bh_keyring *keyring);            /* grows with every durable change */
+uint64_t bh_keyring_generation(bh_keyring *keyring); /* grows with every durable change */
+/* The URI of the merchant's CMK; "": of the platform's. Errors: BH_E_NOT_FOUND. */
+BH_MUST_CHECK bh_status bh_keyring_cmk_uri(bh_keyring *keyring, const char *merchant, char out[BH_KMS_URI_MAX + 1]);
 
 /* The log that every use of a key goes to, for what happens outside of the keyring (a CMK destroyed, a certificate issued).
  * Borrowed: lives as long as the keyring. */
@@ -137,8 +138,11 @@ typedef struct bh_dek_info {
 	uint32_t generation;
 	uint32_t cmk_version; /* that wrapped it */
 	int64_t created_at_s;
+	unsigned marks; /* BH_DEK_SWEEP, BH_DEK_EXPOSED (generations.h) */
+	int64_t marked_at_s;
 	bool tombstone;
-	uint8_t fingerprint[BH_SHA256_LEN]; /* of the wrap, from SHREDDING on; else zero */
+	int64_t retired_at_s;               /* 0: it was not, but may have gone with its merchant */
+	uint8_t fingerprint[BH_SHA256_LEN]; /* of the wrap: of tombstones, and of all from SHREDDING on; else zero */
 } bh_dek_info;
 /* Every DEK generation the keyring knows, tombstones included: free() the array. Errors: BH_E_NOMEM, BH_E_CRYPTO. */
 BH_MUST_CHECK bh_status bh_keyring_deks(bh_keyring *keyring, bh_dek_info **out, size_t *count_out);
@@ -186,6 +190,41 @@ BH_MUST_CHECK bh_status bh_keyring_merchant_lock(bh_keyring *keyring, const char
  * BH_E_INVALID (another state), BH_E_IO. */
 BH_MUST_CHECK bh_status bh_keyring_merchant_destroy(bh_keyring *keyring, const char *name);
 
+/* Rotation. KMS calls are made with no lock held; what is found changed afterwards is refused with BH_E_BUSY, and nothing is
+ * written.
+ *
+ * Adds a generation of DEKs, one for each class, wrapped by the merchant's CMK; all older ones that are not retired get `marks` (0:
+ * none). All in one record. The new ones are live on return; dek_current gives them from then on. Errors: BH_E_NOT_FOUND,
+ * BH_E_INVALID (marks; a merchant that is being made; more DEKs than a merchant can have), BH_E_SUSPENDED, BH_E_SHREDDED,
+ * BH_E_NO_KEY (its keys are not in memory, or its CMK is gone), BH_E_BUSY (somebody rotated it meanwhile, or moved it to another
+ * CMK), the KMS's reasons as of unlock, BH_E_IO. */
+BH_MUST_CHECK bh_status bh_keyring_merchant_rotate(bh_keyring *keyring, const char *name, unsigned marks);
+/* Marks all generations but the newest and the retired; BH_OK without a record if they have the marks already. Errors:
+ * BH_E_NOT_FOUND, BH_E_INVALID (marks), BH_E_SHREDDED, BH_E_IO. */
+BH_MUST_CHECK bh_status bh_keyring_merchant_mark(bh_keyring *keyring, const char *name, unsigned marks);
+/* Destroys the wraps of these DEKs, `count` ids of BH_ID_LEN bytes one after the other: KEYRING is replaced by one without them;
+ * they leave memory, and stay as tombstones. Those that are retired already do not count. `detail` says why, for the log; NULL:
+ * nothing. All or none. The caller knows that nothing is sealed under them any more. Errors: BH_E_NOT_FOUND (merchant, or an id
+ * that is none of its DEKs), BH_E_INVALID (newest of its class), BH_E_BUSY (somebody holds a reference of one), BH_E_SHREDDED,
+ * BH_E_IO. */
+BH_MUST_CHECK bh_status bh_keyring_deks_retire(bh_keyring *keyring, const char *name, const uint8_t *dek_ids, size_t count,
+					       const char *detail);
+
+typedef struct bh_rewrap_result {
+	uint32_t version; /* the CMK's newest */
+	size_t behind;    /* wraps that are below it still */
+	size_t rewrapped; /* DEKs that got a new wrap */
+} bh_rewrap_result;
+/* Renews the wraps of a merchant's DEKs ("": of the platform's) that are below the newest version of its CMK; with a `cmk_uri` that
+ * is not the one it has, all of them under that CMK, which is the merchant's afterwards. Each DEK is unwrapped by the CMK it has,
+ * so that who has revoked it is not passed by, and each new wrap is unwrapped again and compared before it counts. KEYRING is then
+ * replaced, so that no old wrap is left in it. A move is all or none. Without one, what was renewed before the KMS failed is kept,
+ * and the KMS's error returned. `out` is untouched on failure. Any merchant that is not being shredded can be rewrapped; what is in
+ * memory stays as it is. Errors: BH_E_NOT_FOUND, BH_E_SHREDDED, BH_E_NO_KEY (a CMK does not exist), BH_E_REGION, BH_E_BUSY
+ * (rotated, rewrapped or moved meanwhile), the KMS's reasons as of unlock, BH_E_IO. */
+BH_MUST_CHECK bh_status bh_keyring_merchant_rewrap(bh_keyring *keyring, const char *name, const char *cmk_uri,
+						   bh_rewrap_result *out);
+
 /* The record of a shred, by the merchant's id: a name may have a successor by then. From SHREDDING on, else BH_E_INVALID. */
 BH_MUST_CHECK bh_status bh_keyring_shred(bh_keyring *keyring, const uint8_t merchant_id[BH_ID_LEN], bh_shred_record *out);
 /* Replaces it, durably; `destroyed_at_ms` stays what it is. Errors: BH_E_NOT_FOUND, BH_E_INVALID (not being shredded), BH_E_IO. */
@@ -203,7 +242,7 @@ BH_MUST_CHECK bh_status bh_keyring_compact(bh_keyring *keyring);
  * out in any state, so that what RocksDB has begun can end; bh_keyring_merchant_lock() is what stops it. Errors: BH_E_NOT_FOUND (no
  * such scope), BH_E_SHREDDED, BH_E_NO_KEY (not unlocked), BH_E_SUSPENDED. */
 BH_MUST_CHECK bh_status bh_keyring_dek_current(bh_keyring *keyring, const bh_scope *scope, bh_dek **out);
-/* The DEK of that id. Errors: BH_E_NO_KEY (unknown id, or not unlocked), BH_E_SHREDDED (tombstone, or shredding). */
+/* The DEK of that id. Errors: BH_E_NO_KEY (unknown id, or not unlocked), BH_E_SHREDDED (retired, shredded, or shredding). */
 BH_MUST_CHECK bh_status bh_keyring_dek_find(bh_keyring *keyring, const uint8_t id[BH_ID_LEN], bh_dek **out);
 
 #ifdef __cplusplus

@@ -138,7 +138,7 @@ void bh_keyring_audit_mark_try(bh_keyring *keyring)
 static bh_audit_event merchant_event(const bh_merchant_record *merchant, const char *action, bh_status outcome)
 {
 	return (bh_audit_event){ .action = action,
-				 .merchant = merchant->name,
+				 .merchant = merchant->name[0] != '\0' ? merchant->name : NULL, /* the platform's */
 				 .region = merchant->region,
 				 .cmk_uri = merchant->cmk_uri,
 				 .outcome = outcome };
@@ -158,7 +158,7 @@ bh_status bh_keyring_audit_dek(const bh_keyring *keyring, bh_audit_batch *batch,
 {
 	bh_audit_event event = merchant_event(merchant, action, BH_OK);
 
-	event.cls = dek->cls;
+	event.cls = dek->cls[0] != '\0' ? dek->cls : NULL;
 	event.dek_id = dek->id;
 	event.cmk_version = dek->cmk_version;
 	if (strcmp(action, BH_AUDIT_DEK_DESTROYED) != 0) /* which is no KMS's doing */
@@ -174,20 +174,31 @@ bh_status bh_keyring_audit_added(const bh_keyring *keyring, bh_audit_batch *batc
 	return bh_audit_batch_add(keyring->audit, batch, &event);
 }
 
-bh_status bh_keyring_audit_keys(const bh_keyring *keyring, bh_audit_batch *batch, const char *action,
-				const bh_merchant_record *merchant, bh_status outcome)
+bh_status bh_keyring_audit_some(const bh_keyring *keyring, bh_audit_batch *batch, const char *action,
+				const bh_merchant_record *merchant, const uint8_t *ids, size_t count, const char *detail,
+				bh_status outcome)
 {
 	bh_audit_event event = merchant_event(merchant, action, outcome);
-	uint8_t ids[BH_AUDIT_DEKS_MAX * BH_ID_LEN];
 
-	event.dek_ids = ids;
-	for (size_t first = 0; first < merchant->dek_count; first += event.dek_count) {
-		event.dek_count = BH_MIN(merchant->dek_count - first, (size_t)BH_AUDIT_DEKS_MAX);
-		for (size_t i = 0; i < event.dek_count; i++)
-			memcpy(ids + i * BH_ID_LEN, merchant->deks[first + i].id, BH_ID_LEN);
+	event.detail = detail;
+	for (size_t first = 0; first < count; first += event.dek_count) {
+		event.dek_count = BH_MIN(count - first, (size_t)BH_AUDIT_DEKS_MAX);
+		event.dek_ids = ids + first * BH_ID_LEN;
 		BH_TRY(bh_audit_batch_add(keyring->audit, batch, &event));
 	}
 	return BH_OK;
+}
+
+/* Those that were retired before were in nobody's memory. */
+bh_status bh_keyring_audit_keys(const bh_keyring *keyring, bh_audit_batch *batch, const char *action,
+				const bh_merchant_record *merchant, bh_status outcome)
+{
+	BH_CLEANUP(bh_buf_clear) bh_buf ids = { 0 };
+
+	for (size_t i = 0; i < merchant->dek_count; i++)
+		if (merchant->deks[i].retired_at_s == 0)
+			BH_TRY(bh_buf_append(&ids, merchant->deks[i].id, BH_ID_LEN));
+	return bh_keyring_audit_some(keyring, batch, action, merchant, ids.data, ids.len / BH_ID_LEN, NULL, outcome);
 }
 
 bh_status bh_keyring_audit_denied(const bh_keyring *keyring, bh_audit_batch *batch, const bh_merchant_record *merchant,
@@ -198,6 +209,54 @@ bh_status bh_keyring_audit_denied(const bh_keyring *keyring, bh_audit_batch *bat
 	event.detail = bh_status_message();
 	event.kms_request_id = last_request_id();
 	return bh_audit_batch_add(keyring->audit, batch, &event);
+}
+
+void bh_keyring_audit_denied_note(bh_keyring *keyring, const bh_merchant_record *merchant, bh_status status)
+{
+	BH_CLEANUP(bh_audit_batch_clear) bh_audit_batch batch = { 0 };
+	const bh_audit_event bare = { .action = BH_AUDIT_KEYS_DENIED, .merchant = merchant->name, .outcome = status };
+
+	if (bh_keyring_audit_denied(keyring, &batch, merchant, status) == BH_OK)
+		bh_audit_batch_note(keyring->audit, &batch);
+	else
+		bh_audit_note(keyring->audit, &bare);
+	if (status != BH_E_KMS_UNREACHABLE)
+		bh_keyring_audit_mark_try(keyring);
+}
+
+bh_status bh_keyring_audit_rewrapped(const bh_keyring *keyring, bh_audit_batch *batch, const bh_merchant_record *merchant,
+				     const bh_dek_record *dek, const char *cmk_uri, uint32_t version)
+{
+	bh_audit_event event = merchant_event(merchant, BH_AUDIT_DEK_REWRAPPED, BH_OK);
+
+	event.cls = dek->cls[0] != '\0' ? dek->cls : NULL;
+	event.dek_id = dek->id;
+	event.cmk_uri = cmk_uri;
+	event.cmk_version = version;
+	event.kms_request_id = last_request_id();
+	return bh_audit_batch_add(keyring->audit, batch, &event);
+}
+
+bh_status bh_keyring_audit_moved(const bh_keyring *keyring, bh_audit_batch *batch, const bh_merchant_record *merchant,
+				 const char *cmk_uri)
+{
+	BH_CLEANUP(bh_buf_clear) bh_buf detail = { 0 };
+	bh_audit_event event = merchant_event(merchant, BH_AUDIT_MERCHANT_MOVED, BH_OK);
+
+	BH_TRY(bh_buf_printf(&detail, "from %s", merchant->cmk_uri));
+	BH_TRY(bh_buf_append_u8(&detail, 0));
+	event.cmk_uri = cmk_uri;
+	event.detail = (const char *)detail.data;
+	return bh_audit_batch_add(keyring->audit, batch, &event);
+}
+
+void bh_keyring_audit_rewrap_failed(bh_keyring *keyring, const bh_merchant_record *merchant, const char *cmk_uri, bh_status status)
+{
+	bh_audit_event event = merchant_event(merchant, BH_AUDIT_DEK_REWRAPPED, status);
+
+	event.cmk_uri = cmk_uri;
+	event.detail = bh_status_message();
+	bh_audit_note(keyring->audit, &event);
 }
 
 bh_status bh_keyring_audit_state(const bh_keyring *keyring, bh_audit_batch *batch, const bh_merchant_record *merchant,

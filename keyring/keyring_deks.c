@@ -36,7 +36,7 @@ static bh_status dek_id_check(const bh_secret *key, const uint8_t database_id[BH
 }
 
 bh_status bh_keyring_dek_make(bh_kms *kms, const uint8_t database_id[BH_ID_LEN], const char *region, const bh_scope *scope,
-			      bh_dek **dek_out, bh_buf *wrapped_out, uint32_t *version_out)
+			      uint32_t generation, bh_dek **dek_out, bh_buf *wrapped_out, uint32_t *version_out)
 {
 	BH_CLEANUP(bh_secret_clear) bh_secret key = { 0 };
 	BH_CLEANUP(bh_buf_clear) bh_buf context = { 0 };
@@ -46,7 +46,7 @@ bh_status bh_keyring_dek_make(bh_kms *kms, const uint8_t database_id[BH_ID_LEN],
 	BH_TRY(dek_id(&key, database_id, id));
 	BH_TRY(bh_context_encode(database_id, region, scope, id, &context));
 	BH_TRY(bh_kms_wrap(kms, bh_secret_view(&key), bh_buf_view(&context), wrapped_out, version_out));
-	return bh_dek_new(id, scope, 1, bh_buf_view(&context), bh_secret_view(&key), dek_out);
+	return bh_dek_new(id, scope, generation, bh_buf_view(&context), bh_secret_view(&key), dek_out);
 }
 
 bh_status bh_keyring_dek_open(bh_kms *kms, const uint8_t database_id[BH_ID_LEN], const char *region, const bh_scope *scope,
@@ -97,6 +97,35 @@ bh_status bh_keyring_merchant_copy(bh_keyring *keyring, const char *name, bh_key
 	return status;
 }
 
+static bool same_wraps(const bh_merchant_record *a, const bh_merchant_record *b)
+{
+	if (strcmp(a->cmk_uri, b->cmk_uri) != 0 || a->dek_count != b->dek_count)
+		return false;
+	for (size_t i = 0; i < a->dek_count; i++)
+		if (!bh_dek_record_same_wrap(&a->deks[i], &b->deks[i]))
+			return false;
+	return true;
+}
+
+bool bh_keyring_has_moved(bh_keyring *keyring, const bh_merchant_record *copy)
+{
+	bh_keyring_read_lock(keyring);
+	const bh_merchant_record *now = bh_keyring_state_find_id(&keyring->state, copy->id);
+	bool moved = now != NULL && now->state < BH_MERCHANT_SHREDDING && !same_wraps(now, copy);
+	bh_keyring_unlock(keyring);
+	return moved;
+}
+
+bh_status bh_keyring_record_open(const bh_keyring *keyring, bh_kms *kms, const bh_merchant_record *merchant,
+				 const bh_dek_record *record, bh_dek **out)
+{
+	bh_scope scope;
+
+	bh_scope_set(&scope, merchant->name, record->cls);
+	return bh_keyring_dek_open(kms, keyring->file.head.database_id, merchant->region, &scope, record->id, record->generation,
+				   bh_buf_view(&record->wrapped), out);
+}
+
 /* What was unwrapped before one failed was unwrapped all the same, and is logged. */
 static bh_status unwrap_all(const bh_keyring *keyring, bh_kms *kms, const bh_merchant_record *merchant, bh_dek_table *out,
 			    bh_audit_batch *events)
@@ -105,11 +134,10 @@ static bh_status unwrap_all(const bh_keyring *keyring, bh_kms *kms, const bh_mer
 	for (size_t i = 0; i < merchant->dek_count; i++) {
 		const bh_dek_record *record = &merchant->deks[i];
 		BH_CLEANUP(bh_dek_unrefp) bh_dek *dek = NULL;
-		bh_scope scope;
 
-		bh_scope_set(&scope, merchant->name, record->cls);
-		BH_TRY(bh_keyring_dek_open(kms, keyring->file.head.database_id, merchant->region, &scope, record->id,
-					   record->generation, bh_buf_view(&record->wrapped), &dek));
+		if (bh_dek_record_is_tombstone(record))
+			continue;
+		BH_TRY(bh_keyring_record_open(keyring, kms, merchant, record, &dek));
 		bh_dek_table_insert(out, dek);
 		BH_TRY(bh_keyring_audit_dek(keyring, events, BH_AUDIT_DEK_UNWRAPPED, merchant, record));
 	}
@@ -153,23 +181,22 @@ static bool may_install(const bh_keyring *keyring, const bh_merchant_record *mer
 	return now != NULL && now->state < BH_MERCHANT_SHREDDING;
 }
 
-/* The caller holds `lock`, and has reserved the room. */
+/* What was retired meanwhile is left out. The caller holds `lock`, and has reserved the room. */
 static void merchant_install(bh_keyring *keyring, const bh_unlock *unlock, const bh_merchant_record *merchant)
 {
-	for (size_t i = 0; i < merchant->dek_count; i++) {
-		bh_dek *dek = bh_dek_table_find(&unlock->deks, merchant->deks[i].id);
-		if (dek != NULL)
+	const bh_merchant_record *now = bh_keyring_state_find_id(&keyring->state, merchant->id);
+
+	for (size_t i = 0; i < now->dek_count; i++) {
+		bh_dek *dek = bh_dek_table_find(&unlock->deks, now->deks[i].id);
+		if (dek != NULL && !bh_dek_record_is_tombstone(&now->deks[i]))
 			bh_dek_table_insert(&keyring->live, dek);
 	}
 }
 
 static bool all_live(bh_keyring *keyring, const bh_merchant_record *merchant)
 {
-	bool all = true;
-
 	bh_keyring_read_lock(keyring);
-	for (size_t i = 0; i < merchant->dek_count && all; i++)
-		all = bh_dek_table_find(&keyring->live, merchant->deks[i].id) != NULL;
+	bool all = bh_keyring_is_live(keyring, merchant);
 	bh_keyring_unlock(keyring);
 	return all;
 }
@@ -219,7 +246,8 @@ static bh_status merchant_take(bh_unlock *unlock, bh_keyring_state *copy, const 
 	return status;
 }
 
-static bh_status merchant_add(bh_unlock *unlock, bh_keyring_state *copy)
+/* `*again_out`: the merchant has other wraps by now, or another CMK, and the answer is of the ones before. */
+static bh_status merchant_add(bh_unlock *unlock, bh_keyring_state *copy, bool *again_out)
 {
 	BH_CLEANUP(bh_dek_table_clear) bh_dek_table deks = { 0 };
 	BH_CLEANUP(bh_audit_batch_clear) bh_audit_batch events = { 0 };
@@ -228,21 +256,37 @@ static bh_status merchant_add(bh_unlock *unlock, bh_keyring_state *copy)
 	/* "Not found" would say that there is no such merchant. */
 	if (status == BH_E_NOT_FOUND)
 		status = BH_E_NO_KEY;
+	*again_out = status != BH_OK && bh_keyring_has_moved(unlock->keyring, &copy->merchants[0]);
 	pthread_mutex_lock(&unlock->lock);
-	status = merchant_take(unlock, copy, &deks, &events, status);
+	if (*again_out)
+		status = bh_audit_batch_move(&unlock->events, &events);
+	else
+		status = merchant_take(unlock, copy, &deks, &events, status);
 	pthread_mutex_unlock(&unlock->lock);
 	return status;
 }
 
-bh_status bh_unlock_add(bh_unlock *unlock, const char *name)
+static bh_status add_once(bh_unlock *unlock, const char *name, bool *again_out)
 {
 	BH_CLEANUP(bh_keyring_state_clear) bh_keyring_state copy = { 0 };
 
+	*again_out = false;
 	BH_TRY(bh_keyring_merchant_copy(unlock->keyring, name, &copy));
 	for (size_t i = 0; i < copy.count; i++) /* one */
 		if (!all_live(unlock->keyring, &copy.merchants[i]))
-			return bh_fail_prefix(merchant_add(unlock, &copy), "merchant '%s'", name);
+			return bh_fail_prefix(merchant_add(unlock, &copy, again_out), "merchant '%s'", name);
 	return BH_OK;
+}
+
+bh_status bh_unlock_add(bh_unlock *unlock, const char *name)
+{
+	bh_status status;
+	bool again;
+
+	do
+		status = add_once(unlock, name, &again);
+	while (status == BH_OK && again);
+	return status;
 }
 
 static bh_status unlock_install(bh_unlock *unlock)
@@ -384,6 +428,8 @@ static bh_status id_absent(const bh_keyring *keyring, const uint8_t id[BH_ID_LEN
 				continue;
 			if (merchant->state >= BH_MERCHANT_SHREDDING)
 				return bh_fail(BH_E_SHREDDED, "DEK %s of merchant '%s' is shredded", hex, merchant->name);
+			if (bh_dek_record_is_tombstone(&merchant->deks[j]))
+				return bh_fail(BH_E_SHREDDED, "DEK %s of merchant '%s' is retired", hex, merchant->name);
 			return bh_fail(BH_E_NO_KEY, "DEK %s: merchant '%s' is not unlocked (%s)", hex, merchant->name,
 				       bh_merchant_state_name(merchant->state));
 		}
@@ -419,8 +465,12 @@ static bh_status dek_info_fill(const bh_merchant_record *merchant, const bh_dek_
 	out->generation = record->generation;
 	out->cmk_version = record->cmk_version;
 	out->created_at_s = record->created_at_s;
+	out->marks = record->marks;
+	out->marked_at_s = record->marked_at_s;
 	out->tombstone = bh_dek_record_is_tombstone(record);
-	return merchant->state >= BH_MERCHANT_SHREDDING ? bh_dek_record_fingerprint(record, out->fingerprint) : BH_OK;
+	out->retired_at_s = record->retired_at_s;
+	return merchant->state >= BH_MERCHANT_SHREDDING || out->tombstone ? bh_dek_record_fingerprint(record, out->fingerprint)
+									  : BH_OK;
 }
 
 static bh_status dek_infos_fill(const bh_keyring *keyring, bh_dek_info *infos)

@@ -309,13 +309,13 @@ static bh_status image_swap(bh_keyring_file *file, bh_view image)
 	return BH_OK;
 }
 
-bh_status bh_keyring_file_replace(bh_keyring_file *file, bh_view snapshot)
+bh_status bh_keyring_file_replace(bh_keyring_file *file, const bh_keyring_head *head, bh_view snapshot)
 {
 	BH_CLEANUP(bh_buf_clear) bh_buf image = { 0 };
 	bh_keyring_mark mark = { .audit = file->audit };
 
 	BH_TRY(refuse_change(file));
-	BH_TRY(image_encode(&file->head, &file->mac_key, file->mark.generation + 1, snapshot, &mark, &image));
+	BH_TRY(image_encode(head, &file->mac_key, file->mark.generation + 1, snapshot, &mark, &image));
 	BH_TRY(image_swap(file, bh_buf_view(&image)));
 	file->mark = mark;
 	file->snapshot_len = mark.committed_len - BH_KEYRING_RECORDS_OFF;

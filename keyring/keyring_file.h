@@ -58,8 +58,9 @@ BH_MUST_CHECK bh_status bh_keyring_file_load(bh_keyring_file *file, bh_secret *m
 bool bh_keyring_file_is_full(const bh_keyring_file *file, size_t payload_len);
 /* One edit, durable on return. Errors: BH_E_INVALID (read-only), BH_E_IO. */
 BH_MUST_CHECK bh_status bh_keyring_file_append(bh_keyring_file *file, bh_keyring_record_type type, bh_view payload);
-/* Puts a file with `snapshot` as its only record in KEYRING's place, atomically and durably. Errors: as append's. */
-BH_MUST_CHECK bh_status bh_keyring_file_replace(bh_keyring_file *file, bh_view snapshot);
+/* Puts a file of this head, with `snapshot` as its only record, in KEYRING's place, atomically and durably. `file->head` is not
+ * set: it has readers. Errors: as append's. */
+BH_MUST_CHECK bh_status bh_keyring_file_replace(bh_keyring_file *file, const bh_keyring_head *head, bh_view snapshot);
 
 /* Writes the commit mark anew where `audit` has gone further than it says. Errors: as append's. */
 BH_MUST_CHECK bh_status bh_keyring_file_mark_audit(bh_keyring_file *file);

@@ -28,7 +28,7 @@ extern "C" {
 #define BH_KEYRING_RECORDS_OFF (BH_KEYRING_HEAD_LEN + BH_KEYRING_MARK_LEN)
 #define BH_KEYRING_RECORD_OVERHEAD (13u + BH_SHA256_LEN + 8u) /* a record's bytes around its payload */
 
-/* Written once, when the database is made. */
+/* Written when the database is made; anew, in a new file, when the platform's DEK gets another wrap. */
 typedef struct bh_keyring_head {
 	uint8_t database_id[BH_ID_LEN];
 	uint8_t platform_dek_id[BH_ID_LEN];
@@ -72,6 +72,8 @@ typedef enum bh_keyring_record_type {
 	BH_KEYRING_MERCHANT_ADDED = 2, /* one merchant with its first DEKs */
 	BH_KEYRING_STATE_CHANGED = 3,  /* of one merchant */
 	BH_KEYRING_SHRED = 4,          /* begun, or got further: all that is known of it */
+	BH_KEYRING_DEKS_ADDED = 5,     /* of one merchant: a generation for all of its classes */
+	BH_KEYRING_DEKS_MARKED = 6,    /* of one merchant: all but the newest generation */
 } bh_keyring_record_type;
 
 typedef struct bh_keyring_record {

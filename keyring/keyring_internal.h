@@ -19,6 +19,8 @@
 #include "keyring_file.h"
 #include "keyring_state.h"
 
+/* Whether somebody besides the one who asks, who holds one reference, holds another. */
+bool bh_dek_is_shared(const bh_dek *dek);
 /* Whether the DEK was inherited over a fork: its bytes are zeros now, and nothing may be sealed under them. */
 bool bh_dek_is_wiped(const bh_dek *dek);
 
@@ -40,7 +42,7 @@ struct bh_keyring {
 	_Atomic uint64_t audit_marked; /* entries of AUDIT that KEYRING's commit mark knows of */
 
 	pthread_mutex_t change;
-	bh_keyring_file file; /* file.head is immutable after open */
+	bh_keyring_file file; /* of file.head, the wrap, the CMK and its version are written under `lock`, too; the rest stays */
 
 	pthread_rwlock_t lock;
 	bh_keyring_state state;
@@ -64,12 +66,23 @@ static inline void bh_keyring_unlock(bh_keyring *keyring)
 /* Writes one edit and makes what it says the state: appended, or rolled into a new snapshot where the edits would outgrow the one
  * there is. The caller holds `change`. */
 BH_MUST_CHECK bh_status bh_keyring_edit(bh_keyring *keyring, bh_keyring_record_type type, bh_view payload);
+/* DEKS_ADDED, whose DEKs are live with it, if those are that the merchant has: else BH_E_NO_KEY, or BH_E_NOMEM, though it is
+ * durable.
+ */
+BH_MUST_CHECK bh_status bh_keyring_edit_deks(bh_keyring *keyring, bh_view payload, const char *name, const bh_dek_table *deks);
+/* Makes `next` the state by a replacement of KEYRING, so that nothing of the present one stays in the file: the present one is left
+ * in `next`. The caller holds `change`. */
+BH_MUST_CHECK bh_status bh_keyring_replace(bh_keyring *keyring, bh_keyring_state *next);
+/* Replaces KEYRING by one of this head (NULL: as it is) and the state there is. The caller holds `change`. */
+BH_MUST_CHECK bh_status bh_keyring_replace_head(bh_keyring *keyring, const bh_keyring_head *head);
+/* Refuses what would ask a KMS for a change that cannot be recorded. Errors: BH_E_INVALID (read-only). */
+BH_MUST_CHECK bh_status bh_keyring_writable_check(const bh_keyring *keyring);
+/* Whether all wraps of the merchant are in memory as DEKs. The caller holds `lock`. */
+bool bh_keyring_is_live(const bh_keyring *keyring, const bh_merchant_record *merchant);
 int64_t bh_keyring_now_ms(void); /* since 1970 */
 
 /* Opens the CMK with the options the keyring was opened with, or gives the handle that is open (keyring_cmks.h): to be closed. */
 BH_MUST_CHECK bh_status bh_keyring_kms_open(const bh_keyring *keyring, const char *uri, bh_kms **out);
-/* The URI of the merchant's CMK; "": the platform's. Errors: BH_E_NOT_FOUND. */
-BH_MUST_CHECK bh_status bh_keyring_cmk_uri(bh_keyring *keyring, const char *merchant, char out[BH_KMS_URI_MAX + 1]);
 /* Closes the merchant's CMK, if it is open, for all but those who hold it. */
 void bh_keyring_cmk_close(bh_keyring *keyring, const char *merchant);
 /* Refuses a CMK that says it is in another region. One call. Errors: those of bh_kms_describe(), BH_E_REGION. */
@@ -77,11 +90,19 @@ BH_MUST_CHECK bh_status bh_keyring_region_check(bh_kms *kms, const char *uri, co
 
 /* Makes a DEK of fresh random bytes for `scope`, with an id made from them, and wraps it. */
 BH_MUST_CHECK bh_status bh_keyring_dek_make(bh_kms *kms, const uint8_t database_id[BH_ID_LEN], const char *region,
-					    const bh_scope *scope, bh_dek **dek_out, bh_buf *wrapped_out, uint32_t *version_out);
+					    const bh_scope *scope, uint32_t generation, bh_dek **dek_out, bh_buf *wrapped_out,
+					    uint32_t *version_out);
 /* Unwraps one. Further error: BH_E_TAG (what the KMS answers is not the DEK of this id). */
 BH_MUST_CHECK bh_status bh_keyring_dek_open(bh_kms *kms, const uint8_t database_id[BH_ID_LEN], const char *region,
 					    const bh_scope *scope, const uint8_t id[BH_ID_LEN], uint32_t generation,
 					    bh_view wrapped, bh_dek **out);
+
+/* Unwraps the DEK of a record of the merchant, by `kms`. */
+BH_MUST_CHECK bh_status bh_keyring_record_open(const bh_keyring *keyring, bh_kms *kms, const bh_merchant_record *merchant,
+					       const bh_dek_record *record, bh_dek **out);
+/* Whether the merchant has other wraps, or another CMK, than `copy` says, which was made before a KMS was asked: what came of that
+ * then says nothing. */
+bool bh_keyring_has_moved(bh_keyring *keyring, const bh_merchant_record *copy);
 
 /* One merchant's record in a state of its own, so that it can be used without the lock. Errors: BH_E_NOT_FOUND, BH_E_SHREDDED (from
  * SHREDDING on), BH_E_NOMEM. */
@@ -93,6 +114,7 @@ void bh_scope_set(bh_scope *scope, const char *merchant, const char *cls);
 BH_MUST_CHECK bh_status bh_dek_table_reserve(bh_dek_table *table, size_t extra);
 void bh_dek_table_insert(bh_dek_table *table,
 			 bh_dek *dek); /* takes a reference of its own; room is reserved; a known id is left alone */
+void bh_dek_table_remove(bh_dek_table *table, const uint8_t id[BH_ID_LEN]); /* nothing, if it is not there */
 void bh_dek_table_remove_merchant(bh_dek_table *table, const char *merchant);
 bh_dek *bh_dek_table_find(const bh_dek_table *table, const uint8_t id[BH_ID_LEN]);
 bh_dek *bh_dek_table_current(const bh_dek_table *table, const bh_scope *scope); /* newest generation */
@@ -123,6 +145,21 @@ BH_MUST_CHECK bh_status bh_keyring_audit_keys(const bh_keyring *keyring, bh_audi
 /* Adds that the merchant's KMS did not do what it was asked, with this thread's message. */
 BH_MUST_CHECK bh_status bh_keyring_audit_denied(const bh_keyring *keyring, bh_audit_batch *batch,
 						const bh_merchant_record *merchant, bh_status outcome);
+/* Adds an event of some of a merchant's DEKs: those of `ids`, `count` of them. `detail` may be NULL. */
+BH_MUST_CHECK bh_status bh_keyring_audit_some(const bh_keyring *keyring, bh_audit_batch *batch, const char *action,
+					      const bh_merchant_record *merchant, const uint8_t *ids, size_t count,
+					      const char *detail, bh_status outcome);
+/* Writes that alone, whether it can be or not; and, but where the KMS gave no answer, lets the commit mark know. */
+void bh_keyring_audit_denied_note(bh_keyring *keyring, const bh_merchant_record *merchant, bh_status status);
+/* Adds that this thread's last call to a KMS made another wrap of the DEK. */
+BH_MUST_CHECK bh_status bh_keyring_audit_rewrapped(const bh_keyring *keyring, bh_audit_batch *batch,
+						   const bh_merchant_record *merchant, const bh_dek_record *dek,
+						   const char *cmk_uri, uint32_t version);
+/* Adds that the merchant is about to be moved to the CMK `cmk_uri`. */
+BH_MUST_CHECK bh_status bh_keyring_audit_moved(const bh_keyring *keyring, bh_audit_batch *batch, const bh_merchant_record *merchant,
+					       const char *cmk_uri);
+/* Writes, whether it can be or not, that a rewrap under this CMK failed, with this thread's message. */
+void bh_keyring_audit_rewrap_failed(bh_keyring *keyring, const bh_merchant_record *merchant, const char *cmk_uri, bh_status status);
 /* Adds a change of state. */
 BH_MUST_CHECK bh_status bh_keyring_audit_state(const bh_keyring *keyring, bh_audit_batch *batch, const bh_merchant_record *merchant,
 					       const bh_state_change *change, bh_status outcome);

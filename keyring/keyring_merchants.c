@@ -11,26 +11,58 @@
 
 #include "keyring/keyring_internal.h"
 
-#define CLASSES_MAX 256
+/* The DEKs of a new generation go live if those that the merchant had still are: what was locked meanwhile stays so. `name` is that
+ * of the merchant. The caller holds `lock`. */
+static bh_status grant(bh_keyring *keyring, const char *name, const bh_dek_table *deks)
+{
+	const bh_merchant_record *merchant = bh_keyring_state_find(&keyring->state, name);
+
+	if (merchant == NULL || !bh_keyring_is_live(keyring, merchant))
+		return bh_fail(BH_E_NO_KEY, "merchant '%s': its keys were taken out of memory meanwhile", name);
+	BH_TRY(bh_dek_table_reserve(&keyring->live, deks->count));
+	for (size_t i = 0; i < deks->count; i++)
+		bh_dek_table_insert(&keyring->live, deks->by_id[i]);
+	return BH_OK;
+}
 
 /* The next state takes its place; what was there is left in `next`. The caller holds `change`. */
-static void state_install(bh_keyring *keyring, bh_keyring_state *next)
+static bh_status state_install(bh_keyring *keyring, bh_keyring_state *next, const char *name, const bh_dek_table *deks)
 {
 	bh_keyring_write_lock(keyring);
+	bh_status status = deks != NULL ? grant(keyring, name, deks) : BH_OK;
 	bh_keyring_state last = keyring->state;
 	keyring->state = *next;
 	keyring->generation = keyring->file.mark.generation;
 	bh_keyring_unlock(keyring);
 	*next = last;
+	return status;
 }
 
-static bh_status state_replace(bh_keyring *keyring, const bh_keyring_state *next)
+/* `head` NULL: as it is. */
+static bh_status state_replace(bh_keyring *keyring, const bh_keyring_head *head, const bh_keyring_state *next)
 {
 	BH_CLEANUP(bh_buf_clear) bh_buf snapshot = { 0 };
 
 	BH_TRY(bh_keyring_state_encode(next, &snapshot));
 	bh_keyring_audit_follow(keyring);
-	return bh_keyring_file_replace(&keyring->file, bh_buf_view(&snapshot));
+	return bh_keyring_file_replace(&keyring->file, head != NULL ? head : &keyring->file.head, bh_buf_view(&snapshot));
+}
+
+bh_status bh_keyring_replace(bh_keyring *keyring, bh_keyring_state *next)
+{
+	BH_TRY(state_replace(keyring, NULL, next));
+	return state_install(keyring, next, NULL, NULL);
+}
+
+bh_status bh_keyring_replace_head(bh_keyring *keyring, const bh_keyring_head *head)
+{
+	BH_TRY(state_replace(keyring, head, &keyring->state));
+	bh_keyring_write_lock(keyring);
+	if (head != NULL)
+		keyring->file.head = *head;
+	keyring->generation = keyring->file.mark.generation;
+	bh_keyring_unlock(keyring);
+	return BH_OK;
 }
 
 static bh_status edit_append(bh_keyring *keyring, bh_keyring_record_type type, bh_view payload)
@@ -39,39 +71,48 @@ static bh_status edit_append(bh_keyring *keyring, bh_keyring_record_type type, b
 	return bh_keyring_file_append(&keyring->file, type, payload);
 }
 
-bh_status bh_keyring_edit(bh_keyring *keyring, bh_keyring_record_type type, bh_view payload)
+static bh_status edit(bh_keyring *keyring, bh_keyring_record_type type, bh_view payload, const char *name, const bh_dek_table *deks)
 {
 	BH_CLEANUP(bh_keyring_state_clear) bh_keyring_state next = { 0 };
 
 	BH_TRY(bh_keyring_state_copy(&keyring->state, &next));
 	BH_TRY(bh_keyring_state_apply(&next, type, payload));
 	if (bh_keyring_file_is_full(&keyring->file, payload.len))
-		BH_TRY(state_replace(keyring, &next));
+		BH_TRY(state_replace(keyring, NULL, &next));
 	else
 		BH_TRY(edit_append(keyring, type, payload));
-	state_install(keyring, &next);
-	return BH_OK;
+	return state_install(keyring, &next, name, deks);
+}
+
+bh_status bh_keyring_edit(bh_keyring *keyring, bh_keyring_record_type type, bh_view payload)
+{
+	return edit(keyring, type, payload, NULL, NULL);
+}
+
+bh_status bh_keyring_edit_deks(bh_keyring *keyring, bh_view payload, const char *name, const bh_dek_table *deks)
+{
+	return edit(keyring, BH_KEYRING_DEKS_ADDED, payload, name, deks);
 }
 
 bh_status bh_keyring_compact(bh_keyring *keyring)
 {
 	pthread_mutex_lock(&keyring->change);
-	bh_status status = state_replace(keyring, &keyring->state);
-	if (status == BH_OK) {
-		bh_keyring_write_lock(keyring);
-		keyring->generation = keyring->file.mark.generation;
-		bh_keyring_unlock(keyring);
-	}
+	bh_status status = bh_keyring_replace_head(keyring, NULL);
 	pthread_mutex_unlock(&keyring->change);
 	return status;
+}
+
+bh_status bh_keyring_writable_check(const bh_keyring *keyring)
+{
+	return keyring->file.writable ? BH_OK : bh_fail(BH_E_INVALID, "%s: the database is open read-only", keyring->file.dir.path);
 }
 
 /* Add */
 
 static bh_status classes_check(const char *const *classes, size_t count)
 {
-	if (count == 0 || count > CLASSES_MAX)
-		return bh_fail(BH_E_INVALID, "%zu classes were given; a merchant has between 1 and %d", count, CLASSES_MAX);
+	if (count == 0 || count > BH_CLASSES_MAX)
+		return bh_fail(BH_E_INVALID, "%zu classes were given; a merchant has between 1 and %d", count, BH_CLASSES_MAX);
 	for (size_t i = 0; i < count; i++) {
 		BH_TRY(bh_name_check("class", classes[i]));
 		for (size_t j = 0; j < i; j++) {
@@ -124,7 +165,7 @@ static bh_status record_add_dek(const bh_keyring *keyring, bh_kms *kms, const ch
 
 	memcpy(scope.merchant, record->name, sizeof(scope.merchant));
 	memcpy(scope.cls, cls, strlen(cls) + 1);
-	BH_TRY(bh_keyring_dek_make(kms, keyring->file.head.database_id, record->region, &scope, &dek, &out->wrapped,
+	BH_TRY(bh_keyring_dek_make(kms, keyring->file.head.database_id, record->region, &scope, 1, &dek, &out->wrapped,
 				   &out->cmk_version));
 	memcpy(out->id, bh_dek_id(dek), BH_ID_LEN);
 	memcpy(out->cls, scope.cls, sizeof(out->cls));
@@ -355,7 +396,8 @@ static void destroyed_note(bh_keyring *keyring, const bh_merchant_record *mercha
 	if (wiped)
 		status = bh_keyring_audit_keys(keyring, &batch, BH_AUDIT_KEYS_WIPED, merchant, BH_OK);
 	for (size_t i = 0; status == BH_OK && i < merchant->dek_count; i++)
-		status = bh_keyring_audit_dek(keyring, &batch, BH_AUDIT_DEK_DESTROYED, merchant, &merchant->deks[i]);
+		if (merchant->deks[i].retired_at_s == 0)
+			status = bh_keyring_audit_dek(keyring, &batch, BH_AUDIT_DEK_DESTROYED, merchant, &merchant->deks[i]);
 	if (status == BH_OK)
 		bh_audit_batch_note(keyring->audit, &batch);
 	else
@@ -377,12 +419,11 @@ static bh_status destroy(bh_keyring *keyring, const char *name)
 	const bh_state_change change = { .state = BH_MERCHANT_SHREDDED };
 	BH_TRY(state_announce(keyring, merchant, &change, BH_OK));
 	BH_TRY(bh_merchant_record_destroy(merchant, bh_keyring_now_ms()));
-	bh_status status = state_replace(keyring, &next);
+	bh_status status = bh_keyring_replace(keyring, &next);
 	if (status != BH_OK) {
 		state_failed_note(keyring, bh_keyring_state_find(&keyring->state, name), &change, status);
 		return status;
 	}
-	state_install(keyring, &next);
 	destroyed_note(keyring, bh_keyring_state_find(&keyring->state, name), live_remove(keyring, name));
 	return BH_OK;
 }

@@ -6,14 +6,6 @@
  */
 #include "keyring/keyring_internal.h"
 
-static const bh_dek_record *pick(const bh_merchant_record *merchant)
-{
-	for (size_t i = merchant->dek_count; i-- > 0;)
-		if (!bh_dek_record_is_tombstone(&merchant->deks[i]))
-			return &merchant->deks[i];
-	return NULL;
-}
-
 /* The one in memory, counted; NULL: none. */
 static bh_dek *live_dek(bh_keyring *keyring, const uint8_t id[BH_ID_LEN])
 {
@@ -46,46 +38,44 @@ static bh_status renewed_write(bh_keyring *keyring, const bh_merchant_record *me
 	return bh_keyring_audit_mark(keyring, false);
 }
 
-static void denied_note(bh_keyring *keyring, const bh_merchant_record *merchant, bh_status status)
-{
-	BH_CLEANUP(bh_audit_batch_clear) bh_audit_batch batch = { 0 };
-	const bh_audit_event bare = { .action = BH_AUDIT_KEYS_DENIED, .merchant = merchant->name, .outcome = status };
-
-	if (bh_keyring_audit_denied(keyring, &batch, merchant, status) == BH_OK)
-		bh_audit_batch_note(keyring->audit, &batch);
-	else
-		bh_audit_note(keyring->audit, &bare);
-	if (status != BH_E_KMS_UNREACHABLE)
-		bh_keyring_audit_mark_try(keyring);
-}
-
 static bh_status renew(bh_keyring *keyring, const bh_merchant_record *merchant)
 {
 	BH_CLEANUP(bh_kms_closep) bh_kms *kms = NULL;
 	BH_CLEANUP(bh_dek_unrefp) bh_dek *dek = NULL;
-	const bh_dek_record *record = pick(merchant);
-	bh_scope scope;
+	const bh_dek_record *record = bh_deks_wrapped(merchant->deks, merchant->dek_count);
 
 	if (record == NULL)
 		return bh_fail(BH_E_NO_KEY, "there is no DEK to be unwrapped");
-	bh_scope_set(&scope, merchant->name, record->cls);
 	BH_TRY(bh_keyring_kms_open(keyring, merchant->cmk_uri, &kms));
-	BH_TRY(bh_keyring_dek_open(kms, keyring->file.head.database_id, merchant->region, &scope, record->id, record->generation,
-				   bh_buf_view(&record->wrapped), &dek));
+	BH_TRY(bh_keyring_record_open(keyring, kms, merchant, record, &dek));
 	BH_TRY(compare(keyring, dek));
 	return renewed_write(keyring, merchant, record);
 }
 
-bh_status bh_keyring_merchant_renew(bh_keyring *keyring, const char *name)
+/* `*again_out`: the merchant was moved to another CMK meanwhile, so that the answer is none of the CMK it has. */
+static bh_status renew_once(bh_keyring *keyring, const char *name, bool *again_out)
 {
 	BH_CLEANUP(bh_keyring_state_clear) bh_keyring_state copy = { 0 };
 
+	*again_out = false;
 	BH_TRY(bh_keyring_merchant_copy(keyring, name, &copy));
 	bh_status status = renew(keyring, &copy.merchants[0]);
 	/* "Not found" would say that there is no such merchant. */
 	if (status == BH_E_NOT_FOUND)
 		status = BH_E_NO_KEY;
-	if (status != BH_OK)
-		denied_note(keyring, &copy.merchants[0], status);
+	*again_out = status != BH_OK && bh_keyring_has_moved(keyring, &copy.merchants[0]);
+	if (status != BH_OK && !*again_out)
+		bh_keyring_audit_denied_note(keyring, &copy.merchants[0], status);
 	return bh_fail_prefix(status, "merchant '%s'", name);
+}
+
+bh_status bh_keyring_merchant_renew(bh_keyring *keyring, const char *name)
+{
+	bh_status status;
+	bool again;
+
+	do
+		status = renew_once(keyring, name, &again);
+	while (again);
+	return status;
 }

@@ -119,14 +119,12 @@ static void ask_to_destroy(bh_kms *kms, bh_status opened, bh_shred_answer *out)
 
 static bh_status try_unwrap(const bh_keyring *keyring, bh_kms *kms, const bh_merchant_record *merchant)
 {
-	const bh_dek_record *record = &merchant->deks[0];
+	const bh_dek_record *record = bh_deks_wrapped(merchant->deks, merchant->dek_count);
 	BH_CLEANUP(bh_dek_unrefp) bh_dek *dek = NULL;
-	bh_scope scope = { 0 };
 
-	memcpy(scope.merchant, merchant->name, sizeof(scope.merchant));
-	memcpy(scope.cls, record->cls, sizeof(scope.cls));
-	return bh_keyring_dek_open(kms, keyring->file.head.database_id, merchant->region, &scope, record->id, record->generation,
-				   bh_buf_view(&record->wrapped), &dek);
+	if (record == NULL)
+		return bh_fail(BH_E_NO_KEY, "merchant '%s': there is no DEK to be unwrapped", merchant->name);
+	return bh_keyring_record_open(keyring, kms, merchant, record, &dek);
 }
 
 static bh_status try_wrap(bh_kms *kms)

@@ -9,8 +9,6 @@
 
 #define BIT(state) (1u << (state))
 
-#define FINGERPRINT_LABEL "bulkhead dek fingerprint v1"
-
 /* From each state, the set of states that may follow. SHREDDING comes with the record of a shred, SHREDDED with the destruction of
  * the wraps alone, and nothing comes after. */
 static const unsigned next_states[] = {
@@ -72,7 +70,7 @@ bool bh_merchant_state_may(bh_merchant_state from, bh_merchant_state to)
 void bh_merchant_record_clear(bh_merchant_record *merchant)
 {
 	for (size_t i = 0; i < merchant->dek_count; i++)
-		bh_buf_clear(&merchant->deks[i].wrapped);
+		bh_dek_record_clear(&merchant->deks[i]);
 	free(merchant->deks);
 	free(merchant->cmk_uri);
 	*merchant = (bh_merchant_record){ 0 };
@@ -86,28 +84,10 @@ void bh_keyring_state_clear(bh_keyring_state *state)
 	*state = (bh_keyring_state){ 0 };
 }
 
-bh_status bh_dek_record_fingerprint(const bh_dek_record *dek, uint8_t out[BH_SHA256_LEN])
-{
-	BH_CLEANUP(bh_buf_clear) bh_buf bytes = { 0 };
-
-	if (bh_dek_record_is_tombstone(dek)) {
-		memcpy(out, dek->fingerprint, BH_SHA256_LEN);
-		return BH_OK;
-	}
-	BH_TRY(bh_buf_append(&bytes, FINGERPRINT_LABEL, strlen(FINGERPRINT_LABEL)));
-	BH_TRY(bh_buf_append(&bytes, dek->id, BH_ID_LEN));
-	BH_TRY(bh_buf_append(&bytes, dek->wrapped.data, dek->wrapped.len));
-	return bh_sha256(bh_buf_view(&bytes), out);
-}
-
 bh_status bh_merchant_record_destroy(bh_merchant_record *merchant, int64_t at_ms)
 {
-	for (size_t i = 0; i < merchant->dek_count; i++) {
-		bh_dek_record *dek = &merchant->deks[i];
-
-		BH_TRY(bh_dek_record_fingerprint(dek, dek->fingerprint));
-		bh_buf_clear(&dek->wrapped);
-	}
+	for (size_t i = 0; i < merchant->dek_count; i++)
+		BH_TRY(bh_dek_record_bury(&merchant->deks[i], 0));
 	merchant->state = BH_MERCHANT_SHREDDED;
 	merchant->changed_at_s = at_ms / 1000;
 	merchant->shred.destroyed_at_ms = at_ms;
@@ -193,37 +173,6 @@ static bh_status malformed(const char *what)
 	return bh_fail(BH_E_FORMAT, "a record has the wrong form (%s); it was written by another version of this program", what);
 }
 
-/* DEK: blob16 class, 16 id, u32 generation, u32 CMK version, i64 created at, blob16 wrap; in a tombstone the wrap is empty, and 32
- * fingerprint follow */
-
-static bh_status dek_encode(const bh_dek_record *dek, bh_buf *out)
-{
-	BH_TRY(text_append(out, dek->cls));
-	BH_TRY(bh_buf_append(out, dek->id, BH_ID_LEN));
-	BH_TRY(bh_buf_append_u32(out, dek->generation));
-	BH_TRY(bh_buf_append_u32(out, dek->cmk_version));
-	BH_TRY(bh_buf_append_u64(out, (uint64_t)dek->created_at_s));
-	BH_TRY(bh_buf_append_blob16(out, bh_buf_view(&dek->wrapped)));
-	return bh_dek_record_is_tombstone(dek) ? bh_buf_append(out, dek->fingerprint, sizeof(dek->fingerprint)) : BH_OK;
-}
-
-static bh_status dek_decode(bh_reader *r, bool tombstone, bh_dek_record *out)
-{
-	if (!name_read(r, out->cls) || !id_read(r, out->id))
-		return malformed("class or id of a DEK");
-	out->generation = bh_read_u32(r);
-	out->cmk_version = bh_read_u32(r);
-	out->created_at_s = (int64_t)bh_read_u64(r);
-	bh_view wrapped = bh_read_blob16(r);
-	bh_view fingerprint = bh_read_bytes(r, tombstone ? BH_SHA256_LEN : 0);
-	if (!bh_reader_ok(r) || out->generation == 0 || wrapped.len > BH_KMS_WRAPPED_MAX || (wrapped.len == 0) != tombstone ||
-	    out->cmk_version == 0)
-		return malformed("DEK");
-	if (tombstone)
-		memcpy(out->fingerprint, fingerprint.data, BH_SHA256_LEN);
-	return bh_buf_append(&out->wrapped, wrapped.data, wrapped.len);
-}
-
 /* Why a merchant is suspended: u8 cause, blob16 note */
 
 static bh_status why_encode(bh_suspend_cause cause, const char *note, bh_buf *out)
@@ -267,7 +216,7 @@ bh_status bh_merchant_record_encode(const bh_merchant_record *merchant, bh_buf *
 		return bh_fail(BH_E_INVALID, "merchant '%s': %zu DEKs; 65535 are the most", merchant->name, merchant->dek_count);
 	BH_TRY(bh_buf_append_u16(out, (uint16_t)merchant->dek_count));
 	for (size_t i = 0; i < merchant->dek_count; i++)
-		BH_TRY(dek_encode(&merchant->deks[i], out));
+		BH_TRY(bh_dek_record_encode(&merchant->deks[i], out));
 	return is_ending(merchant->state) ? bh_shred_record_encode(&merchant->shred, out) : BH_OK;
 }
 
@@ -309,8 +258,9 @@ static bh_status merchant_decode(bh_reader *r, bh_merchant_record *out)
 		return bh_fail(BH_E_NOMEM, "no memory for %zu DEKs of merchant '%s'", count, out->name);
 	for (size_t i = 0; i < count; i++) {
 		out->dek_count = i + 1;
-		BH_TRY(dek_decode(r, out->state == BH_MERCHANT_SHREDDED, &out->deks[i]));
+		BH_TRY(bh_dek_record_decode(r, &out->deks[i]));
 	}
+	BH_TRY(bh_deks_check(out->deks, out->dek_count, out->state == BH_MERCHANT_SHREDDED));
 	return is_ending(out->state) ? shred_decode(r, out->state, &out->shred) : BH_OK;
 }
 
@@ -415,13 +365,95 @@ static bh_status apply_shred(bh_keyring_state *state, bh_view payload)
 	return BH_OK;
 }
 
+/* DEKs added: 16 merchant id, u8 marks, i64 at, u16 count of DEKs, the DEKs */
+
+bh_status bh_deks_added_encode(const uint8_t merchant_id[BH_ID_LEN], const bh_deks_added *added, bh_buf *out)
+{
+	BH_TRY(bh_buf_append(out, merchant_id, BH_ID_LEN));
+	BH_TRY(bh_buf_append_u8(out, (uint8_t)added->marks));
+	BH_TRY(bh_buf_append_u64(out, (uint64_t)added->at_s));
+	BH_TRY(bh_buf_append_u16(out, (uint16_t)added->count));
+	for (size_t i = 0; i < added->count; i++)
+		BH_TRY(bh_dek_record_encode(&added->deks[i], out));
+	return BH_OK;
+}
+
+/* Makes room behind the merchant's DEKs, and reads one generation into it. On failure the record is of no use. */
+static bh_status deks_append(bh_reader *r, bh_merchant_record *merchant, size_t count)
+{
+	bh_dek_record *grown = realloc(merchant->deks, (merchant->dek_count + count) * sizeof(*grown));
+	size_t before = merchant->dek_count;
+
+	if (grown == NULL)
+		return bh_fail(BH_E_NOMEM, "no memory for %zu DEKs of merchant '%s'", count, merchant->name);
+	memset(grown + before, 0, count * sizeof(*grown));
+	merchant->deks = grown;
+	for (size_t i = 0; i < count; i++) {
+		bh_dek_record *dek = &merchant->deks[merchant->dek_count++];
+
+		BH_TRY(bh_dek_record_decode(r, dek));
+		if (bh_dek_record_is_tombstone(dek) || bh_deks_find(merchant->deks, merchant->dek_count - 1, dek->id) != NULL)
+			return malformed("new DEK");
+	}
+	return BH_OK;
+}
+
+static bool marks_known(unsigned marks)
+{
+	return (marks & ~(unsigned)BH_DEK_MARKS) == 0;
+}
+
+static bh_status apply_deks_added(bh_keyring_state *state, bh_view payload)
+{
+	bh_reader r = bh_reader_of(payload);
+	uint8_t id[BH_ID_LEN] = { 0 };
+
+	id_read(&r, id);
+	unsigned marks = bh_read_u8(&r);
+	int64_t at_s = (int64_t)bh_read_u64(&r);
+	size_t count = bh_read_u16(&r);
+	bh_merchant_record *merchant = bh_keyring_state_find_id(state, id);
+	if (!bh_reader_ok(&r) || merchant == NULL || merchant->state != BH_MERCHANT_ACTIVE || !marks_known(marks) || at_s <= 0 ||
+	    count != bh_deks_class_count(merchant->deks, merchant->dek_count) || merchant->dek_count + count > UINT16_MAX)
+		return malformed("impossible generation of DEKs");
+	BH_TRY(deks_append(&r, merchant, count));
+	bh_deks_mark(merchant->deks, merchant->dek_count, marks, at_s);
+	return bh_reader_done(&r) ? bh_deks_check(merchant->deks, merchant->dek_count, false)
+				  : malformed("length of a generation of DEKs");
+}
+
+/* DEKs marked: 16 merchant id, u8 marks, i64 at */
+
+bh_status bh_deks_marked_encode(const uint8_t merchant_id[BH_ID_LEN], unsigned marks, int64_t at_s, bh_buf *out)
+{
+	BH_TRY(bh_buf_append(out, merchant_id, BH_ID_LEN));
+	BH_TRY(bh_buf_append_u8(out, (uint8_t)marks));
+	return bh_buf_append_u64(out, (uint64_t)at_s);
+}
+
+static bh_status apply_deks_marked(bh_keyring_state *state, bh_view payload)
+{
+	bh_reader r = bh_reader_of(payload);
+	uint8_t id[BH_ID_LEN] = { 0 };
+
+	id_read(&r, id);
+	unsigned marks = bh_read_u8(&r);
+	int64_t at_s = (int64_t)bh_read_u64(&r);
+	bh_merchant_record *merchant = bh_keyring_state_find_id(state, id);
+	if (!bh_reader_done(&r) || merchant == NULL || is_ending(merchant->state) || !marks_known(marks) || at_s <= 0 ||
+	    bh_deks_mark(merchant->deks, merchant->dek_count, marks, at_s) == 0)
+		return malformed("impossible mark of DEKs");
+	return BH_OK;
+}
+
 static bh_status apply_merchant_added(bh_keyring_state *state, bh_view payload)
 {
 	BH_CLEANUP(bh_merchant_record_clear) bh_merchant_record merchant = { 0 };
 	bh_reader r = bh_reader_of(payload);
 
 	BH_TRY(merchant_decode(&r, &merchant));
-	if (!bh_reader_done(&r) || merchant.state != BH_MERCHANT_CREATING)
+	if (!bh_reader_done(&r) || merchant.state != BH_MERCHANT_CREATING ||
+	    bh_deks_generation(merchant.deks, merchant.dek_count) != 1)
 		return malformed("new merchant");
 	if (bh_keyring_state_twin(state, merchant.name) != NULL || bh_keyring_state_find_id(state, merchant.id) != NULL)
 		return malformed("new merchant of a name or id in use");
@@ -434,6 +466,8 @@ bh_status bh_keyring_state_apply(bh_keyring_state *state, uint8_t type, bh_view 
 	case BH_KEYRING_MERCHANT_ADDED: return apply_merchant_added(state, payload);
 	case BH_KEYRING_STATE_CHANGED: return apply_state_change(state, payload);
 	case BH_KEYRING_SHRED: return apply_shred(state, payload);
+	case BH_KEYRING_DEKS_ADDED: return apply_deks_added(state, payload);
+	case BH_KEYRING_DEKS_MARKED: return apply_deks_marked(state, payload);
 	default: return bh_fail(BH_E_VERSION, "has a record of type %u, which this build does not know", type);
 	}
 }

@@ -6,12 +6,13 @@
  * of the payloads are in README.md and above the functions that write and read them.
  *
  * Invariants: merchants stay in order of creation and are never removed; at most one of a name (compared without case) is living; a
- * merchant is SHREDDED exactly if all of its DEKs are tombstones.
+ * merchant is SHREDDED exactly if all of its DEKs are tombstones. Those of a merchant's DEKs are in generations.h.
  * Thread-safety: none; the keyring guards it.
  */
 #ifndef BH_KEYRING_STATE_H
 #define BH_KEYRING_STATE_H
 
+#include "generations.h"
 #include "keyring.h"
 #include "keyring_format.h"
 #include "shred_record.h"
@@ -19,22 +20,6 @@
 #ifdef __cplusplus
 extern "C" {
 #endif
-
-typedef struct bh_dek_record {
-	uint8_t id[BH_ID_LEN];
-	char cls[BH_NAME_MAX + 1];
-	uint32_t generation;  /* from 1, within its class */
-	uint32_t cmk_version; /* that wrapped it */
-	int64_t created_at_s;
-	bh_buf wrapped;                     /* empty: a tombstone */
-	uint8_t fingerprint[BH_SHA256_LEN]; /* of a tombstone: what the wrap was */
-} bh_dek_record;
-/* SHA-256 of a label, the DEK's id and its wrap: says which key was destroyed, and nothing about it. Errors: BH_E_CRYPTO. */
-BH_MUST_CHECK bh_status bh_dek_record_fingerprint(const bh_dek_record *dek, uint8_t out[BH_SHA256_LEN]);
-static inline bool bh_dek_record_is_tombstone(const bh_dek_record *dek)
-{
-	return dek->wrapped.len == 0;
-}
 
 typedef struct bh_merchant_record {
 	uint8_t id[BH_ID_LEN];
@@ -46,7 +31,7 @@ typedef struct bh_merchant_record {
 	bh_suspend_cause cause;
 	char note[BH_SUSPEND_NOTE_MAX + 1];
 	char *cmk_uri;       /* owned */
-	bh_dek_record *deks; /* owned */
+	bh_dek_record *deks; /* owned; generation after generation */
 	size_t dek_count;
 	bh_shred_record shred; /* in SHREDDING and SHREDDED */
 } bh_merchant_record;
@@ -85,6 +70,18 @@ typedef struct bh_state_change {
 BH_MUST_CHECK bh_status bh_state_change_encode(const uint8_t merchant_id[BH_ID_LEN], const bh_state_change *change, bh_buf *out);
 /* From a living state this is the change to SHREDDING, too. */
 BH_MUST_CHECK bh_status bh_shred_edit_encode(const uint8_t merchant_id[BH_ID_LEN], const bh_shred_record *shred, bh_buf *out);
+
+/* A new generation: one DEK for each class, in the classes' order, and `marks` (0: none) for all older ones that are not retired.
+ */
+typedef struct bh_deks_added {
+	const bh_dek_record *deks;
+	size_t count;
+	unsigned marks;
+	int64_t at_s;
+} bh_deks_added;
+BH_MUST_CHECK bh_status bh_deks_added_encode(const uint8_t merchant_id[BH_ID_LEN], const bh_deks_added *added, bh_buf *out);
+/* `marks` for all generations but the newest and the retired. */
+BH_MUST_CHECK bh_status bh_deks_marked_encode(const uint8_t merchant_id[BH_ID_LEN], unsigned marks, int64_t at_s, bh_buf *out);
 
 /* Applies one edit. Errors: BH_E_FORMAT (malformed, or not possible in this state), BH_E_VERSION (a type this build does not know),
  * BH_E_NOMEM. */

@@ -173,15 +173,18 @@ static json_t *logs_json(const view *v)
 
 static json_t *database_json(const view *v)
 {
-	const bh_keyring *keyring = v->in.keyring;
+	bh_keyring *keyring = v->in.keyring;
+	char platform[BH_KMS_URI_MAX + 1] = "";
 	uint8_t public_key[BH_SIGN_PUBLIC_LEN];
 	char floor[BH_AUDIT_FLOOR_SIZE];
 	bh_audit_position position;
 	char hex[2 * BH_SIGN_PUBLIC_LEN + 1];
-	json_t *database = json_pack("{s:s, s:s, s:I, s:s, s:o, s:o}", "path", v->ctl->db, "region", bh_keyring_region(keyring),
-				     "keyring_generation", (json_int_t)bh_keyring_generation(v->in.keyring), "aead",
-				     bh_aead_engine_name(bh_aead_default()), "platform_cmk",
-				     cmk_json(v, bh_keyring_platform_cmk(keyring)), "logs", logs_json(v));
+
+	(void)(bh_keyring_cmk_uri(keyring, "", platform) == BH_OK); /* the platform always has one */
+	json_t *database =
+		json_pack("{s:s, s:s, s:I, s:s, s:o, s:o}", "path", v->ctl->db, "region", bh_keyring_region(keyring),
+			  "keyring_generation", (json_int_t)bh_keyring_generation(v->in.keyring), "aead",
+			  bh_aead_engine_name(bh_aead_default()), "platform_cmk", cmk_json(v, platform), "logs", logs_json(v));
 
 	out_set_id(database, "id", bh_keyring_database_id(keyring));
 	bh_signer_public(bh_keyring_signer(keyring), public_key);
