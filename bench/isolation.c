@@ -25,6 +25,7 @@ enum { THREADS = 2, VALUE_LEN = 100, ROUNDS_MAX = 1000 };
 static const char *dir = "/tmp/bh_isolation";
 static int window_ms = 1000, rounds = 10, rows = 100000;
 
+static bh_cf *cf_a;
 static _Atomic bool stop;
 static _Atomic uint64_t done;
 
@@ -142,10 +143,18 @@ static void suspend(bh_db *db, int round)
 	must(bh_merchant_suspend(db, "a", NULL), "suspend");
 }
 
-static void revoke(bh_db *db, int round)
+/* All of A's rows are in SSTs. */
+static void revoke_idle(bh_db *db, int round)
 {
 	(void)round;
 	must(bh_merchant_detach(db, "a", BH_SUSPEND_KMS_REFUSED, "bench"), "revoke");
+}
+
+/* One is not: the WALs are parked, with everybody's rows in them. */
+static void revoke_written(bh_db *db, int round)
+{
+	must(bh_put(cf_a, NULL, bh_view_str("not flushed"), bh_view_str("v")), "a");
+	revoke_idle(db, round);
 }
 
 static void resume(bh_db *db, int round)
@@ -163,8 +172,10 @@ static void shred(bh_db *db, int round)
 }
 
 static const event events[] = {
-	{ "nothing", nothing }, { "suspend", suspend }, { "resume", resume },
-	{ "revoke", revoke },   { "resume", resume },   { "shred", shred },
+	{ "nothing", nothing }, { "suspend", suspend },
+	{ "resume", resume },   { "revoke, idle", revoke_idle },
+	{ "resume", resume },   { "revoke, written to", revoke_written },
+	{ "resume", resume },   { "shred", shred },
 };
 #define EVENTS (sizeof(events) / sizeof(events[0]))
 
@@ -250,7 +261,7 @@ int main(int argc, char **argv)
 {
 	pthread_t threads[THREADS];
 	bh_db *db = NULL;
-	bh_cf *a, *b;
+	bh_cf *b;
 	char uri[512];
 
 	parse(argc, argv);
@@ -260,9 +271,9 @@ int main(int argc, char **argv)
 	must(bh_db_open(dir, NULL, &db), "database");
 	add_merchant(db, "a");
 	add_merchant(db, "b");
-	must(bh_cf_open(db, "a", "data", &a), "a");
+	must(bh_cf_open(db, "a", "data", &cf_a), "a");
 	must(bh_cf_open(db, "b", "data", &b), "b");
-	fill(a);
+	fill(cf_a);
 	fill(b);
 	add_doomed(db);
 	for (int i = 0; i < THREADS; i++)
@@ -272,7 +283,7 @@ int main(int argc, char **argv)
 	atomic_store(&stop, true);
 	for (int i = 0; i < THREADS; i++)
 		pthread_join(threads[i], NULL);
-	bh_cf_close(a);
+	bh_cf_close(cf_a);
 	bh_cf_close(b);
 	bh_db_close(db);
 	return 0;

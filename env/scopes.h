@@ -34,6 +34,8 @@ typedef struct bh_scopes {
 	bool (*cf_attached)(void *arg, bh_view name);
 	/* The default family's files are not where this MANIFEST is: its edits lose what they say of files. */
 	bool hides_default_files;
+	/* Records of a WAL being read that hold nothing but bytes whose DEK is not available are left out (wal_sieve.h). */
+	bool sieves_logs;
 } bh_scopes;
 
 #ifdef __cplusplus

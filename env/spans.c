@@ -13,6 +13,7 @@
 bh_status bh_spans_new(bh_file_kind kind, bh_spans_mode mode, const uint8_t salt[BH_SALT_LEN], const bh_scopes *scopes,
 		       bh_spans **out)
 {
+	bh_status st;
 	bh_spans *s;
 
 	if (kind != BH_KIND_WAL && kind != BH_KIND_MANIFEST)
@@ -23,8 +24,12 @@ bh_status bh_spans_new(bh_file_kind kind, bh_spans_mode mode, const uint8_t salt
 	s->kind = kind;
 	s->mode = mode;
 	bh_families_init(&s->families, salt, scopes);
-	*out = s;
-	return BH_OK;
+	st = kind == BH_KIND_WAL && mode == BH_SPANS_OPEN && scopes->sieves_logs ? bh_wal_sieve_new(&s->sieve) : BH_OK;
+	if (st == BH_OK)
+		*out = s;
+	else
+		bh_spans_free(s);
+	return st;
 }
 
 /* Plaintext passes through the buffer, so no memory of it goes back to the heap as it is. */
@@ -40,6 +45,7 @@ void bh_spans_free(bh_spans *s)
 	if (!s)
 		return;
 	free_wiped(s->buf, s->cap);
+	bh_wal_sieve_free(s->sieve);
 	bh_spans_manifest_clear(&s->manifest);
 	bh_families_clear(&s->families);
 	bh_wipe(s, sizeof(*s));
@@ -117,6 +123,7 @@ static bh_status wal_payload(bh_spans *s, size_t at, size_t len)
 		at += piece.skip;
 		if (piece.len > 0) {
 			BH_TRY(bh_spans_key(s, piece.cf_id, &ctr));
+			s->of_use |= ctr != NULL;
 			BH_TRY(bh_spans_apply(s, piece.cf_id, ctr, at, piece.len));
 		}
 		at += piece.len;
@@ -125,26 +132,41 @@ static bh_status wal_payload(bh_spans *s, size_t at, size_t len)
 	return BH_OK;
 }
 
+/* The fragment that ends at buf[end] is as RocksDB wrote it, but for its CRC. */
+static bh_status show_fragment(bh_spans *s, size_t end)
+{
+	size_t begin = (size_t)(s->fragment_off - s->base);
+
+	BH_TRY(bh_span_run_flush(&s->run, s->buf, s->base));
+	if (s->sieve)
+		return bh_wal_sieve_add(s->sieve, bh_view_of(s->buf + begin + BH_LOG_HEADER, end - begin - BH_LOG_HEADER));
+	bh_log_fill_crc(s->buf + begin, end - begin);
+	return BH_OK;
+}
+
 static bh_status wal_piece(bh_spans *s, const bh_log_piece *piece, size_t at)
 {
 	size_t end = at + piece->len;
 
-	if (piece->record_begin)
+	if (piece->record_begin) {
 		bh_wal_begin(&s->wal);
+		s->of_use = false;
+	}
 	if (piece->what == BH_LOG_IS_PAYLOAD)
 		BH_TRY(wal_payload(s, at, piece->len));
 	if (piece->record_end)
 		BH_TRY(bh_wal_end(&s->wal));
 	if (s->mode == BH_SPANS_SEAL)
 		return BH_OK;
-	if (piece->fragment_end) {
-		size_t begin = (size_t)(s->fragment_off - s->base);
-
-		BH_TRY(bh_span_run_flush(&s->run, s->buf, s->base));
-		bh_log_fill_crc(s->buf + begin, end - begin);
-	}
+	if (piece->fragment_end)
+		BH_TRY(show_fragment(s, end));
 	if (piece->fragment_end || piece->what == BH_LOG_IS_TRAILER)
 		s->ready = end;
+	if (!s->sieve)
+		return BH_OK;
+	s->head = s->ready;
+	if (piece->record_end)
+		return bh_wal_sieve_record(s->sieve, s->of_use || s->wal.bare);
 	return BH_OK;
 }
 
@@ -224,6 +246,8 @@ bh_status bh_spans_finish(bh_spans *s)
 		return BH_OK;
 	if (s->kind == BH_KIND_MANIFEST)
 		st = bh_spans_manifest_finish(s);
+	else if (s->sieve)
+		st = bh_wal_sieve_end(s->sieve, !bh_log_at_boundary(&s->log));
 	if (st != BH_OK)
 		return fail(s, st);
 	s->ready = s->len;
@@ -231,14 +255,27 @@ bh_status bh_spans_finish(bh_spans *s)
 	return BH_OK;
 }
 
+bh_status bh_spans_break_off(bh_spans *s)
+{
+	bh_status st = s->failed == BH_OK && !s->finished && s->sieve ? bh_wal_sieve_end(s->sieve, false) : BH_OK;
+
+	s->finished = true;
+	return st == BH_OK ? BH_OK : fail(s, st);
+}
+
 bh_view bh_spans_ready(const bh_spans *s)
 {
+	if (s->sieve)
+		return bh_wal_sieve_ready(s->sieve);
 	return s->buf ? bh_view_of(s->buf + s->head, s->ready - s->head) : bh_view_of(NULL, 0);
 }
 
 void bh_spans_consume(bh_spans *s, size_t len)
 {
-	s->head += BH_MIN(len, s->ready - s->head);
+	if (s->sieve)
+		bh_wal_sieve_consume(s->sieve, len);
+	else
+		s->head += BH_MIN(len, s->ready - s->head);
 }
 
 const bh_announcement *bh_spans_announcements(const bh_spans *s, size_t *count_out)

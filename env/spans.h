@@ -44,10 +44,12 @@ void bh_spans_free(bh_spans *s);
 
 /* Feeds the next logical bytes; they are copied. Sticky errors: BH_E_UNSUPPORTED, BH_E_FORMAT, and those of scopes. */
 BH_MUST_CHECK bh_status bh_spans_feed(bh_spans *s, bh_view data);
-/* End of input, when opening. A WAL's incomplete record is released as it is; a MANIFEST's incomplete record, or incomplete atomic
- * group of records, is left out (RocksDB ignores both, but not in front of another record), then the synthetic drops come.
- * Idempotent. */
+/* End of input, when opening. A WAL's incomplete record is released as it is, by a sieve as a header that is cut off; a MANIFEST's
+ * incomplete record, or incomplete atomic group of records, is left out (RocksDB ignores both, but not in front of another record),
+ * then the synthetic drops come. Idempotent. */
 BH_MUST_CHECK bh_status bh_spans_finish(bh_spans *s);
+/* The same where the rest is damaged: what is incomplete stays held back. Errors: BH_E_NOMEM. */
+BH_MUST_CHECK bh_status bh_spans_break_off(bh_spans *s);
 /* Bytes that are final. Borrowed until the next call; given back with consume. When sealing, take what is ready and the
  * announcements after every feed: a family's DEK is asked for anew only when nothing was left behind, so that an announcement never
  * comes too late or too early. */

@@ -13,6 +13,7 @@
 #include "manifest_spans.h"
 #include "span_families.h"
 #include "span_run.h"
+#include "wal_sieve.h"
 #include "wal_spans.h"
 
 /* A fragment of the MANIFEST record being collected. */
@@ -57,6 +58,8 @@ struct bh_spans {
 	uint64_t base; /* logical offset of buf[0] */
 	bh_log_parser log;
 	bh_wal_parser wal;
+	bh_wal_sieve *sieve;   /* NULL: everything is shown. Else it has what is ready, and buf none of it */
+	bool of_use;           /* the current record has a span whose DEK is available */
 	uint64_t fragment_off; /* logical offset of the current fragment's header */
 	bh_manifest_state manifest;
 	bh_span_run run;

@@ -22,6 +22,7 @@ struct bh_stream_reader {
 	size_t taken;
 	uint64_t consumed; /* logical bytes, all in all */
 	bh_log_parser log; /* WAL: whether the last frame ended inside of a log record's fragment */
+	bool sieved;       /* by the span codec: what is ready are some of the log's records */
 	bool zeros;        /* nothing but zeros since `at` */
 	bool finished;
 	bh_stream_end end;
@@ -40,6 +41,7 @@ static bh_status reader_init(bh_stream_reader *r, bh_view header, const bh_scope
 	BH_TRY(bh_sync_mark_open(r->key.aead, header.data + BH_SYNC_MARK_OFFSET, &mark));
 	r->mark = mark.point;
 	r->at.physical = BH_HEADER_LEN;
+	r->sieved = kind == BH_KIND_WAL && !raw && scopes->sieves_logs;
 	if (kind != BH_KIND_OTHER && !raw)
 		BH_TRY(bh_spans_new(kind, BH_SPANS_OPEN, r->key.header.salt, scopes, &r->spans));
 	return BH_OK;
@@ -245,8 +247,10 @@ static bh_status finish(bh_stream_reader *r)
 			       (unsigned long long)r->mark.physical);
 	if (r->end == BH_STREAM_OPEN)
 		r->end = r->zeros || r->partial.len > 0 ? BH_STREAM_TORN : BH_STREAM_CLEAN;
+	if (!r->spans)
+		return BH_OK;
 	/* Behind damage a cut record stays held back: what stands for the damage has to follow a whole one. */
-	return r->spans && r->end != BH_STREAM_DAMAGED ? bh_spans_finish(r->spans) : BH_OK;
+	return r->end == BH_STREAM_DAMAGED ? bh_spans_break_off(r->spans) : bh_spans_finish(r->spans);
 }
 
 bh_status bh_stream_reader_finish(bh_stream_reader *r)
@@ -285,7 +289,8 @@ bh_stream_end bh_stream_reader_end(const bh_stream_reader *r)
 /* The checksum of a stub that stands for damage is zero, which is not that of its type byte and no payload. */
 size_t bh_stream_end_stub(const bh_stream_reader *r, uint8_t stub_out[BH_STREAM_STUB_MAX])
 {
-	bool inside = r->log.header_len > 0;
+	/* A sieve has cut a record off by itself. */
+	bool inside = r->sieved ? !bh_log_at_boundary(&r->log) : r->log.header_len > 0;
 	bool torn = r->end == BH_STREAM_TORN && !inside, damaged = r->end == BH_STREAM_DAMAGED;
 	size_t left = BH_LOG_BLOCK - (size_t)((r->consumed + bh_stream_reader_ready(r).len) % BH_LOG_BLOCK);
 	size_t trailer = left < BH_LOG_HEADER ? left : 0;

@@ -61,10 +61,12 @@ static void begin_varint(bh_wal_parser *p, uint8_t state)
 
 static void begin_string_or_entry(bh_wal_parser *p)
 {
-	if (p->strings_left > 0)
+	if (p->strings_left > 0) {
 		begin_varint(p, AT_LENGTH);
-	else
-		p->state = AT_TAG;
+		return;
+	}
+	p->state = AT_TAG;
+	p->bare |= !p->spanned;
 }
 
 static bh_status find_shape(uint8_t tag, const struct tag_shape **out)
@@ -83,6 +85,7 @@ static bh_status take_tag(bh_wal_parser *p, uint8_t tag)
 
 	BH_TRY(find_shape(tag, &shape));
 	p->cf_id = BH_CF_DEFAULT;
+	p->spanned = false;
 	p->strings_left = shape->strings;
 	if (shape->has_family)
 		begin_varint(p, AT_FAMILY);
@@ -149,6 +152,7 @@ bh_status bh_wal_next(bh_wal_parser *p, const uint8_t *data, size_t len, bh_wal_
 		case AT_STRING:
 			if (p->cf_id != BH_CF_DEFAULT) {
 				*out = (bh_wal_piece){ .skip = at, .cf_id = p->cf_id };
+				p->spanned = true;
 				out->len = take_run(p, len - at);
 				return BH_OK;
 			}

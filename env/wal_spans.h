@@ -25,6 +25,8 @@ typedef struct bh_wal_parser {
 	uint32_t varint;
 	uint32_t left;  /* bytes of the current string, or of the batch header, still to come */
 	uint32_t cf_id; /* whose strings: BH_CF_DEFAULT for the platform's */
+	bool spanned;   /* the current entry has had a span */
+	bool bare;      /* an entry of this record had none: the platform's, a marker, or one whose strings are all empty */
 } bh_wal_parser;
 
 /* `skip` bytes that are no span, then `len` bytes that are one of `cf_id` (or a part of one). One of them may be 0. */

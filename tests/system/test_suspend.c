@@ -315,11 +315,74 @@ static void kill_at_every_step_of_revocation_and_resume(void **state)
 	killed_anywhere(*state, REVOKED);
 }
 
+/* ---- what is parked */
+
+static void count_log(void *arg, const char *path)
+{
+	size_t len = strlen(path);
+
+	*(size_t *)arg += len > 4 && strcmp(path + len - 4, ".log") == 0;
+}
+
+static size_t parked_logs(const workspace *ws)
+{
+	char parked[PATH_SIZE];
+	size_t count = 0;
+
+	path_join(parked, ws->db, "parked/a");
+	tree_walk(parked, count_log, &count);
+	return count;
+}
+
+/* A revoked merchant is parked with the WALs only where a row of it is in no SST yet; a deletion and a range of them are such rows.
+ */
+static void logs_parked(void *arg)
+{
+	static const char *const what[] = { "put", "delete", "delete-range", "nothing" };
+	const workspace *ws = arg;
+	bh_cf *a, *b;
+	bh_db *db;
+
+	make_two(ws);
+	db = test_db_open(ws, NULL);
+	a = test_cf(db, "a", "events");
+	b = test_cf(db, "b", "events");
+	for (size_t i = 0; i < sizeof(what) / sizeof(what[0]); i++) {
+		test_put(a, "x", "1");
+		test_put(a, "y", "1");
+		test_ok(bh_flush(a));
+		test_put(b, "theirs", "v");
+		if (i == 0)
+			test_put(a, "x", "2");
+		else if (i == 1)
+			test_ok(bh_delete(a, NULL, bh_view_str("x")));
+		else if (i == 2)
+			test_ok(bh_delete_range(a, NULL, bh_view_str("x"), bh_view_str("xx")));
+		switch_off(db, "a", REVOKED);
+		test_check((parked_logs(ws) > 0) == (i < 3));
+		test_ok(bh_merchant_resume(db, "a", NULL));
+		if (i == 1 || i == 2)
+			test_expect(a, "x", NULL);
+		else
+			test_expect(a, "x", i == 0 ? "2" : "1");
+		test_expect(a, "y", "1");
+	}
+	bh_cf_close(a);
+	bh_cf_close(b);
+	bh_db_close(db);
+}
+
+static void logs_are_parked_only_with_rows_in_them(void **state)
+{
+	test_child_ok(logs_parked, *state);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		SUSPEND_CASE(whatever_it_holds_comes_back),
 		SUSPEND_CASE(iterators_batches_and_snapshots_of_before_end),
+		SUSPEND_CASE(logs_are_parked_only_with_rows_in_them),
 		SUSPEND_CASE(kill_at_every_step_of_suspend_and_resume),
 		SUSPEND_CASE(kill_at_every_step_of_revocation_and_resume),
 	};

@@ -119,7 +119,7 @@ static inline bool fixture_cf_attached(void *arg, bh_view name)
 static inline void fixture_init(fixture *f)
 {
 	*f = (fixture){ .scopes = { NULL, fixture_for_cf, fixture_by_id, fixture_cf_added, fixture_cf_dropped, fixture_cf_attached,
-				    false } };
+				    false, false } };
 	f->scopes.arg = f;
 }
 
