@@ -8,6 +8,7 @@
  */
 #include "internal.h"
 #include "leaser.h"
+#include "rotate.h"
 
 #include <bulkhead/env.h>
 
@@ -236,6 +237,7 @@ static bh_status open_steps(bh_db *db, const char *dir, const bh_db_options *opt
 	BH_TRY(open_rocksdb(db));
 	BH_TRY(for_merchants(db, bh_shred_resume));
 	BH_TRY(bh_cold_finish(db));
+	BH_TRY(for_merchants(db, bh_retire_at_open));
 	return bh_leases_begin(db);
 }
 

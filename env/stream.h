@@ -69,6 +69,8 @@ typedef enum bh_stream_end {
  * zero (for dump and verify; needs the file's own DEK only). */
 BH_MUST_CHECK bh_status bh_stream_reader_new(bh_view header, const bh_scopes *scopes, bool raw, bh_stream_reader **out);
 void bh_stream_reader_free(bh_stream_reader *r);
+/* Calls `fn` with every DEK that a frame announces for a column family, raw or not; before the first push. */
+void bh_stream_reader_on_announcement(bh_stream_reader *r, void (*fn)(void *arg, const uint8_t dek_id[BH_ID_LEN]), void *arg);
 const bh_file_key *bh_stream_reader_key(const bh_stream_reader *r);
 /* Gives the reader the next physical bytes (after the header). Errors, all sticky: BH_E_TAG and BH_E_FORMAT below the sync mark;
  * BH_E_FORMAT anywhere for a frame that authenticates and is malformed; those of the span codec; BH_E_NOMEM; BH_E_CRYPTO.

@@ -26,7 +26,9 @@ struct bh_stream_reader {
 	bool zeros;        /* nothing but zeros since `at` */
 	bool finished;
 	bh_stream_end end;
-	bh_status failed; /* sticky */
+	bh_status failed;                                              /* sticky */
+	void (*announced)(void *arg, const uint8_t dek_id[BH_ID_LEN]); /* NULL: nobody wants to know */
+	void *announced_arg;
 };
 
 static bh_status reader_init(bh_stream_reader *r, bh_view header, const bh_scopes *scopes, bool raw)
@@ -159,6 +161,21 @@ static bh_status follow_log(bh_stream_reader *r, bh_view data)
 	return BH_OK;
 }
 
+void bh_stream_reader_on_announcement(bh_stream_reader *r, void (*fn)(void *arg, const uint8_t dek_id[BH_ID_LEN]), void *arg)
+{
+	r->announced = fn;
+	r->announced_arg = arg;
+}
+
+static void tell_announcements(const bh_stream_reader *r)
+{
+	for (size_t i = 0; i < r->frame.announcements.len / BH_ANNOUNCEMENT_LEN; i++) {
+		bh_announcement a = bh_frame_announcement(&r->frame, i);
+
+		r->announced(r->announced_arg, a.dek_id);
+	}
+}
+
 static bh_status feed_spans(bh_stream_reader *r)
 {
 	for (size_t i = 0; i < r->frame.announcements.len / BH_ANNOUNCEMENT_LEN; i++) {
@@ -175,6 +192,8 @@ static bh_status hand_out(bh_stream_reader *r)
 	if (r->key.header.kind == BH_KIND_OTHER && r->frame.announcements.len > 0)
 		return bh_fail(BH_E_FORMAT, "frame %llu announces keys in a stream without spans",
 			       (unsigned long long)r->at.frames - 1);
+	if (r->announced)
+		tell_announcements(r);
 	return r->spans ? feed_spans(r) : bh_buf_append(&r->ready, r->frame.data.data, r->frame.data.len);
 }
 

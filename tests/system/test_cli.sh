@@ -10,7 +10,7 @@
 
 commands=(init "kms create" "kms list" "kms rotate" "kms disable" "kms enable" "kms destroy" "merchant add"
 	"merchant list" "merchant show" "merchant suspend" "merchant resume" "merchant shred" "merchant certificate"
-	"certificate verify" put get delete scan load compact status verify dump)
+	"certificate verify" put get delete scan load rotate compact status verify dump)
 
 help_for_every_command() {
 	local command
@@ -410,6 +410,26 @@ compact_drops_what_is_deleted() {
 	table=$(find db/tenants/ann/data -name '*.sst')
 	run 0 dump "$table" --json
 	json .properties.entries 1
+}
+
+a_rotation_moves_on_and_the_old_key_goes() {
+	fresh
+	run 0 --db db rotate ann --json
+	json .generation 2
+	json .older 2 # one of each class
+	run 0 --db db put ann/data later row
+	run 0 --db db rotate ann
+	has out "generation 3"
+	run 0 --db db compact ann/data
+	run 0 --db db get ann/data key1
+	has out "value of ann"
+	run 0 --db db status ann --json
+	json '[.merchants[0].classes[] | select(.name == "data").deks[] | select(.destroyed)] | length' 2
+	run 0 --db db get ann/data later
+	run 0 --db db verify
+	run 3 --db db rotate nobody
+	run 0 --db db merchant suspend ann
+	run 4 --db db rotate ann
 }
 
 output_that_cannot_be_written_ends_with_10() {

@@ -76,6 +76,7 @@ static const bhctl_command commands[] = {
 	  "  --format tsv        KEY<tab>VALUE a line (the default); \\t \\n \\\\ \\xHH stand for tab, newline, backslash, a byte\n"
 	  "  --format jsonl      a line {\"key\": ..., \"value\": ...}; key_hex and value_hex for bytes that are no text\n"
 	  "  --blob-min-size N   values of N bytes or more go to blob files" },
+	{ "rotate", cmd_rotate, "Begins a new generation of a merchant's keys; compaction moves its data there", "NAME" },
 	{ "compact", cmd_compact, "Rewrites a class without what was deleted or replaced", "NAME/CLASS" },
 	{ "status", cmd_status, "Shows the database, its merchants, their keys and their sizes", "[NAME] [--prometheus FILE]" },
 	{ "verify", cmd_verify, "Checks every byte of a closed database; changes nothing", "" },

@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * rotate.h: what an open does about generations of DEKs.
+ */
+#ifndef BH_ENGINE_ROTATE_H
+#define BH_ENGINE_ROTATE_H
+
+#include <bulkhead/rotation.h>
+
+#include "internal.h"
+
+/* Destroys the wraps of those generations that nothing in the database refers to any more. At open, when RocksDB has just begun a
+ * new MANIFEST and emptied its WALs. A failure is logged: the generations stay, and the next open tries again. Always BH_OK. */
+BH_MUST_CHECK bh_status bh_retire_at_open(bh_db *db, const bh_merchant_info *merchant);
+
+#endif

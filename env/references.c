@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * references.c: see references.h.
+ */
+#include "references.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include "raw_file.h"
+
+#define CHUNK (64u * 1024)
+
+static void reader_free(bh_stream_reader **r)
+{
+	bh_stream_reader_free(*r);
+}
+
+static bh_status read_frames(int fd, const char *path, uint64_t size, bh_stream_reader *reader)
+{
+	BH_CLEANUP(bh_buf_clear) bh_buf chunk = { 0 };
+
+	BH_TRY(bh_buf_reserve(&chunk, CHUNK));
+	for (uint64_t off = BH_HEADER_LEN; off < size; off += chunk.len) {
+		BH_TRY(bh_raw_read(fd, path, off, chunk.data, BH_MIN((uint64_t)CHUNK, size - off), &chunk.len));
+		if (chunk.len == 0)
+			break;
+		BH_TRY(bh_stream_reader_push(reader, bh_buf_view(&chunk)));
+		bh_stream_reader_consume(reader, bh_stream_reader_ready(reader).len);
+	}
+	/* Where it ends is the end only as far as it was synced: a frame may be on its way. */
+	return bh_stream_reader_finish(reader);
+}
+
+static bh_status stream_references(int fd, const char *path, const bh_scopes *scopes, bh_dek_visitor visit, void *arg)
+{
+	BH_CLEANUP(reader_free) bh_stream_reader *reader = NULL;
+	uint8_t header[BH_HEADER_LEN];
+	struct stat st;
+
+	BH_TRY(bh_raw_header_stable(fd, path, header));
+	if (fstat(fd, &st) != 0)
+		return bh_raw_fail(path, "looked at");
+	BH_TRY(bh_stream_reader_new(bh_view_of(header, sizeof(header)), scopes, true, &reader));
+	bh_stream_reader_on_announcement(reader, visit, arg);
+	return read_frames(fd, path, (uint64_t)st.st_size, reader);
+}
+
+bh_status bh_file_references(const char *path, const bh_scopes *scopes, bh_dek_visitor visit, void *arg)
+{
+	BH_CLEANUP(bh_raw_close) int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	uint8_t bytes[BH_HEADER_LEN];
+	bh_header header;
+
+	if (fd < 0)
+		return bh_raw_fail(path, "opened");
+	BH_TRY(bh_raw_header(fd, path, bytes));
+	BH_TRY(bh_fail_prefix(bh_header_parse(bh_view_of(bytes, sizeof(bytes)), &header), "%s", path));
+	visit(arg, header.dek_id);
+	if (bh_file_kind_is_paged(header.kind))
+		return BH_OK;
+	return bh_fail_prefix(stream_references(fd, path, scopes, visit, arg), "%s", path);
+}

@@ -1,0 +1,388 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * test_rotation.c: a merchant gets new generations of DEKs while it serves. New bytes lie under the new one, all rows stay; a
+ * generation that nothing refers to any more is destroyed, and an old copy of the files opens under nothing that the keyring has.
+ */
+#include "suspend_fixture.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "decryptor.h"
+#include "env/references.h"
+
+#ifdef BH_SANITIZED
+enum { STRIDE = 3 }; /* one in as many of the kill points */
+#else
+enum { STRIDE = 1 };
+#endif
+
+/* ---- what the keyring has */
+
+/* Generations with a wrap, and the newest one, over all classes of a merchant. */
+typedef struct generations {
+	size_t kept;
+	size_t retired;
+	uint32_t newest;
+} generations;
+
+static generations look(bh_db *db, const char *merchant)
+{
+	generations found = { 0 };
+	bh_dek_info *deks = NULL;
+	size_t count = 0;
+
+	test_ok(bh_keyring_deks(db->keyring, &deks, &count));
+	for (size_t i = 0; i < count; i++) {
+		if (strcmp(deks[i].scope.merchant, merchant) != 0)
+			continue;
+		found.kept += !deks[i].tombstone;
+		found.retired += deks[i].retired_at_s > 0;
+		found.newest = BH_MAX(found.newest, deks[i].generation);
+	}
+	free(deks);
+	return found;
+}
+
+static void expect_generations(bh_db *db, const char *merchant, size_t kept, size_t retired, uint32_t newest)
+{
+	const generations found = look(db, merchant);
+
+	if (found.kept != kept || found.retired != retired || found.newest != newest)
+		test_fail_at(__FILE__, __LINE__, "merchant '%s': %zu generations kept, %zu retired, newest %u; wanted %zu, %zu, %u",
+			     merchant, found.kept, found.retired, (unsigned)found.newest, kept, retired, (unsigned)newest);
+}
+
+static void compact_all(bh_db *db, const char *merchant, const char *cls)
+{
+	bh_cf *cf = test_cf(db, merchant, cls);
+
+	test_ok(bh_flush(cf));
+	test_ok(bh_compact(cf, (bh_view){ 0 }, (bh_view){ 0 }));
+	bh_cf_close(cf);
+}
+
+/* ---- rotated, moved by compaction, retired */
+
+typedef struct reference {
+	const uint8_t *dek_id;
+	size_t count;
+} reference;
+
+static void count_reference(void *arg, const uint8_t dek_id[BH_ID_LEN])
+{
+	reference *r = arg;
+
+	r->count += memcmp(r->dek_id, dek_id, BH_ID_LEN) == 0;
+}
+
+/* How often the newest DEK of a class is referred to by the class's files, or by the database's logs. */
+static size_t references(bh_db *db, const char *dir, const char *suffix)
+{
+	const bh_scope scope = { .merchant = "a", .cls = "events" };
+	BH_CLEANUP(bh_dek_unrefp) bh_dek *dek = NULL;
+	reference found = { 0 };
+	char path[PATH_SIZE];
+
+	test_ok(bh_keyring_dek_current(db->keyring, &scope, &dek));
+	found.dek_id = bh_dek_id(dek);
+	for (size_t i = 0; file_find(dir, suffix, i, path); i++)
+		test_ok(bh_file_references(path, bh_fs_scopes(db->fs), count_reference, &found));
+	return found.count;
+}
+
+static void rotated(void *arg)
+{
+	const workspace *ws = arg;
+	bh_db *db = (make_two(ws), test_db_open(ws, NULL));
+	bh_cf *a = test_cf(db, "a", "events");
+	char dir[PATH_SIZE];
+
+	path_join(dir, ws->db, "tenants/a/events");
+	expect_generations(db, "a", 2, 0, 1);
+	test_ok(bh_merchant_rotate(db, "a"));
+	expect_generations(db, "a", 4, 0, 2);
+	expect_generations(db, "b", 1, 0, 1);
+	test_check(references(db, dir, ".sst") == 0 && references(db, ws->db, ".log") == 0);
+	test_put(a, "new", "row");
+	test_check(references(db, ws->db, ".log") == 1); /* announced in the middle of a WAL */
+	test_ok(bh_flush(a));
+	test_check(references(db, dir, ".sst") == 1);
+	expect_both(db, false);
+	bh_cf_close(a);
+	bh_db_close(db);
+
+	/* The old one is needed by an SST, so it stays. */
+	db = test_db_open(ws, NULL);
+	test_check(look(db, "a").kept > 2);
+	expect_both(db, false);
+	compact_all(db, "a", "events");
+	compact_all(db, "a", "profile");
+	bh_db_close(db);
+	db = test_db_open(ws, NULL);
+	expect_generations(db, "a", 2, 2, 2);
+	expect_both(db, false);
+	a = test_cf(db, "a", "events");
+	test_expect(a, "new", "row");
+	bh_cf_close(a);
+	bh_db_close(db);
+}
+
+/* ---- an old copy of the files, under the keyring of today */
+
+static void count_canaries(void *arg, const decrypted *file)
+{
+	*(size_t *)arg += bytes_count(bh_buf_view(&file->opened), bh_view_str("canary")) +
+			  bytes_count(bh_buf_view(&file->raw), bh_view_str("canary"));
+}
+
+static size_t canaries(const char *dir)
+{
+	size_t count = 0;
+	decryptor d;
+
+	decryptor_open(&d, dir);
+	decryptor_walk(&d, count_canaries, &count);
+	decryptor_close(&d);
+	return count;
+}
+
+static void put_into(const char *dir, const char *name, const char *from)
+{
+	char source[PATH_SIZE], target[PATH_SIZE];
+	bh_buf bytes;
+
+	path_join(source, from, name);
+	path_join(target, dir, name);
+	bytes = file_read(source);
+	file_write(target, bh_buf_view(&bytes));
+	bh_buf_clear(&bytes);
+}
+
+static void old_copy(void *arg)
+{
+	const workspace *ws = arg;
+	char copy[PATH_SIZE];
+	bh_db *db = (make_two(ws), test_db_open(ws, NULL));
+	bh_cf *a = test_cf(db, "a", "events");
+
+	test_put(a, "canary", "canary");
+	test_ok(bh_flush(a));
+	test_put(a, "canary", "a second canary");
+	bh_cf_close(a);
+	bh_db_close(db);
+	path_join(copy, ws->root, "copy");
+	tree_copy(ws->db, copy);
+	test_check(canaries(copy) > 2); /* SST, WAL, MANIFEST */
+
+	db = test_db_open(ws, NULL);
+	test_ok(bh_merchant_rotate(db, "a"));
+	compact_all(db, "a", "events");
+	compact_all(db, "a", "profile");
+	bh_db_close(db);
+	db = test_db_open(ws, NULL);
+	expect_generations(db, "a", 2, 2, 2);
+	bh_db_close(db);
+	test_check(canaries(ws->db) > 0);
+	put_into(copy, "KEYRING", ws->db);
+	put_into(copy, "AUDIT", ws->db);
+	test_check(canaries(copy) == 0);
+}
+
+/* ---- under load, generation after generation */
+
+enum { LOAD_GENERATIONS = 20 };
+
+typedef struct load {
+	bh_cf *cf;
+	atomic_bool over;
+	int rows;
+} load;
+
+static void *write_on(void *arg)
+{
+	load *l = arg;
+
+	for (l->rows = 0; !atomic_load(&l->over); l->rows++)
+		put_row(l->cf, l->rows, row_len(l->rows));
+	return NULL;
+}
+
+static void expect_rows(const load *l)
+{
+	bh_buf value = { 0 };
+	char key[16];
+
+	for (int i = 0; i < l->rows; i++) {
+		test_ok(bh_get(l->cf, NULL, row_key(key, i), &value));
+		test_check(value.len == row_len(i) && value.data[0] == 'a' + i % 26);
+	}
+	bh_buf_clear(&value);
+}
+
+static void under_load(void *arg)
+{
+	const workspace *ws = arg;
+	bh_db *db = (make_two(ws), test_db_open(ws, NULL));
+	load loads[2] = { { .cf = test_cf(db, "a", "events") }, { .cf = test_cf(db, "b", "events") } };
+	pthread_t threads[2];
+
+	for (size_t i = 0; i < 2; i++)
+		test_check(pthread_create(&threads[i], NULL, write_on, &loads[i]) == 0);
+	for (int i = 0; i < LOAD_GENERATIONS; i++) {
+		test_ok(bh_merchant_rotate(db, "a"));
+		test_ok(bh_flush(loads[i % 2].cf));
+	}
+	for (size_t i = 0; i < 2; i++) {
+		atomic_store(&loads[i].over, true);
+		pthread_join(threads[i], NULL);
+		expect_rows(&loads[i]);
+		bh_cf_close(loads[i].cf);
+	}
+	expect_generations(db, "a", 2 * (LOAD_GENERATIONS + 1), 0, LOAD_GENERATIONS + 1);
+	bh_db_close(db);
+
+	db = test_db_open(ws, NULL);
+	compact_all(db, "a", "events");
+	compact_all(db, "a", "profile");
+	bh_db_close(db);
+	db = test_db_open(ws, NULL);
+	expect_generations(db, "a", 2, 2 * LOAD_GENERATIONS, LOAD_GENERATIONS + 1);
+	expect_both(db, false);
+	loads[0].cf = test_cf(db, "a", "events");
+	loads[1].cf = test_cf(db, "b", "events");
+	for (size_t i = 0; i < 2; i++) {
+		expect_rows(&loads[i]);
+		bh_cf_close(loads[i].cf);
+	}
+	bh_db_close(db);
+}
+
+/* ---- beside the rest of a merchant's life */
+
+/* Two generations, in SSTs and in one WAL; `how` it goes and comes back. */
+static void goes_and_comes(const workspace *ws, way how)
+{
+	bh_db *db = test_db_open(ws, NULL);
+	bh_cf *a = test_cf(db, "a", "profile");
+
+	test_ok(bh_merchant_rotate(db, "a"));
+	test_put(a, "last", "word");
+	bh_cf_close(a);
+	switch_off(db, "a", how);
+	test_status(bh_merchant_rotate(db, "a"), BH_E_SUSPENDED);
+	test_ok(how == BY_OPERATOR ? bh_merchant_resume(db, "a", NULL) : bh_merchant_attach(db, "a"));
+	expect_both(db, true);
+	test_ok(bh_merchant_rotate(db, "a"));
+	expect_both(db, true);
+	bh_db_close(db);
+}
+
+static void suspended(void *arg)
+{
+	const workspace *ws = arg;
+	bh_db *db;
+
+	make_two(ws);
+	goes_and_comes(ws, BY_OPERATOR);
+	goes_and_comes(ws, REVOKED);
+	db = test_db_open(ws, NULL);
+	expect_both(db, true);
+	test_ok(bh_merchant_shred(db, "a", NULL));
+	test_status(bh_merchant_rotate(db, "a"), BH_E_SHREDDED);
+	test_status(bh_merchant_rotate(db, "nobody"), BH_E_NOT_FOUND);
+	test_check(look(db, "a").kept == 0);
+	bh_db_close(db);
+	db = test_db_open(ws, NULL);
+	bh_db_close(db);
+}
+
+/* A KMS that says no leaves everything as it is. */
+static void refused(void *arg)
+{
+	const workspace *ws = arg;
+	bh_db *db = (make_two(ws), test_db_open(ws, NULL));
+	bh_kms *console = NULL;
+
+	test_ok(bh_kms_open(test_cmk(ws, "a"), NULL, &console));
+	test_ok(bh_kms_disable(console));
+	test_status(bh_merchant_rotate(db, "a"), BH_E_KMS_REFUSED);
+	expect_generations(db, "a", 2, 0, 1);
+	expect_both(db, false);
+	test_ok(bh_kms_enable(console));
+	test_ok(bh_merchant_rotate(db, "a"));
+	expect_generations(db, "a", 4, 0, 2);
+	bh_kms_close(console);
+	bh_db_close(db);
+}
+
+/* ---- kills */
+
+static void rotate_compact_reopen(void *arg)
+{
+	const kill_run *run = arg;
+	bh_db *db;
+	bh_cf *a;
+
+	arm(run->at);
+	db = test_db_open(run->ws, NULL);
+	test_ok(bh_merchant_rotate(db, "a"));
+	a = test_cf(db, "a", "profile");
+	test_put(a, "last", "word");
+	bh_cf_close(a);
+	compact_all(db, "a", "events");
+	compact_all(db, "a", "profile");
+	bh_db_close(db);
+	db = test_db_open(run->ws, NULL);
+	expect_both(db, true);
+	bh_db_close(db);
+}
+
+/* All classes have the same generations, whenever it was. */
+static void expect_whole(void *arg)
+{
+	const kill_run *run = arg;
+	bh_db *db = test_db_open(run->ws, NULL);
+	generations found = look(db, "a");
+
+	test_check((found.kept + found.retired) == 2 * (size_t)found.newest);
+	expect_both(db, false);
+	bh_db_close(db);
+}
+
+static void test_killed(void **state)
+{
+	kill_run run = { .ws = *state };
+	bool survived = false;
+
+	test_child_ok(make_two_child, *state);
+	for (run.at = 1; !survived; run.at += STRIDE) {
+		survived = test_child_survives(rotate_compact_reopen, &run);
+		test_child_ok(expect_whole, &run);
+	}
+	test_check(run.at > 4);
+}
+
+/* ---- */
+
+#define IN_A_CHILD(body)                                                                                                           \
+	static void test_##body(void **state)                                                                                      \
+	{                                                                                                                          \
+		test_child_ok(body, *state);                                                                                       \
+	}
+
+IN_A_CHILD(rotated)
+IN_A_CHILD(old_copy)
+IN_A_CHILD(under_load)
+IN_A_CHILD(suspended)
+IN_A_CHILD(refused)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		SUSPEND_CASE(test_rotated),   SUSPEND_CASE(test_old_copy), SUSPEND_CASE(test_under_load),
+		SUSPEND_CASE(test_suspended), SUSPEND_CASE(test_refused),  SUSPEND_CASE(test_killed),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
