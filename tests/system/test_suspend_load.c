@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * test_suspend_load.c: suspension while merchants are at work: refused within a second, nobody else notices, nothing touches its
- * files, no growth over many cycles, no key of it left in memory.
+ * files, no growth over many cycles, no key of it left in memory. For longer: BH_CYCLES=1000, BH_OFF_SECONDS=60.
  */
 #include "suspend_fixture.h"
 
 #include <dirent.h>
+#include <errno.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <sys/inotify.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -248,8 +250,57 @@ static void expect_quiet(const workspace *ws, bh_db *db)
 	test_check(wals <= 2);
 }
 
+/* Whoever opens, reads, writes or removes a file in a watched directory; looking at the directory itself does not count. */
+static void watch_parent(void *arg, const char *path)
+{
+	char dir[PATH_SIZE];
+	char *slash;
+
+	snprintf(dir, sizeof(dir), "%s", path);
+	slash = strrchr(dir, '/');
+	test_check(slash != NULL);
+	*slash = '\0';
+	test_check(inotify_add_watch(*(int *)arg, dir, IN_ALL_EVENTS) >= 0);
+}
+
+static void expect_no_event(int watch)
+{
+	_Alignas(struct inotify_event) char bytes[4096];
+	ssize_t got;
+
+	while ((got = read(watch, bytes, sizeof(bytes))) > 0) {
+		const struct inotify_event *event;
+
+		for (char *at = bytes; at < bytes + got; at += sizeof(*event) + event->len) {
+			event = (const struct inotify_event *)(const void *)at;
+			test_check((event->mask & IN_ISDIR) != 0);
+		}
+	}
+	test_check(got < 0 && errno == EAGAIN);
+}
+
+/* B writes, flushes and compacts: a few rounds, or for as many seconds as BH_OFF_SECONDS in the environment says. */
+static void let_b_work(const workspace *ws, bh_db *db, bh_cf *b, int watch)
+{
+	const char *asked = getenv("BH_OFF_SECONDS");
+	const int64_t until = now_ns() + (asked != NULL ? atoi(asked) : 0) * INT64_C(1000000000);
+	int rounds = 0;
+
+	for (; rounds < 8 || now_ns() < until; rounds++) {
+		for (int i = 0; i < 500; i++)
+			put_row(b, i, row_len(i));
+		test_ok(bh_flush(b));
+		if (rounds % 8 == 7)
+			test_ok(bh_compact(b, (bh_view){ 0 }, (bh_view){ 0 }));
+		expect_quiet(ws, db);
+		expect_no_event(watch);
+	}
+	fprintf(stderr, "%d flushes of B, nothing of A's was touched\n", rounds);
+}
+
 static void while_off(void *arg)
 {
+	const int watch = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
 	const kill_run *k = arg;
 	char parked[PATH_SIZE];
 	uint64_t before;
@@ -264,14 +315,10 @@ static void while_off(void *arg)
 	switch_off(db, "a", k->how);
 	path_join(parked, k->ws->db, "parked/a");
 	before = tree_hash(parked);
-	for (int round = 0; round < 8; round++) {
-		for (int i = 0; i < 500; i++)
-			put_row(b, i, row_len(i));
-		test_ok(bh_flush(b));
-		expect_quiet(k->ws, db);
-	}
-	test_ok(bh_compact(b, (bh_view){ 0 }, (bh_view){ 0 }));
-	expect_quiet(k->ws, db);
+	test_check(watch >= 0);
+	tree_walk(parked, watch_parent, (void *)(uintptr_t)&watch);
+	let_b_work(k->ws, db, b, watch);
+	close(watch);
 	test_check(tree_hash(parked) == before);
 	test_ok(bh_merchant_resume(db, "a", NULL));
 	test_check(!file_exists(parked));
