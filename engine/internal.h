@@ -136,6 +136,10 @@ BH_MUST_CHECK bh_status bh_cold_start(bh_db *db);
 /* After: attaches those who can be, closes the gates of the others. */
 BH_MUST_CHECK bh_status bh_cold_finish(bh_db *db);
 
+/* Refuses a CMK (BH_E_EXISTS) that is the platform's or a merchant's other than `except` ("": but the platform's; NULL: any). The
+ * caller has claimed it. */
+BH_MUST_CHECK bh_status bh_cmk_check_free(bh_db *db, const char *cmk_uri, const char *except);
+
 /* claim.c */
 void bh_claim_take(bh_db *db, bh_claim *claim); /* waits for others that conflict with it */
 void bh_claim_end(bh_db *db, const bh_claim *claim);

@@ -200,7 +200,7 @@ bh_status bh_merchant_complete(bh_db *db, bh_merchant *merchant)
 }
 
 /* One CMK, one merchant: a shred destroys the CMK, and must not take anybody else's data with it. */
-static bh_status check_cmk_is_free(bh_db *db, const char *cmk_uri)
+bh_status bh_cmk_check_free(bh_db *db, const char *cmk_uri, const char *except)
 {
 	bh_merchant_info *infos = NULL;
 	bh_status status = BH_OK;
@@ -208,12 +208,14 @@ static bh_status check_cmk_is_free(bh_db *db, const char *cmk_uri)
 	char platform[BH_KMS_URI_MAX + 1];
 
 	BH_TRY(bh_keyring_cmk_uri(db->keyring, "", platform));
-	if (bh_kms_same_key(cmk_uri, platform))
+	if ((except == NULL || except[0] != '\0') && bh_kms_same_key(cmk_uri, platform))
 		return bh_fail(BH_E_EXISTS, "%s: is the platform's CMK; a merchant needs one of its own", cmk_uri);
 	BH_TRY(bh_keyring_merchants(db->keyring, &infos, &count));
 	for (size_t i = 0; i < count; i++) {
+		bool own = except != NULL && infos[i].state < BH_MERCHANT_SHREDDING && strcmp(infos[i].name, except) == 0;
 		/* A shredded one's counts until it is destroyed: finalizing that shred will do it. */
-		if ((infos[i].state != BH_MERCHANT_SHREDDED || infos[i].cmk_pending) && bh_kms_same_key(infos[i].cmk_uri, cmk_uri))
+		if (!own && (infos[i].state != BH_MERCHANT_SHREDDED || infos[i].cmk_pending) &&
+		    bh_kms_same_key(infos[i].cmk_uri, cmk_uri))
 			status = bh_fail(BH_E_EXISTS, "%s: is the CMK of merchant '%s'; each merchant needs one of its own",
 					 cmk_uri, infos[i].name);
 		bh_merchant_info_clear(&infos[i]);
@@ -230,7 +232,7 @@ static bh_status add_claimed(bh_db *db, const char *name, const char *cmk_uri, c
 
 	const bh_lease_time asked = bh_leaser_now(db->leaser);
 
-	BH_TRY(check_cmk_is_free(db, cmk_uri));
+	BH_TRY(bh_cmk_check_free(db, cmk_uri, NULL));
 	BH_TRY(bh_keyring_merchant_add(db->keyring, name, cmk_uri, options->classes, options->class_count));
 	bh_crash_point("merchant.add.recorded");
 	BH_TRY(bh_keyring_merchant(db->keyring, name, &info));

@@ -210,11 +210,6 @@ BH_MUST_CHECK bh_status bh_keyring_merchant_mark(bh_keyring *keyring, const char
 BH_MUST_CHECK bh_status bh_keyring_deks_retire(bh_keyring *keyring, const char *name, const uint8_t *dek_ids, size_t count,
 					       const char *detail);
 
-typedef struct bh_rewrap_result {
-	uint32_t version; /* the CMK's newest */
-	size_t behind;    /* wraps that are below it still */
-	size_t rewrapped; /* DEKs that got a new wrap */
-} bh_rewrap_result;
 /* Renews the wraps of a merchant's DEKs ("": of the platform's) that are below the newest version of its CMK; with a `cmk_uri` that
  * is not the one it has, all of them under that CMK, which is the merchant's afterwards. Each DEK is unwrapped by the CMK it has,
  * so that who has revoked it is not passed by, and each new wrap is unwrapped again and compared before it counts. KEYRING is then

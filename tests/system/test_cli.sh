@@ -10,7 +10,7 @@
 
 commands=(init "kms create" "kms list" "kms rotate" "kms disable" "kms enable" "kms destroy" "merchant add"
 	"merchant list" "merchant show" "merchant suspend" "merchant resume" "merchant shred" "merchant certificate"
-	"certificate verify" put get delete scan load rotate compact status verify dump)
+	"certificate verify" put get delete scan load rotate rewrap compact status verify dump)
 
 help_for_every_command() {
 	local command

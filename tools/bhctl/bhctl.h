@@ -50,6 +50,7 @@ bh_status cmd_merchant_resume(bhctl *ctl, int argc, char **argv);
 bh_status cmd_merchant_shred(bhctl *ctl, int argc, char **argv);
 bh_status cmd_merchant_certificate(bhctl *ctl, int argc, char **argv);
 bh_status cmd_certificate_verify(bhctl *ctl, int argc, char **argv);
+bh_status cmd_rewrap(bhctl *ctl, int argc, char **argv);
 bh_status cmd_put(bhctl *ctl, int argc, char **argv);
 bh_status cmd_get(bhctl *ctl, int argc, char **argv);
 bh_status cmd_delete(bhctl *ctl, int argc, char **argv);

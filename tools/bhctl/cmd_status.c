@@ -94,9 +94,29 @@ static json_t *deks_json(const view *v, const bh_merchant_info *merchant, const 
 		if (!dek->tombstone)
 			json_object_set_new(item, "cmk_version", json_integer((json_int_t)dek->cmk_version));
 		out_set_time(item, "created_at", dek->created_at_s);
+		if ((dek->marks & BH_DEK_SWEEP) != 0)
+			json_object_set_new(item, "sweep", json_true());
+		if ((dek->marks & BH_DEK_EXPOSED) != 0)
+			json_object_set_new(item, "exposed", json_true());
+		if (dek->retired_at_s != 0)
+			out_set_time(item, "retired_at", dek->retired_at_s);
 		json_array_append_new(deks, item);
 	}
 	return deks;
+}
+
+/* How many of its wraps are below the CMK's newest version, where the KMS says which that is. */
+static void behind_json(const view *v, const bh_merchant_info *merchant, json_t *item)
+{
+	const json_t *version = json_object_get(json_object_get(item, "cmk"), "version");
+	json_int_t behind = 0;
+
+	if (version == NULL || merchant->state == BH_MERCHANT_SHREDDED)
+		return;
+	for (size_t i = 0; i < v->in.dek_count; i++)
+		behind += memcmp(v->in.deks[i].merchant_id, merchant->id, BH_ID_LEN) == 0 && !v->in.deks[i].tombstone &&
+			  (json_int_t)v->in.deks[i].cmk_version < json_integer_value(version);
+	json_object_set_new(item, "behind", json_integer(behind));
 }
 
 static void parked_path(const bh_merchant_info *merchant, char out[PARKED_PATH_SIZE])
@@ -135,6 +155,7 @@ static json_t *merchant_json(const view *v, const bh_merchant_info *merchant)
 		json_array_append_new(classes, class_json(v, merchant, merchant->classes[i]));
 	item = json_pack("{s:s, s:s, s:o, s:o}", "name", merchant->name, "state", bh_merchant_state_name(merchant->state), "cmk",
 			 cmk_json(v, merchant->cmk_uri), "classes", classes);
+	behind_json(v, merchant, item);
 	out_set_id(item, "id", merchant->id);
 	suspension_json(item, merchant);
 	if (is_parked(v, merchant)) {
@@ -234,9 +255,12 @@ static void print_class(const json_t *cls)
 	{
 		printf("      DEK %s generation %lld", text_of(dek, "id"), number_of(dek, "generation"));
 		if (json_is_true(json_object_get(dek, "destroyed")))
-			printf(", destroyed\n");
+			printf(", %s%s\n", json_object_get(dek, "retired_at") != NULL ? "retired " : "destroyed",
+			       text_of(dek, "retired_at"));
 		else
-			printf(", wrapped by CMK version %lld, of %s\n", number_of(dek, "cmk_version"), text_of(dek, "created_at"));
+			printf(", wrapped by CMK version %lld, of %s%s%s\n", number_of(dek, "cmk_version"),
+			       text_of(dek, "created_at"), json_object_get(dek, "sweep") != NULL ? ", to be swept" : "",
+			       json_object_get(dek, "exposed") != NULL ? ", exposed" : "");
 	}
 }
 
@@ -264,6 +288,9 @@ static void print_merchant(const json_t *merchant)
 	if (json_object_get(merchant, "cause") != NULL)
 		print_suspension(merchant);
 	print_cmk("CMK", json_object_get(merchant, "cmk"));
+	if (number_of(merchant, "behind") > 0)
+		printf("      %lld wraps below version %lld: run 'bhctl rewrap %s'\n", number_of(merchant, "behind"),
+		       number_of(json_object_get(merchant, "cmk"), "version"), text_of(merchant, "name"));
 	if (strcmp(text_of(merchant, "certificate"), "PENDING") == 0)
 		printf("      not known to be destroyed: run 'bhctl merchant shred %s --finalize'\n", text_of(merchant, "name"));
 	json_array_foreach(json_object_get(merchant, "classes"), i, cls) print_class(cls);

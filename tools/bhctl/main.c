@@ -54,6 +54,11 @@ static const bhctl_command commands[] = {
 	{ "certificate verify", cmd_certificate_verify, "Checks a certificate; needs no database and no key",
 	  "FILE|- [--public-key KEY]\n\n"
 	  "  --public-key KEY   the database's, as 'status' shows it: 64 hex digits, or a file that holds them" },
+	{ "rewrap", cmd_rewrap, "Wraps DEKs by the newest version of their key, or by another key; no data is rewritten",
+	  "NAME|--all|--platform [--cmk URI]\n\n"
+	  "  --all       all merchants\n"
+	  "  --platform  the operator's own DEK\n"
+	  "  --cmk URI   the key to move to, which exists and which nobody else uses" },
 	{ "put", cmd_put, "Stores a value",
 	  "NAME/CLASS KEY [VALUE] [--hex] [--no-sync]\n\n"
 	  "  VALUE       without it, or as '-', it is read from standard input to the end\n"

@@ -72,8 +72,9 @@ static bool lacks_key(const target *t, const bh_header *header)
 	if (dek == NULL)
 		return false;
 	if (dek->tombstone) {
-		report_note(t->r, "%s: sealed for %s/%s, which is shredded; nobody can read it, and it can be removed",
-			    t->entry->path, dek->scope.merchant, dek->scope.cls);
+		report_note(t->r, "%s: sealed for %s/%s, %s; nobody can read it, and it can be removed", t->entry->path,
+			    dek->scope.merchant, dek->scope.cls,
+			    dek->retired_at_s != 0 ? "under a DEK that is retired" : "which is shredded");
 		t->r->skipped++;
 		return true;
 	}

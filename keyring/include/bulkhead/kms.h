@@ -86,6 +86,13 @@ BH_API BH_MUST_CHECK bh_status bh_kms_disable(bh_kms *kms);
  * date has passed. */
 BH_API BH_MUST_CHECK bh_status bh_kms_destroy(bh_kms *kms, bh_kms_evidence *out);
 
+/* What came of giving DEKs new wraps. */
+typedef struct bh_rewrap_result {
+	uint32_t version; /* the CMK's newest */
+	size_t behind;    /* wraps that are below it still */
+	size_t rewrapped; /* DEKs that got a new wrap */
+} bh_rewrap_result;
+
 /* What the calls to one CMK came to (the console's are not counted). Durations are the monotonic clock's. */
 typedef struct bh_kms_statistics {
 	uint64_t calls; /* opening included */

@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * cmd_rewrap.c: DEKs under the newest version of their CMK, or under another CMK.
+ */
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <bulkhead/rotation.h>
+
+#include "tools/bhctl/bhctl.h"
+
+static void report_free(bh_db_report **report)
+{
+	bh_db_report_free(*report);
+}
+
+/* `name` "": the platform. */
+static json_t *result_json(const char *name, const bh_rewrap_result *result)
+{
+	json_t *item = json_pack("{s:I, s:I, s:I}", "cmk_version", (json_int_t)result->version, "rewrapped",
+				 (json_int_t)result->rewrapped, "behind", (json_int_t)result->behind);
+
+	json_object_set_new(item, "merchant", name[0] != '\0' ? json_string(name) : json_null());
+	return item;
+}
+
+static void print_result(const char *name, const bh_rewrap_result *result)
+{
+	if (name[0] != '\0')
+		printf("merchant '%s'", name);
+	else
+		printf("platform");
+	printf(": %zu DEKs rewrapped; %zu wraps below version %u of its CMK\n", result->rewrapped, result->behind,
+	       (unsigned)result->version);
+}
+
+static bh_status rewrap_one(const bhctl *ctl, bh_db *db, const char *name, const char *cmk_uri)
+{
+	const bh_rewrap_options options = { .cmk_uri = cmk_uri };
+	bh_rewrap_result result;
+
+	BH_TRY(bh_merchant_rewrap(db, name, &options, &result));
+	if (ctl->json)
+		return out_json(json_pack("{s:[o]}", "rewraps", result_json(name, &result)));
+	print_result(name, &result);
+	return BH_OK;
+}
+
+/* One of many: its failure is said, and the others go on. */
+static bh_status rewrap_next(const bhctl *ctl, bh_db *db, const char *name, json_t *list)
+{
+	bh_rewrap_result result;
+	bh_status status = bh_merchant_rewrap(db, name, NULL, &result);
+
+	if (status != BH_OK) {
+		fprintf(stderr, "bhctl: %s\n", bh_status_message());
+		json_array_append_new(list, json_pack("{s:s, s:o}", "merchant", name, "error", out_error(status)));
+		return status;
+	}
+	json_array_append_new(list, result_json(name, &result));
+	if (!ctl->json)
+		print_result(name, &result);
+	return BH_OK;
+}
+
+static bh_status rewrap_all(bhctl *ctl, bh_db *db)
+{
+	BH_CLEANUP(report_free) bh_db_report *report = NULL;
+	const bool shown = !ctl->json && isatty(STDERR_FILENO);
+	bh_status first = BH_OK;
+	size_t failed = 0;
+
+	BH_TRY(bh_db_report_make(db, &report));
+	json_t *list = json_array();
+	for (size_t i = 0; i < report->merchant_count; i++) {
+		if (shown)
+			fprintf(stderr, "\r%zu of %zu\r", i, report->merchant_count);
+		bh_status status = rewrap_next(ctl, db, report->merchants[i].name, list);
+		failed += status != BH_OK;
+		first = first != BH_OK ? first : status;
+	}
+	if (ctl->json) {
+		ctl->reported = true;
+		BH_TRY(out_json(json_pack("{s:o}", "rewraps", list)));
+	} else {
+		json_decref(list);
+	}
+	return first == BH_OK
+		       ? BH_OK
+		       : bh_fail(first, "%zu of %zu merchants were not rewrapped, or not wholly", failed, report->merchant_count);
+}
+
+bh_status cmd_rewrap(bhctl *ctl, int argc, char **argv)
+{
+	BH_CLEANUP(bhctl_db_close) bh_db *db = NULL;
+	BH_CLEANUP(bhctl_freep) char *uri = NULL;
+	bool all = false, platform = false;
+	const char *cmk = NULL;
+	const bhctl_option options[] = {
+		{ .name = "all", .flag = &all },
+		{ .name = "platform", .flag = &platform },
+		{ .name = "cmk", .value = &cmk },
+		{ 0 },
+	};
+	char **args;
+	int count;
+
+	BH_TRY(bhctl_parse(ctl, argc, argv, options, 0, 1, &args, &count));
+	BH_TRY(bhctl_need_db(ctl));
+	if (count + all + platform != 1)
+		return bhctl_usage_error(ctl, "whose keys? give a merchant's name, --all or --platform");
+	if (all && cmk != NULL)
+		return bhctl_usage_error(ctl, "--cmk: each merchant needs a CMK of its own; move them one by one");
+	if (count > 0)
+		BH_TRY(bh_name_check("merchant", args[0]));
+	if (cmk != NULL)
+		BH_TRY(bhctl_cmk_uri(ctl->db, cmk, &uri));
+	BH_TRY(bhctl_open(ctl, 0, &db));
+	return all ? rewrap_all(ctl, db) : rewrap_one(ctl, db, platform ? "" : args[0], uri);
+}
