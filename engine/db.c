@@ -237,7 +237,7 @@ static bh_status open_steps(bh_db *db, const char *dir, const bh_db_options *opt
 	BH_TRY(open_rocksdb(db));
 	BH_TRY(for_merchants(db, bh_shred_resume));
 	BH_TRY(bh_cold_finish(db));
-	BH_TRY(for_merchants(db, bh_retire_at_open));
+	bh_retire_at_open(db);
 	return bh_leases_begin(db);
 }
 

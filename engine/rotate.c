@@ -31,10 +31,21 @@ bh_status bh_merchant_rotate(bh_db *db, const char *name)
 
 /* ---- retirement */
 
+/* All DEKs of the database, taken once for all merchants. */
+typedef struct dek_list {
+	bh_dek_info *deks;
+	size_t count;
+} dek_list;
+
+static void dek_list_clear(dek_list *list)
+{
+	free(list->deks);
+}
+
 typedef struct survey {
 	const bh_db *db;
-	bh_dek_info *old; /* generations that are not the newest of their class, and have a wrap */
-	bool *needed;     /* of these */
+	const bh_dek_info **old; /* generations that are not the newest of their class, and have a wrap; NULL: there are none */
+	bool *needed;            /* of these */
 	size_t count;
 	const char *dir; /* the one that is being listed */
 } survey;
@@ -45,28 +56,42 @@ static void survey_clear(survey *s)
 	free(s->needed);
 }
 
-static bool is_superseded(const bh_dek_info *dek, const bh_dek_info *all, size_t count)
+static bool is_of(const bh_dek_info *dek, const bh_merchant_info *merchant)
 {
-	for (size_t i = 0; i < count; i++)
-		if (memcmp(all[i].merchant_id, dek->merchant_id, BH_ID_LEN) == 0 && strcmp(all[i].scope.cls, dek->scope.cls) == 0 &&
-		    all[i].generation > dek->generation)
+	return memcmp(dek->merchant_id, merchant->id, BH_ID_LEN) == 0;
+}
+
+static bool is_superseded(const bh_dek_info *dek, const dek_list *all)
+{
+	for (size_t i = 0; i < all->count; i++)
+		if (memcmp(all->deks[i].merchant_id, dek->merchant_id, BH_ID_LEN) == 0 &&
+		    strcmp(all->deks[i].scope.cls, dek->scope.cls) == 0 && all->deks[i].generation > dek->generation)
 			return true;
 	return false;
 }
 
-static bh_status survey_begin(const bh_db *db, const uint8_t merchant_id[BH_ID_LEN], survey *out)
+/* The first DEK of the merchant at or behind `from` that may be retired; the end of the list: there is none. */
+static size_t next_old(const dek_list *all, const bh_merchant_info *merchant, size_t from)
 {
-	bh_dek_info *all = NULL;
-	size_t count = 0;
+	while (from < all->count && !(is_of(&all->deks[from], merchant) && !all->deks[from].tombstone &&
+				      is_superseded(&all->deks[from], all)))
+		from++;
+	return from;
+}
 
-	BH_TRY(bh_keyring_deks(db->keyring, &all, &count));
-	*out = (survey){ .db = db, .old = calloc(count, sizeof(*all)), .needed = calloc(count, sizeof(bool)) };
-	for (size_t i = 0; out->old != NULL && i < count; i++)
-		if (memcmp(all[i].merchant_id, merchant_id, BH_ID_LEN) == 0 && !all[i].tombstone &&
-		    is_superseded(&all[i], all, count))
-			out->old[out->count++] = all[i];
-	free(all);
-	return out->old != NULL && out->needed != NULL ? BH_OK : bh_fail(BH_E_NOMEM, "no memory for %zu DEKs", count);
+static bh_status survey_begin(survey *s, const dek_list *all, const bh_merchant_info *merchant)
+{
+	size_t first = next_old(all, merchant, 0);
+
+	if (first == all->count)
+		return BH_OK;
+	s->old = calloc(all->count, sizeof(*s->old));
+	s->needed = calloc(all->count, sizeof(*s->needed));
+	if (s->old == NULL || s->needed == NULL)
+		return bh_fail(BH_E_NOMEM, "no memory for %zu DEKs", all->count);
+	for (size_t i = first; i < all->count; i = next_old(all, merchant, i + 1))
+		s->old[s->count++] = &all->deks[i];
+	return BH_OK;
 }
 
 static void note_dek(void *arg, const uint8_t dek_id[BH_ID_LEN])
@@ -74,7 +99,7 @@ static void note_dek(void *arg, const uint8_t dek_id[BH_ID_LEN])
 	survey *s = arg;
 
 	for (size_t i = 0; i < s->count; i++)
-		if (memcmp(s->old[i].id, dek_id, BH_ID_LEN) == 0)
+		if (memcmp(s->old[i]->id, dek_id, BH_ID_LEN) == 0)
 			s->needed[i] = true;
 }
 
@@ -123,27 +148,44 @@ static bh_status retire_unneeded(const survey *s, const char *merchant)
 
 	for (size_t i = 0; i < s->count; i++)
 		if (!s->needed[i])
-			BH_TRY(bh_buf_append(&ids, s->old[i].id, BH_ID_LEN));
+			BH_TRY(bh_buf_append(&ids, s->old[i]->id, BH_ID_LEN));
 	if (ids.len == 0)
 		return BH_OK;
 	return bh_keyring_deks_retire(s->db->keyring, merchant, ids.data, ids.len / BH_ID_LEN,
 				      "no file, WAL or MANIFEST of the database refers to it");
 }
 
-static bh_status retire(const bh_db *db, const bh_merchant_info *merchant)
+static bh_status retire(const bh_db *db, const dek_list *all, const bh_merchant_info *merchant)
 {
-	BH_CLEANUP(survey_clear) survey s = { 0 };
+	BH_CLEANUP(survey_clear) survey s = { .db = db };
 
-	BH_TRY(survey_begin(db, merchant->id, &s));
+	BH_TRY(survey_begin(&s, all, merchant));
 	if (s.count == 0 || bh_is_parked(db, merchant->name))
 		return BH_OK;
 	BH_TRY(survey_files(&s, merchant));
 	return retire_unneeded(&s, merchant->name);
 }
 
-bh_status bh_retire_at_open(bh_db *db, const bh_merchant_info *merchant)
+static bh_status retire_all(bh_db *db)
 {
-	if (merchant->state == BH_MERCHANT_ACTIVE && retire(db, merchant) != BH_OK)
-		bh_db_log(db, "merchant '%s': older generations of its keys stay: %s", merchant->name, bh_status_message());
+	BH_CLEANUP(dek_list_clear) dek_list all = { 0 };
+	bh_merchant_info *merchants = NULL;
+	size_t count = 0;
+
+	BH_TRY(bh_keyring_deks(db->keyring, &all.deks, &all.count));
+	BH_TRY(bh_keyring_merchants(db->keyring, &merchants, &count));
+	for (size_t i = 0; i < count; i++) {
+		if (merchants[i].state == BH_MERCHANT_ACTIVE && retire(db, &all, &merchants[i]) != BH_OK)
+			bh_db_log(db, "merchant '%s': older generations of its keys stay: %s", merchants[i].name,
+				  bh_status_message());
+		bh_merchant_info_clear(&merchants[i]);
+	}
+	free(merchants);
 	return BH_OK;
+}
+
+void bh_retire_at_open(bh_db *db)
+{
+	if (retire_all(db) != BH_OK)
+		bh_db_log(db, "older generations of keys stay: %s", bh_status_message());
 }

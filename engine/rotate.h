@@ -10,7 +10,7 @@
 #include "internal.h"
 
 /* Destroys the wraps of those generations that nothing in the database refers to any more. At open, when RocksDB has just begun a
- * new MANIFEST and emptied its WALs. A failure is logged: the generations stay, and the next open tries again. Always BH_OK. */
-BH_MUST_CHECK bh_status bh_retire_at_open(bh_db *db, const bh_merchant_info *merchant);
+ * new MANIFEST and emptied its WALs. A failure is logged: the generations stay, and the next open tries again. */
+void bh_retire_at_open(bh_db *db);
 
 #endif

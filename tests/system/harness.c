@@ -250,3 +250,19 @@ rocksdb_mergeoperator_t *test_append_operator(void)
 {
 	return rocksdb_mergeoperator_create(NULL, append_destroy, append_full, append_partial, NULL, append_name);
 }
+
+int test_workspace_make(void **state)
+{
+	workspace *ws = calloc(1, sizeof(*ws));
+
+	workspace_open(ws);
+	*state = ws;
+	return 0;
+}
+
+int test_workspace_drop(void **state)
+{
+	workspace_close(*state);
+	free(*state);
+	return 0;
+}

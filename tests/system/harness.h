@@ -36,6 +36,10 @@ void test_rocks_at(const char *error, const char *what, const char *file, int li
 #define test_message_names(what) test_message_at((what), __FILE__, __LINE__)
 void test_message_at(const char *what, const char *file, int line);
 
+/* ---- setup and teardown of a test whose state is a workspace of its own */
+int test_workspace_make(void **state);
+int test_workspace_drop(void **state);
+
 /* ---- children: `body` runs in a fork, which leaves with 0 */
 pid_t test_child_start(void (*body)(void *arg), void *arg);
 int test_child_wait(pid_t child); /* what waitpid() says of it */

@@ -6,22 +6,6 @@
 
 #include "keyring/crashpoint.h"
 
-int make_workspace(void **state)
-{
-	workspace *ws = calloc(1, sizeof(*ws));
-
-	workspace_open(ws);
-	*state = ws;
-	return 0;
-}
-
-int drop_workspace(void **state)
-{
-	workspace_close(*state);
-	free(*state);
-	return 0;
-}
-
 bh_view row_key(char out[16], int i)
 {
 	return bh_view_of(out, (size_t)snprintf(out, 16, "row%06d", i));

@@ -9,9 +9,6 @@
 #include "engine/internal.h"
 #include "harness.h"
 
-int make_workspace(void **state);
-int drop_workspace(void **state);
-
 typedef enum way {
 	BY_OPERATOR,
 	REVOKED, /* nothing is flushed any more: WALs are parked */
@@ -37,6 +34,6 @@ bh_view row_key(char out[16], int i);
 void put_row(bh_cf *cf, int i, size_t len);
 size_t row_len(int i);
 
-#define SUSPEND_CASE(name) cmocka_unit_test_setup_teardown(name, make_workspace, drop_workspace)
+#define SUSPEND_CASE(name) cmocka_unit_test_setup_teardown(name, test_workspace_make, test_workspace_drop)
 
 #endif

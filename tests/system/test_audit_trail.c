@@ -25,22 +25,6 @@ int __wrap_fdatasync(int fd)
 	return -1;
 }
 
-static int make_workspace(void **state)
-{
-	workspace *ws = calloc(1, sizeof(*ws));
-
-	workspace_open(ws);
-	*state = ws;
-	return 0;
-}
-
-static int drop_workspace(void **state)
-{
-	workspace_close(*state);
-	free(*state);
-	return 0;
-}
-
 /* The actions of one merchant, in order, each followed by a space; one that comes several times in a row once. */
 typedef struct trail {
 	const char *merchant;
@@ -303,11 +287,11 @@ static void a_kill_in_an_append_leaves_a_log_that_verifies(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(a_life_is_told_in_order, make_workspace, drop_workspace),
-		cmocka_unit_test_setup_teardown(no_log_no_key, make_workspace, drop_workspace),
-		cmocka_unit_test_setup_teardown(a_gate_closes_without_a_log, make_workspace, drop_workspace),
-		cmocka_unit_test_setup_teardown(many_merchants_are_granted_with_one_sync, make_workspace, drop_workspace),
-		cmocka_unit_test_setup_teardown(a_kill_in_an_append_leaves_a_log_that_verifies, make_workspace, drop_workspace),
+		cmocka_unit_test_setup_teardown(a_life_is_told_in_order, test_workspace_make, test_workspace_drop),
+		cmocka_unit_test_setup_teardown(no_log_no_key, test_workspace_make, test_workspace_drop),
+		cmocka_unit_test_setup_teardown(a_gate_closes_without_a_log, test_workspace_make, test_workspace_drop),
+		cmocka_unit_test_setup_teardown(many_merchants_are_granted_with_one_sync, test_workspace_make, test_workspace_drop),
+		cmocka_unit_test_setup_teardown(a_kill_in_an_append_leaves_a_log_that_verifies, test_workspace_make, test_workspace_drop),
 	};
 
 	return cmocka_run_group_tests_name("audit_trail", tests, NULL, NULL);

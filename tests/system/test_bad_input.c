@@ -14,22 +14,6 @@ static const bh_merchant_options with_one_class = { one_class, 1 };
 
 /* ---- what all have in common */
 
-static int make_workspace(void **state)
-{
-	workspace *ws = calloc(1, sizeof(*ws));
-
-	workspace_open(ws);
-	*state = ws;
-	return 0;
-}
-
-static int drop_workspace(void **state)
-{
-	workspace_close(*state);
-	free(*state);
-	return 0;
-}
-
 /* A database with merchant "a", whose class "data" has the row k = v; left closed. */
 static void make_database(const workspace *ws)
 {
@@ -482,7 +466,7 @@ IN_A_CHILD(plain_rocksdb_is_left_alone, plain_rocksdb)
 IN_A_CHILD(directories_that_are_no_database, directories)
 IN_A_CHILD(second_open_in_this_process_is_refused, opened_twice)
 
-#define CASE(name) cmocka_unit_test_setup_teardown(name, make_workspace, drop_workspace)
+#define CASE(name) cmocka_unit_test_setup_teardown(name, test_workspace_make, test_workspace_drop)
 
 int main(void)
 {

@@ -13,22 +13,6 @@
 
 static const char *const two_classes[] = { "events", "profile" };
 
-static int make_workspace(void **state)
-{
-	workspace *ws = calloc(1, sizeof(*ws));
-
-	workspace_open(ws);
-	*state = ws;
-	return 0;
-}
-
-static int drop_workspace(void **state)
-{
-	workspace_close(*state);
-	free(*state);
-	return 0;
-}
-
 static void make_a_and_b(void *arg)
 {
 	const workspace *ws = arg;
@@ -433,12 +417,12 @@ static void close_ends_open_handles(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(shred_ends_what_is_open, make_workspace, drop_workspace),
-		cmocka_unit_test_setup_teardown(shred_costs_nobody_else, make_workspace, drop_workspace),
-		cmocka_unit_test_setup_teardown(name_used_again_is_a_new_merchant, make_workspace, drop_workspace),
-		cmocka_unit_test_setup_teardown(killed_creation_is_whole_or_absent, make_workspace, drop_workspace),
-		cmocka_unit_test_setup_teardown(killed_shred_is_finished_by_the_next_open, make_workspace, drop_workspace),
-		cmocka_unit_test_setup_teardown(close_ends_open_handles, make_workspace, drop_workspace),
+		cmocka_unit_test_setup_teardown(shred_ends_what_is_open, test_workspace_make, test_workspace_drop),
+		cmocka_unit_test_setup_teardown(shred_costs_nobody_else, test_workspace_make, test_workspace_drop),
+		cmocka_unit_test_setup_teardown(name_used_again_is_a_new_merchant, test_workspace_make, test_workspace_drop),
+		cmocka_unit_test_setup_teardown(killed_creation_is_whole_or_absent, test_workspace_make, test_workspace_drop),
+		cmocka_unit_test_setup_teardown(killed_shred_is_finished_by_the_next_open, test_workspace_make, test_workspace_drop),
+		cmocka_unit_test_setup_teardown(close_ends_open_handles, test_workspace_make, test_workspace_drop),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

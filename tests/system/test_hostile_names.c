@@ -10,22 +10,6 @@
 static const char *const one_class[] = { "data" };
 static const bh_merchant_options with_one_class = { one_class, 1 };
 
-static int make_workspace(void **state)
-{
-	workspace *ws = calloc(1, sizeof(*ws));
-
-	workspace_open(ws);
-	*state = ws;
-	return 0;
-}
-
-static int drop_workspace(void **state)
-{
-	workspace_close(*state);
-	free(*state);
-	return 0;
-}
-
 /* A database with merchant "a" and its class "data"; left open. */
 static bh_db *make_database(const workspace *ws)
 {
@@ -242,9 +226,9 @@ IN_A_CHILD(cmk_under_another_uri_is_the_same_cmk, aliases)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(hostile_names_are_refused, make_workspace, drop_workspace),
-		cmocka_unit_test_setup_teardown(hostile_cmks_are_refused, make_workspace, drop_workspace),
-		cmocka_unit_test_setup_teardown(cmk_under_another_uri_is_the_same_cmk, make_workspace, drop_workspace),
+		cmocka_unit_test_setup_teardown(hostile_names_are_refused, test_workspace_make, test_workspace_drop),
+		cmocka_unit_test_setup_teardown(hostile_cmks_are_refused, test_workspace_make, test_workspace_drop),
+		cmocka_unit_test_setup_teardown(cmk_under_another_uri_is_the_same_cmk, test_workspace_make, test_workspace_drop),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

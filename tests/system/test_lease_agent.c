@@ -303,22 +303,6 @@ static void down_at_open(void *arg)
 	end(&s);
 }
 
-static int make_workspace(void **state)
-{
-	workspace *ws = calloc(1, sizeof(*ws));
-
-	workspace_open(ws);
-	*state = ws;
-	return 0;
-}
-
-static int drop_workspace(void **state)
-{
-	workspace_close(*state);
-	free(*state);
-	return 0;
-}
-
 #define IN_A_CHILD(name, body)                                                                                                     \
 	static void name(void **state)                                                                                             \
 	{                                                                                                                          \
@@ -330,7 +314,7 @@ IN_A_CHILD(killed_kms_is_unreachable_and_comes_back, killed)
 IN_A_CHILD(disabled_key_is_refused_and_comes_back, disabled)
 IN_A_CHILD(kms_that_is_down_at_open_costs_its_merchant_alone, down_at_open)
 
-#define CASE(name) cmocka_unit_test_setup_teardown(name, make_workspace, drop_workspace)
+#define CASE(name) cmocka_unit_test_setup_teardown(name, test_workspace_make, test_workspace_drop)
 
 int main(void)
 {

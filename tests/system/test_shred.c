@@ -15,22 +15,6 @@
 
 #define CANARY "canary-of-merchant-a"
 
-static int make_workspace(void **state)
-{
-	workspace *ws = calloc(1, sizeof(*ws));
-
-	workspace_open(ws);
-	*state = ws;
-	return 0;
-}
-
-static int drop_workspace(void **state)
-{
-	workspace_close(*state);
-	free(*state);
-	return 0;
-}
-
 /* The KMS of merchant a is one of its own, so that it can be taken away. */
 static const char *cmk_of_a(const workspace *ws, const char *key)
 {
@@ -554,13 +538,13 @@ static void much_data_is_unreadable_as_soon_as_little(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(a_certificate_says_what_is_gone, make_workspace, drop_workspace),
-		cmocka_unit_test_setup_teardown(a_deletion_window_makes_it_pending_until_its_date, make_workspace, drop_workspace),
-		cmocka_unit_test_setup_teardown(a_kms_that_refuses_makes_it_pending, make_workspace, drop_workspace),
-		cmocka_unit_test_setup_teardown(a_merchant_whose_kms_is_away_is_shredded_and_finalized_later, make_workspace,
-						drop_workspace),
-		cmocka_unit_test_setup_teardown(a_suspended_merchant_is_shredded_killed_anywhere, make_workspace, drop_workspace),
-		cmocka_unit_test_setup_teardown(much_data_is_unreadable_as_soon_as_little, make_workspace, drop_workspace),
+		cmocka_unit_test_setup_teardown(a_certificate_says_what_is_gone, test_workspace_make, test_workspace_drop),
+		cmocka_unit_test_setup_teardown(a_deletion_window_makes_it_pending_until_its_date, test_workspace_make, test_workspace_drop),
+		cmocka_unit_test_setup_teardown(a_kms_that_refuses_makes_it_pending, test_workspace_make, test_workspace_drop),
+		cmocka_unit_test_setup_teardown(a_merchant_whose_kms_is_away_is_shredded_and_finalized_later, test_workspace_make,
+						test_workspace_drop),
+		cmocka_unit_test_setup_teardown(a_suspended_merchant_is_shredded_killed_anywhere, test_workspace_make, test_workspace_drop),
+		cmocka_unit_test_setup_teardown(much_data_is_unreadable_as_soon_as_little, test_workspace_make, test_workspace_drop),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -15,22 +15,6 @@
 
 #define CANARY "canary-of-merchant-a"
 
-static int make_workspace(void **state)
-{
-	workspace *ws = calloc(1, sizeof(*ws));
-
-	workspace_open(ws);
-	*state = ws;
-	return 0;
-}
-
-static int drop_workspace(void **state)
-{
-	workspace_close(*state);
-	free(*state);
-	return 0;
-}
-
 static void make_a_and_b(void *arg)
 {
 	const workspace *ws = arg;
@@ -387,10 +371,10 @@ static void a_name_used_again_has_new_ids_and_keys(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(nothing_of_a_suspended_merchant_is_found_after_its_shred, make_workspace,
-						drop_workspace),
-		cmocka_unit_test_setup_teardown(a_shred_ends_all_use_and_nobody_elses, make_workspace, drop_workspace),
-		cmocka_unit_test_setup_teardown(a_name_used_again_has_new_ids_and_keys, make_workspace, drop_workspace),
+		cmocka_unit_test_setup_teardown(nothing_of_a_suspended_merchant_is_found_after_its_shred, test_workspace_make,
+						test_workspace_drop),
+		cmocka_unit_test_setup_teardown(a_shred_ends_all_use_and_nobody_elses, test_workspace_make, test_workspace_drop),
+		cmocka_unit_test_setup_teardown(a_name_used_again_has_new_ids_and_keys, test_workspace_make, test_workspace_drop),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -180,4 +180,30 @@ static inline bool bytes_contain(bh_view haystack, bh_view needle)
 	return memmem(haystack.data, haystack.len, needle.data, needle.len) != NULL;
 }
 
+/* A keyring that is open, with merchant acme (CREATING), and the console of acme's CMK. */
+typedef struct acme_rig {
+	keyring_fixture f;
+	bh_keyring *keyring;
+	bh_kms *console;
+} acme_rig;
+
+static inline acme_rig acme_rig_make(void)
+{
+	acme_rig rig = { 0 };
+
+	unsetenv("BULKHEAD_KMS_PASSPHRASE");
+	rig.f = fixture_make_keyring();
+	rig.keyring = fixture_open(&rig.f);
+	fixture_add(&rig.f, rig.keyring, "acme");
+	assert_done(bh_kms_open(rig.f.acme_uri, NULL, &rig.console));
+	return rig;
+}
+
+static inline void acme_rig_remove(acme_rig *rig)
+{
+	bh_kms_close(rig->console);
+	bh_keyring_close(rig->keyring);
+	fixture_remove(&rig->f);
+}
+
 #endif
