@@ -54,9 +54,13 @@ static bh_status uri_key(const char *uri, char out[BH_NAME_MAX + 1])
 bh_status bh_local_dir_open(const char *path, bh_io_dir *out)
 {
 	BH_CLEANUP(bh_io_dir_close) bh_io_dir dir = BH_IO_DIR_CLOSED;
+	bh_status status;
 	struct stat st;
 
-	BH_TRY(bh_fail_prefix(bh_local_io(bh_io_dir_open(path, &dir)), "local KMS"));
+	status = bh_local_io(bh_io_dir_open(path, &dir));
+	if (status == BH_E_NOT_FOUND) /* which says nothing of the keys in it */
+		return bh_fail(BH_E_KMS_UNREACHABLE, "local KMS %s: does not exist: it is not mounted, or was never set up", path);
+	BH_TRY(bh_fail_prefix(status, "local KMS"));
 	if (fstat(dir.fd, &st) != 0)
 		return bh_fail(BH_E_KMS_UNREACHABLE, "local KMS %s: cannot be looked at: %s", path, strerror(errno));
 	if ((st.st_mode & 0022) != 0)
@@ -69,9 +73,13 @@ bh_status bh_local_dir_open(const char *path, bh_io_dir *out)
 
 bh_status bh_local_dir_reopen(const bh_local_kms *kms, bh_io_dir *out)
 {
-	bh_status status = bh_local_dir_open(kms->dir, out);
+	BH_CLEANUP(bh_io_dir_close) bh_io_dir dir = BH_IO_DIR_CLOSED;
 
-	return status == BH_E_NOT_FOUND ? BH_E_KMS_UNREACHABLE : status;
+	BH_TRY(bh_local_dir_open(kms->dir, &dir));
+	BH_TRY(bh_local_root_check(&dir));
+	*out = dir;
+	dir = (bh_io_dir)BH_IO_DIR_CLOSED;
+	return BH_OK;
 }
 
 static bh_status parent_sync(const char *path)

@@ -34,11 +34,13 @@ typedef struct bh_local_root {
 } bh_local_root;
 void bh_local_root_clear(bh_local_root *root);
 
-/* Errors: BH_E_NOT_FOUND, BH_E_KMS_REFUSED (wrong passphrase, none given, file too open), BH_E_FORMAT, BH_E_VERSION,
- * BH_E_KMS_UNREACHABLE. `session` may be NULL. */
+/* Errors: BH_E_KMS_REFUSED (wrong passphrase, none given, file too open), BH_E_FORMAT, BH_E_VERSION, BH_E_KMS_UNREACHABLE (I/O, or
+ * there is none). `session` may be NULL. */
 BH_MUST_CHECK bh_status bh_local_root_open(const bh_io_dir *dir, const bh_kms_options *options, bh_kms_session *session,
 					   bh_local_root *out);
-/* The same, and makes the root where there is neither it nor any key. The caller holds the directory's lock. */
+/* Whether there is one, of whatever content. Errors: BH_E_KMS_UNREACHABLE. */
+BH_MUST_CHECK bh_status bh_local_root_check(const bh_io_dir *dir);
+/* As open, and makes the root where there is neither it nor any key. The caller holds the directory's lock. */
 BH_MUST_CHECK bh_status bh_local_root_open_or_create(const bh_io_dir *dir, const bh_kms_options *options, bh_local_root *out);
 
 typedef struct bh_local_version {
@@ -88,10 +90,10 @@ typedef struct bh_local_kms {
 	bh_local_root root;
 } bh_local_kms;
 
-/* kms_local.c: the directory, which must not be open to others' changes. */
+/* kms_local.c: the directory, which must not be open to others' changes. BH_E_KMS_UNREACHABLE where there is none. */
 BH_MUST_CHECK bh_status bh_local_dir_open(const char *path, bh_io_dir *out);
-/* The same once a key has been opened: a directory that is gone is then a KMS that does not answer (an unmounted disk), not a key
- * that was removed. */
+/* The same once a key has been opened, and its root is in memory: that one has to be there, too, so that the empty directory under
+ * an unmounted disk is not taken for a KMS whose keys were removed. */
 BH_MUST_CHECK bh_status bh_local_dir_reopen(const bh_local_kms *kms, bh_io_dir *out);
 
 /* kms_local_change.c */

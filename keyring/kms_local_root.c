@@ -225,6 +225,23 @@ static bh_status holds_keys(const bh_io_dir *dir, bool *out)
 	return BH_OK;
 }
 
+static bh_status no_root(const bh_io_dir *dir)
+{
+	return bh_fail(BH_E_KMS_UNREACHABLE,
+		       "local KMS %s: has no root key: it is not mounted, it was never set up, or its " ROOT_KEY " or " ROOT_JSON
+		       " is lost",
+		       dir->path);
+}
+
+bh_status bh_local_root_check(const bh_io_dir *dir)
+{
+	bool key = false, json = false;
+
+	BH_TRY(exists(dir, ROOT_KEY, &key));
+	BH_TRY(exists(dir, ROOT_JSON, &json));
+	return key || json ? BH_OK : no_root(dir);
+}
+
 bh_status bh_local_root_open(const bh_io_dir *dir, const bh_kms_options *options, bh_kms_session *session, bh_local_root *out)
 {
 	bool key = false, json = false;
@@ -239,9 +256,7 @@ bh_status bh_local_root_open(const bh_io_dir *dir, const bh_kms_options *options
 		return key_file_open(dir, out);
 	if (json)
 		return passphrase_open(dir, passphrase_of(options), session, out);
-	return bh_fail(BH_E_NOT_FOUND,
-		       "local KMS %s: has no root key; it was never set up, or its " ROOT_KEY " or " ROOT_JSON " is lost",
-		       dir->path);
+	return no_root(dir);
 }
 
 bh_status bh_local_root_open_or_create(const bh_io_dir *dir, const bh_kms_options *options, bh_local_root *out)

@@ -168,7 +168,7 @@ static void cmks_at_open(void *arg)
 	make_database(ws);
 	merchants_cmk_gone(ws, "a", "a.key.json");
 	cmk_gone(ws, "platform.key.json", BH_E_NO_KEY, "platform CMK");
-	cmk_gone(ws, "root.key", BH_E_NO_KEY, ws->kms);
+	cmk_gone(ws, "root.key", BH_E_KMS_UNREACHABLE, ws->kms);
 	merchants_cmk_disabled(ws, "a");
 	cmk_disabled(ws, "platform", "platform CMK");
 
@@ -189,7 +189,7 @@ static void absent_kms(void *arg)
 	make_database(ws);
 	path_join(aside, ws->root, "aside");
 	move_file(ws->kms, aside);
-	open_refused(ws, NULL, BH_E_NO_KEY, ws->kms);
+	open_refused(ws, NULL, BH_E_KMS_UNREACHABLE, ws->kms);
 	test_check(!file_exists(ws->kms));
 	move_file(aside, ws->kms);
 	expect_works(ws);

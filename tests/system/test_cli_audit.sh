@@ -45,7 +45,7 @@ verify_needs_the_public_key_alone() {
 	run 2 audit verify log
 	run 3 audit verify log --public-key 12
 	run 2 audit verify log --public-key "$key" --floor 12
-	run 4 --db db audit verify # opens the database, whose KMS is away
+	run 8 --db db audit verify # opens the database, whose KMS is away
 }
 
 verify_finds_changes() {

@@ -151,7 +151,7 @@ static void uris_refused(const workspace *ws, bh_db *db)
 		{ "local:#key", BH_E_INVALID, "names no directory" },
 		{ "local:/tmp#", BH_E_INVALID, "KMS key name" },
 		{ "local:/tmp#../key", BH_E_INVALID, "'../key'" },
-		{ "local:/nowhere/kms#key", BH_E_NOT_FOUND, "/nowhere/kms" },
+		{ "local:/nowhere/kms#key", BH_E_KMS_UNREACHABLE, "/nowhere/kms" },
 		{ "gopher://kms#key", BH_E_INVALID, "gopher" },
 		{ "local:/tmp\n#key", BH_E_INVALID, "control character" },
 		{ endless, BH_E_INVALID, "8191 bytes" },

@@ -238,8 +238,8 @@ static void test_refuses_bad_starts(void **state)
 		{ BH_E_INVALID, { "--dir", f->ws.kms, "--socket", fresh, "--nonsense" } },
 		{ BH_E_INVALID, { "--dir", f->ws.kms, "--socket", fresh, "--passphrase-fd", "x" } },
 		{ BH_E_INVALID, { "--dir", f->ws.kms, "--socket", "" } },
-		{ BH_E_NOT_FOUND, { "--dir", nowhere, "--socket", fresh } },
-		{ BH_E_NOT_FOUND, { "--dir", f->ws.root, "--socket", fresh } },
+		{ BH_E_KMS_UNREACHABLE, { "--dir", nowhere, "--socket", fresh } },
+		{ BH_E_KMS_UNREACHABLE, { "--dir", f->ws.root, "--socket", fresh } },
 		{ BH_E_EXISTS, { "--dir", f->ws.kms, "--socket", file } },
 	};
 

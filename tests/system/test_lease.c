@@ -1,26 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * test_lease.c: a merchant whose KMS says no, nothing, or something wrong, beside one whose KMS is well (a KMS that is down, slow,
- * wrong, flapping; a clock set back).
+ * wrong, flapping, not mounted; a clock set back).
  *
  * The clock is the test's own, the database and the CMKs are real. A's KMS refuses while the key is disabled and is damaged while
- * its file has a changed byte; it hangs or is out of reach while the test holds its calls back or fails them. All the time a thread
- * works on B: none of its operations may fail, none may wait for A's KMS, and every write of it has to be there. Nothing depends on
- * how fast the machine is: what follows from an event is waited for.
+ * its file has a changed byte; it hangs or is out of reach while the test holds its calls back or fails them; it is not mounted
+ * while its directory is another one. What goes on beside it is in lease_stage.h.
  */
-#include "harness.h"
+#include "lease_stage.h"
 
-#include <pthread.h>
-#include <stdatomic.h>
-#include <time.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
-#include "engine/internal.h"
-#include "engine/leaser.h"
 #include "keyring/kms.h"
-
-#define LIMIT 300000
-#define PATIENCE_MS 30000
-#define ROWS 200 /* of A, at a time */
 
 /* ---- a KMS whose calls can be held, or cut off */
 
@@ -67,238 +59,6 @@ static void hold(bool on)
 	held = on;
 	pthread_cond_broadcast(&hold_ended);
 	pthread_mutex_unlock(&hold_lock);
-}
-
-/* ---- the stage */
-
-typedef struct stage {
-	workspace *ws;
-	bh_db *db;
-	bh_cf *a, *b;
-	char key[PATH_SIZE]; /* A's CMK */
-	unsigned rows;       /* of A, acknowledged */
-	pthread_t worker;
-	atomic_bool over;
-	atomic_uint b_ops;
-	atomic_uint alarms;
-} stage;
-
-static _Atomic int64_t boot_ms, wall_ms;
-
-static int64_t boot(void *arg)
-{
-	(void)arg;
-	return atomic_load(&boot_ms);
-}
-
-static int64_t wall(void *arg)
-{
-	(void)arg;
-	return atomic_load(&wall_ms);
-}
-
-static void log_line(void *arg, const char *line)
-{
-	stage *s = arg;
-
-	if (strstr(line, "integrity alarm") != NULL)
-		atomic_fetch_add(&s->alarms, 1);
-}
-
-static void open_stage(stage *s)
-{
-	static const bh_clock clock = { boot, wall, NULL };
-	const bh_db_options options = { .clock = &clock, .log = log_line, .log_arg = s };
-
-	test_ok(bh_db_open(s->ws->db, &options, &s->db));
-}
-
-static void *work_on_b(void *arg)
-{
-	stage *s = arg;
-
-	while (!atomic_load(&s->over)) {
-		char key[32];
-
-		snprintf(key, sizeof(key), "b%u", atomic_load(&s->b_ops));
-		test_put(s->b, key, key);
-		test_expect(s->b, key, key);
-		atomic_fetch_add(&s->b_ops, 1);
-		nanosleep(&(struct timespec){ .tv_nsec = 1000000 }, NULL);
-	}
-	return NULL;
-}
-
-static void begin(stage *s)
-{
-	test_db_create(s->ws, NULL);
-	atomic_store(&boot_ms, 5000);
-	atomic_store(&wall_ms, 1700000000000);
-	open_stage(s);
-	test_merchant_add(s->ws, s->db, "a", "events", NULL);
-	test_merchant_add(s->ws, s->db, "b", "events", NULL);
-	snprintf(s->key, sizeof(s->key), "%.400s/a.key.json", s->ws->kms);
-	s->a = test_cf(s->db, "a", "events");
-	s->b = test_cf(s->db, "b", "events");
-	test_check(pthread_create(&s->worker, NULL, work_on_b, s) == 0);
-}
-
-/* B has lost nothing, and RocksDB has not noticed a thing. */
-static void end(stage *s)
-{
-	unsigned ops;
-	uint64_t errors = 1;
-
-	atomic_store(&s->over, true);
-	pthread_join(s->worker, NULL);
-	ops = atomic_load(&s->b_ops);
-	for (unsigned i = 0; i < ops; i++) {
-		char key[32];
-
-		snprintf(key, sizeof(key), "b%u", i);
-		test_expect(s->b, key, key);
-	}
-	test_check(rocksdb_property_int(bh_db_rocksdb(s->db), "rocksdb.background-errors", &errors) == 0);
-	test_check(errors == 0);
-	bh_cf_close(s->a);
-	bh_cf_close(s->b);
-	bh_db_close(s->db);
-}
-
-/* ---- what happens */
-
-static void pause_ms(unsigned ms)
-{
-	nanosleep(&(struct timespec){ .tv_sec = ms / 1000, .tv_nsec = (long)(ms % 1000) * 1000000 }, NULL);
-}
-
-/* Waits for the condition, and does `meanwhile` while it does not hold. */
-#define WAIT_WHILE_DOING(condition, meanwhile)                                                                                     \
-	do {                                                                                                                       \
-		for (unsigned waited_ms = 0; !(condition) && waited_ms < PATIENCE_MS; waited_ms += 5) {                            \
-			pause_ms(5);                                                                                               \
-			meanwhile;                                                                                                 \
-		}                                                                                                                  \
-		test_check(condition);                                                                                             \
-	} while (0)
-#define WAIT_UNTIL(condition) WAIT_WHILE_DOING(condition, (void)0)
-
-static bh_leaser_info look_at(stage *s, const char *name)
-{
-	bh_leaser_info info;
-
-	test_ok(bh_leaser_look(s->db->leaser, name, &info));
-	return info;
-}
-
-static bh_leaser_info look(stage *s)
-{
-	return look_at(s, "a");
-}
-
-/* Lets time pass in steps, so that B, whose KMS is well, is renewed in between. */
-static void pass(stage *s, int64_t ms)
-{
-	while (ms > 0) {
-		int64_t step = BH_MIN(ms, LIMIT / 20);
-
-		atomic_fetch_add(&boot_ms, step);
-		atomic_fetch_add(&wall_ms, step);
-		bh_leaser_wake(s->db->leaser);
-		WAIT_UNTIL(look_at(s, "b").age_ms < LIMIT * 7 / 10);
-		ms -= step;
-	}
-}
-
-/* On a slow machine the answer to a call can come after the time that was to pass, and A pauses from then on. So time goes on while
- * A waits for its next call; not while it is being attached, since its new lease runs. */
-static void pass_if_pausing(stage *s)
-{
-	bh_lease_state state = look(s).state;
-
-	if (state == BH_LEASE_LATE || state == BH_LEASE_LOST || state == BH_LEASE_REFUSED)
-		pass(s, 1000);
-}
-
-static bool is_in(stage *s, bh_merchant_state state, bh_suspend_cause cause)
-{
-	bh_merchant_info info;
-	bool is;
-
-	test_ok(bh_keyring_merchant(s->db->keyring, "a", &info));
-	is = info.state == state && info.cause == cause;
-	bh_merchant_info_clear(&info);
-	return is;
-}
-
-/* Acknowledged, and neither synced nor flushed. */
-static void write_rows(stage *s)
-{
-	for (unsigned i = 0; i < ROWS; i++, s->rows++) {
-		char key[32];
-
-		snprintf(key, sizeof(key), "a%u", s->rows);
-		test_put(s->a, key, key);
-	}
-}
-
-static void all_rows_are_there(stage *s)
-{
-	for (unsigned i = 0; i < s->rows; i++) {
-		char key[32];
-
-		snprintf(key, sizeof(key), "a%u", i);
-		test_expect(s->a, key, key);
-	}
-}
-
-static void is_refused(stage *s, bh_status want)
-{
-	bh_buf value = { 0 };
-
-	test_status(bh_put(s->a, NULL, bh_view_str("k"), bh_view_str("v")), want);
-	test_status(bh_get(s->a, NULL, bh_view_str("a0"), &value), want);
-	bh_buf_clear(&value);
-}
-
-/* B is served, `more` times from now, whatever A's KMS does. */
-static void b_goes_on(stage *s, unsigned more)
-{
-	unsigned before = atomic_load(&s->b_ops);
-
-	WAIT_UNTIL(atomic_load(&s->b_ops) >= before + more);
-}
-
-static void set_enabled(stage *s, bool enabled)
-{
-	bh_kms *console = NULL;
-
-	test_ok(bh_kms_open(test_cmk(s->ws, "a"), NULL, &console));
-	test_ok(enabled ? bh_kms_enable(console) : bh_kms_disable(console));
-	bh_kms_close(console);
-}
-
-static void flip(stage *s)
-{
-	bh_buf bytes = file_read(s->key);
-	uint8_t *mac = memmem(bytes.data, bytes.len, "\"mac\"", 5);
-
-	test_check(mac != NULL);
-	mac[10] ^= 1;
-	file_write(s->key, bh_view_of(bytes.data, bytes.len));
-	bh_buf_clear(&bytes);
-}
-
-static void is_detached(stage *s, bh_suspend_cause cause, bh_lease_state state)
-{
-	WAIT_WHILE_DOING(is_in(s, BH_MERCHANT_SUSPENDED, cause) && look(s).state == state, pass_if_pausing(s));
-}
-
-static void is_back(stage *s)
-{
-	WAIT_WHILE_DOING(is_in(s, BH_MERCHANT_ACTIVE, BH_SUSPEND_NONE) && look(s).state == BH_LEASE_HELD, pass_if_pausing(s));
-	all_rows_are_there(s);
-	write_rows(s);
 }
 
 /* What an operator sees of A and B. */
@@ -389,6 +149,35 @@ static void unreachable(void *arg)
 	end(&s);
 }
 
+/* The disk with A's KMS is unmounted: the empty directory below it is no word of the KMS, however often it is asked. A key file
+ * that is gone from a KMS is. */
+static void unmounted(void *arg)
+{
+	stage s = { .ws = arg };
+	char aside[PATH_SIZE];
+
+	begin(&s);
+	write_rows(&s);
+	path_join(aside, s.ws->root, "aside");
+	test_check(rename(s.kms, aside) == 0 && mkdir(s.kms, 0700) == 0);
+	pass(&s, LIMIT * 7 / 10);
+	WAIT_WHILE_DOING(look(&s).unreachable >= 3, pass_if_pausing(&s));
+	test_check(look(&s).state == BH_LEASE_LATE && look(&s).refused == 0);
+	write_rows(&s);
+	pass(&s, LIMIT * 3 / 10);
+	is_detached(&s, BH_SUSPEND_KMS_UNREACHABLE, BH_LEASE_LOST);
+	test_check(rmdir(s.kms) == 0 && rename(aside, s.kms) == 0);
+	pass(&s, BH_LEASE_PROBE_MAX_MS);
+	is_back(&s);
+	test_check(rename(s.key, aside) == 0);
+	pass(&s, LIMIT * 7 / 10);
+	is_detached(&s, BH_SUSPEND_KMS_REFUSED, BH_LEASE_REFUSED);
+	test_check(rename(aside, s.key) == 0);
+	pass(&s, BH_LEASE_PROBE_MAX_MS * 11 / 10);
+	is_back(&s);
+	end(&s);
+}
+
 static void damaged(void *arg)
 {
 	stage s = { .ws = arg };
@@ -440,11 +229,9 @@ static void slow(void *arg)
 	end(&s);
 }
 
-static void *add_a(void *arg)
+static void *add_a_meanwhile(void *arg)
 {
-	stage *s = arg;
-
-	test_merchant_add(s->ws, s->db, "a", "events", NULL);
+	add_a(arg);
 	return NULL;
 }
 
@@ -456,9 +243,8 @@ static void slow_while_added(void *arg)
 
 	test_db_create(s.ws, NULL);
 	test_ok(bh_db_open(s.ws->db, NULL, &s.db));
-	(void)test_cmk(s.ws, "a");
 	hold(true);
-	test_check(pthread_create(&adder, NULL, add_a, &s) == 0);
+	test_check(pthread_create(&adder, NULL, add_a_meanwhile, &s) == 0);
 	WAIT_UNTIL(atomic_load(&waiting) == 1);
 	test_merchant_add(s.ws, s.db, "b", "events", NULL);
 	test_ok(bh_merchant_suspend(s.db, "b", NULL));
@@ -568,6 +354,7 @@ static void in_a_child(void (*body)(void *arg))
 IN_A_CHILD(renewed)
 IN_A_CHILD(refused)
 IN_A_CHILD(unreachable)
+IN_A_CHILD(unmounted)
 IN_A_CHILD(damaged)
 IN_A_CHILD(slow)
 IN_A_CHILD(slow_while_added)
@@ -579,10 +366,10 @@ IN_A_CHILD(limits)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_renewed),  cmocka_unit_test(test_refused), cmocka_unit_test(test_unreachable),
-		cmocka_unit_test(test_damaged),  cmocka_unit_test(test_slow),    cmocka_unit_test(test_slow_while_added),
-		cmocka_unit_test(test_flapping), cmocka_unit_test(test_clocks),  cmocka_unit_test(test_reopened),
-		cmocka_unit_test(test_limits),
+		cmocka_unit_test(test_renewed),  cmocka_unit_test(test_refused),   cmocka_unit_test(test_unreachable),
+		cmocka_unit_test(test_damaged),  cmocka_unit_test(test_slow),      cmocka_unit_test(test_slow_while_added),
+		cmocka_unit_test(test_flapping), cmocka_unit_test(test_clocks),    cmocka_unit_test(test_reopened),
+		cmocka_unit_test(test_limits),   cmocka_unit_test(test_unmounted),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

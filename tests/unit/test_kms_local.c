@@ -104,13 +104,13 @@ static void test_says_not_found(void **state)
 	bh_kms *kms = NULL;
 	char uri[256];
 
-	assert_status(bh_kms_open(f->acme_uri, NULL, &kms), BH_E_NOT_FOUND); /* no directory */
+	assert_status(bh_kms_open(f->acme_uri, NULL, &kms), BH_E_KMS_UNREACHABLE); /* no directory: perhaps not mounted */
 	assert_done(bh_kms_create(f->platform_uri, "", NULL));
 	assert_status(bh_kms_open(f->acme_uri, NULL, &kms), BH_E_NOT_FOUND); /* no key */
 	text_format(uri, sizeof(uri), "local:%s/no/such#key", f->root);
 	assert_status(bh_kms_create(uri, "", NULL), BH_E_NOT_FOUND); /* no parent to make it in */
 	text_format(uri, sizeof(uri), "local:%s#key", f->db);
-	assert_status(bh_kms_open(uri, NULL, &kms), BH_E_NOT_FOUND); /* a directory, but no KMS */
+	assert_status(bh_kms_open(uri, NULL, &kms), BH_E_KMS_UNREACHABLE); /* a directory, but no KMS */
 }
 
 static void test_creates_private_files(void **state)
@@ -418,7 +418,7 @@ static void test_refuses_a_bad_root_key(void **state)
 	assert_int_equal(chmod(f->kms, 0700), 0);
 
 	assert_int_equal(rename(root, aside), 0);
-	assert_status(bh_kms_open(f->acme_uri, NULL, &opened), BH_E_NOT_FOUND);
+	assert_status(bh_kms_open(f->acme_uri, NULL, &opened), BH_E_KMS_UNREACHABLE);
 	assert_status(bh_kms_create(f->platform_uri, "eu", NULL), BH_E_NOT_FOUND); /* never a new root beside old keys */
 	assert_false(file_exists(root));
 	assert_int_equal(symlink(aside, root), 0);
@@ -444,11 +444,15 @@ static void test_tells_gone_from_unreachable(void **state)
 	assert_int_equal(rename(f->kms, aside), 0);
 	assert_status(unwrap(kms, &wrapped), BH_E_KMS_UNREACHABLE);
 	assert_status(bh_kms_disable(kms), BH_E_KMS_UNREACHABLE);
+	assert_int_equal(mkdir(f->kms, 0700), 0); /* where a disk is mounted */
+	assert_status(unwrap(kms, &wrapped), BH_E_KMS_UNREACHABLE);
+	assert_status(bh_kms_disable(kms), BH_E_KMS_UNREACHABLE);
+	assert_int_equal(rmdir(f->kms), 0);
 	assert_int_equal(rename(aside, f->kms), 0);
 	assert_done(unwrap(kms, &wrapped));
 	key_path(f, "acme", path);
 	assert_int_equal(unlink(path), 0);
-	assert_status(unwrap(kms, &wrapped), BH_E_NOT_FOUND);
+	assert_status(unwrap(kms, &wrapped), BH_E_NOT_FOUND); /* this one was removed */
 	bh_buf_clear(&wrapped);
 	bh_kms_close(kms);
 }

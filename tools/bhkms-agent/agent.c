@@ -40,10 +40,6 @@ static bh_status key_open(agent *a, const char *key, bh_kms **out)
 {
 	char uri[BH_KMS_URI_MAX + 1];
 
-	/* It was there when the agent began: it is not mounted now, which says nothing of the key. */
-	bh_status status = agent_check(a);
-	if (status != BH_OK)
-		return status == BH_E_NOT_FOUND ? BH_E_KMS_UNREACHABLE : status;
 	if (snprintf(uri, sizeof(uri), "local:%s#%s", a->dir, key) >= (int)sizeof(uri))
 		return bh_fail(BH_E_INVALID, "%s: this path is too long for a KMS", a->dir);
 	return bh_kms_open_in(a->session, NULL, uri, &a->kms, out);

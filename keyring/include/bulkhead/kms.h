@@ -66,8 +66,8 @@ typedef struct bh_kms_evidence {
 } bh_kms_evidence;
 
 /* Opens the CMK of `uri`; the key must exist, its state is not looked at. Ownership: free with bh_kms_close().
- * Errors: BH_E_INVALID (URI), BH_E_NOT_FOUND (directory or key), BH_E_KMS_REFUSED (wrong passphrase or root key), BH_E_TAG (state
- * file was changed), BH_E_FORMAT, BH_E_VERSION, BH_E_KMS_UNREACHABLE (I/O), BH_E_NOMEM. */
+ * Errors: BH_E_INVALID (URI), BH_E_NOT_FOUND (key), BH_E_KMS_REFUSED (wrong passphrase or root key), BH_E_TAG (state
+ * file was changed), BH_E_FORMAT, BH_E_VERSION, BH_E_KMS_UNREACHABLE (I/O; no directory, or none that was set up), BH_E_NOMEM. */
 BH_API BH_MUST_CHECK bh_status bh_kms_open(const char *uri, const bh_kms_options *options, bh_kms **out);
 BH_API void bh_kms_close(bh_kms *kms);
 
