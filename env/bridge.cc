@@ -127,6 +127,8 @@ public:
 	{
 		bh_path_info info;
 		IOStatus s = Classify(path, &info);
+		if (s.ok() && info.sealed && bh_file_kind_is_paged(info.kind))
+			return PagedSize(path, options, size, dbg);
 		uint64_t physical = 0;
 		if (s.ok())
 			s = target()->GetFileSize(path, options, &physical, dbg);
@@ -136,7 +138,7 @@ public:
 			*size = info.sealed ? 0 : physical;
 			return IOStatus::OK();
 		}
-		return bh_file_kind_is_paged(info.kind) ? PagedSize(path, physical, size, dbg) : StreamSize(path, info, size, dbg);
+		return StreamSize(path, info, size, dbg);
 	}
 
 	IOStatus GetChildrenFileAttributes(const std::string &dir, const IOOptions &options, std::vector<FileAttributes> *result,
@@ -190,6 +192,7 @@ private:
 		size_t header_len = 0;
 		uint64_t physical = 0;
 		std::unique_ptr<FSRandomAccessFile> base;
+		NamesHeld held(fs_);
 		IOStatus s = target()->NewRandomAccessFile(path, options, &base, dbg);
 		if (s.ok())
 			s = ReadHeader(path, header, &header_len, dbg);
@@ -205,8 +208,12 @@ private:
 			status = bh_fs_check_place(path.c_str(), &info, bh_page_file_key(opened));
 		if (status == BH_OK)
 			status = bh_page_window_new(bh_page_file_size(opened), &window);
+		std::unique_ptr<PagedRandomAccessFile> made(
+			status == BH_OK ? new PagedRandomAccessFile(path, target(), options, PageWindow(window)) : nullptr);
 		if (status == BH_OK)
-			result->reset(new PagedRandomAccessFile(path, std::move(base), std::move(file), PageWindow(window)));
+			status = made->Start(bh_fs_page_readers(fs_), std::move(file), std::move(base));
+		if (status == BH_OK)
+			*result = std::move(made);
 		return FromStatus(status, path);
 	}
 
@@ -242,9 +249,13 @@ private:
 			return FromStatus(status, path);
 		PageWriter writer(made);
 		std::unique_ptr<FSWritableFile> base;
+		bh_page_claim *claim = nullptr;
+		NamesHeld held(fs_);
 		IOStatus s = target()->NewWritableFile(path, options, &base, dbg);
 		if (s.ok())
-			result->reset(new PagedWritableFile(path, std::move(base), std::move(writer)));
+			s = ToIOStatus(bh_page_claim_made(bh_fs_page_readers(fs_), path.c_str(), &claim));
+		if (s.ok())
+			result->reset(new PagedWritableFile(path, std::move(base), std::move(writer), PageClaim(claim)));
 		return s;
 	}
 
@@ -277,11 +288,19 @@ private:
 		return s;
 	}
 
-	IOStatus PagedSize(const std::string &path, uint64_t physical, uint64_t *size, IODebugContext *dbg)
+	IOStatus PagedSize(const std::string &path, const IOOptions &options, uint64_t *size, IODebugContext *dbg)
 	{
 		uint8_t bytes[BH_HEADER_LEN];
+		uint64_t physical = 0;
 		size_t len = 0;
-		IOStatus s = ReadHeader(path, bytes, &len, dbg);
+		NamesHeld held(fs_);
+		IOStatus s = target()->GetFileSize(path, options, &physical, dbg);
+		if (s.ok() && physical < BH_HEADER_LEN) { // left behind by a kill before anything was written
+			*size = 0;
+			return s;
+		}
+		if (s.ok())
+			s = ReadHeader(path, bytes, &len, dbg);
 		bh_header header;
 		bh_status status = s.ok() ? bh_header_parse(bh_view_of(bytes, len), &header) : BH_OK;
 		if (s.ok() && status == BH_OK)

@@ -48,11 +48,26 @@ inline IOStatus FromStatus(bh_status status, const std::string &path)
 	return ToIOStatus(bh_fail_prefix(status, "%s", path.c_str()));
 }
 
+// While this lives, no paged file is exchanged for another.
+class NamesHeld
+{
+public:
+	explicit NamesHeld(const bh_fs *fs) : readers_(bh_fs_page_readers(fs)) { bh_page_readers_hold(readers_); }
+	~NamesHeld() { bh_page_readers_let_go(readers_); }
+	NamesHeld(const NamesHeld &) = delete;
+	NamesHeld &operator=(const NamesHeld &) = delete;
+
+private:
+	bh_page_readers *const readers_;
+};
+
 // Owned pointers to C objects.
 template <auto Free> struct Freer {
 	template <class T> void operator()(T *p) const { Free(p); }
 };
 using PageFile = std::unique_ptr<bh_page_file, Freer<bh_page_file_free>>;
+using PageReader = std::unique_ptr<bh_page_reader, Freer<bh_page_reader_free>>;
+using PageClaim = std::unique_ptr<bh_page_claim, Freer<bh_page_claim_end>>;
 using PageWindow = std::unique_ptr<bh_page_window, Freer<bh_page_window_free>>;
 using PageWriter = std::unique_ptr<bh_page_writer, Freer<bh_page_writer_free>>;
 using StreamReader = std::unique_ptr<bh_stream_reader, Freer<bh_stream_reader_free>>;

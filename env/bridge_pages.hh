@@ -7,6 +7,7 @@
 
 #include "bridge_common.hh"
 
+#include <atomic>
 #include <functional>
 #include <vector>
 
@@ -16,12 +17,40 @@ using namespace ROCKSDB_NAMESPACE;
 
 // ---- sealed pages, reading
 
+// What a reader reads from while this lives: the file may be exchanged for another of the same bytes at any time (page_readers.h).
+class Source
+{
+public:
+	explicit Source(bh_page_reader *reader) : source_(bh_page_reader_enter(reader)) {}
+	~Source() { bh_page_reader_leave(source_); }
+	Source(const Source &) = delete;
+	Source &operator=(const Source &) = delete;
+	const bh_page_file *file() const { return source_->file; }
+	FSRandomAccessFile &below() const { return *static_cast<FSRandomAccessFile *>(source_->below); }
+	uint64_t serial() const { return source_->serial; }
+
+private:
+	const bh_page_source *const source_;
+};
+
 class PagedRandomAccessFile : public FSRandomAccessFile
 {
 public:
-	PagedRandomAccessFile(std::string path, std::unique_ptr<FSRandomAccessFile> base, PageFile file, PageWindow window)
-		: path_(std::move(path)), base_(std::move(base)), file_(std::move(file)), window_(std::move(window))
+	PagedRandomAccessFile(std::string path, FileSystem *fs, const FileOptions &options, PageWindow window)
+		: path_(std::move(path)), fs_(fs), options_(options), window_(std::move(window))
 	{
+	}
+
+	// Once, before any other call; while `readers` is held.
+	bh_status Start(bh_page_readers *readers, PageFile file, std::unique_ptr<FSRandomAccessFile> base)
+	{
+		bh_page_reader *made = nullptr;
+		size_ = bh_page_file_size(file.get());
+		BH_TRY(bh_page_reader_new(readers, path_.c_str(), file.get(), base.get(), &kBelow, this, &made));
+		file.release();
+		base.release();
+		reader_.reset(made);
+		return BH_OK;
 	}
 
 	// What could not be opened ahead is read as it was asked for, so that a failure is that of the bytes it concerns.
@@ -47,9 +76,10 @@ public:
 		std::vector<FSReadRequest> below;
 		std::vector<PhysicalRead> plan;
 		size_t total = 0;
+		Source source(reader_.get());
 		plan.reserve(count);
 		for (size_t i = 0; i < count; i++) {
-			plan.emplace_back(bh_page_file_range(file_.get(), reqs[i].offset, reqs[i].len), *base_);
+			plan.emplace_back(bh_page_file_range(source.file(), reqs[i].offset, reqs[i].len), source.below());
 			total += (plan[i].len + AlignedMemory::kAlignment - 1) / AlignedMemory::kAlignment *
 				 AlignedMemory::kAlignment;
 		}
@@ -70,7 +100,7 @@ public:
 				  AlignedMemory::kAlignment;
 		}
 		if (!below.empty()) {
-			IOStatus s = base_->MultiRead(below.data(), below.size(), options, dbg);
+			IOStatus s = source.below().MultiRead(below.data(), below.size(), options, dbg);
 			if (!s.ok())
 				return s;
 		}
@@ -80,21 +110,24 @@ public:
 			if (plan[i].len == 0)
 				continue;
 			const FSReadRequest &req = below[next++];
-			bh_page_range range = bh_page_file_range(file_.get(), reqs[i].offset, reqs[i].len);
-			reqs[i].status = req.status.ok() ? Open(reqs[i].offset, reqs[i].len, range, plan[i], req.result,
+			bh_page_range range = bh_page_file_range(source.file(), reqs[i].offset, reqs[i].len);
+			reqs[i].status = req.status.ok() ? Open(source, reqs[i].offset, reqs[i].len, range, plan[i], req.result,
 								reqs[i].scratch, &reqs[i].result)
 							 : req.status;
 		}
 		return IOStatus::OK();
 	}
 
+	// Nobody is inside of a source while such a read is under way, since it may be asked after long later, or never: what comes
+	// from a file that was exchanged meanwhile is read anew.
 	IOStatus ReadAsync(FSReadRequest &req, const IOOptions &options, std::function<void(const FSReadRequest &, void *)> done,
 			   void *arg, void **io_handle, IOHandleDeleter *del_fn, IODebugContext *dbg) override
 	{
-		bh_page_range range = bh_page_file_range(file_.get(), req.offset, req.len);
+		Source source(reader_.get());
+		bh_page_range range = bh_page_file_range(source.file(), req.offset, req.len);
 		if (range.len == 0)
 			return FSRandomAccessFile::ReadAsync(req, options, done, arg, io_handle, del_fn, dbg);
-		PhysicalRead physical(range, *base_);
+		PhysicalRead physical(range, source.below());
 		auto memory = std::make_shared<AlignedMemory>();
 		FSReadRequest below;
 		below.offset = physical.off;
@@ -102,72 +135,109 @@ public:
 		below.scratch = memory->Reserve(physical.len);
 		if (below.scratch == nullptr)
 			return NoMemory(path_);
-		uint64_t off = req.offset;
+		uint64_t off = req.offset, serial = source.serial();
 		size_t len = req.len;
 		char *scratch = req.scratch;
-		auto opened = [this, off, len, scratch, range, physical, memory, done](const FSReadRequest &got, void *cb_arg) {
+		auto opened = [this, off, len, scratch, range, physical, memory, serial, done](const FSReadRequest &got,
+											       void *cb_arg) {
 			FSReadRequest out;
 			out.offset = off;
 			out.len = len;
 			out.scratch = scratch;
 			out.result = Slice(scratch, 0);
-			out.status =
-				got.status.ok() ? Open(off, len, range, physical, got.result, scratch, &out.result) : got.status;
+			out.status = got.status.ok() ? OpenLate(serial, off, len, range, physical, got.result, scratch, &out.result)
+						     : got.status;
 			done(out, cb_arg);
 		};
-		return base_->ReadAsync(below, options, opened, arg, io_handle, del_fn, dbg);
+		return source.below().ReadAsync(below, options, opened, arg, io_handle, del_fn, dbg);
 	}
 
 	IOStatus Prefetch(uint64_t off, size_t n, const IOOptions &options, IODebugContext *dbg) override
 	{
-		bh_page_range range = bh_page_file_range(file_.get(), off, n);
-		return base_->Prefetch(range.off, range.len, options, dbg);
+		Source source(reader_.get());
+		bh_page_range range = bh_page_file_range(source.file(), off, n);
+		return source.below().Prefetch(range.off, range.len, options, dbg);
 	}
 
 	IOStatus InvalidateCache(size_t off, size_t len) override
 	{
-		bh_page_range range = bh_page_file_range(file_.get(), off, len);
-		return len == 0 ? base_->InvalidateCache(0, 0) : base_->InvalidateCache(range.off, range.len);
+		Source source(reader_.get());
+		bh_page_range range = bh_page_file_range(source.file(), off, len);
+		return len == 0 ? source.below().InvalidateCache(0, 0) : source.below().InvalidateCache(range.off, range.len);
 	}
 
-	size_t GetUniqueId(char *id, size_t max_size) const override { return base_->GetUniqueId(id, max_size); }
-	void Hint(AccessPattern pattern) override { base_->Hint(pattern); }
-	Temperature GetTemperature() const override { return base_->GetTemperature(); }
-	uint64_t size() const { return bh_page_file_size(file_.get()); }
+	size_t GetUniqueId(char *id, size_t max_size) const override
+	{
+		return Source(reader_.get()).below().GetUniqueId(id, max_size);
+	}
+	void Hint(AccessPattern pattern) override
+	{
+		hint_ = pattern;
+		Source(reader_.get()).below().Hint(pattern);
+	}
+	Temperature GetTemperature() const override { return Source(reader_.get()).below().GetTemperature(); }
+	uint64_t size() const { return size_; }
 
 private:
+	static bh_status OpenBelow(void *arg, const char *path, void **below_out)
+	{
+		const PagedRandomAccessFile *file = static_cast<PagedRandomAccessFile *>(arg);
+		std::unique_ptr<FSRandomAccessFile> base;
+		IOStatus s = file->fs_->NewRandomAccessFile(path, file->options_, &base, nullptr);
+		if (!s.ok())
+			return bh_fail(BH_E_IO, "%s: cannot be opened: %s", path, s.ToString().c_str());
+		if (file->hint_ != kNormal)
+			base->Hint(file->hint_);
+		*below_out = base.release();
+		return BH_OK;
+	}
+	static void CloseBelow(void *below) { delete static_cast<FSRandomAccessFile *>(below); }
+	static constexpr bh_page_below_ops kBelow = { OpenBelow, CloseBelow };
+
 	IOStatus ReadRange(uint64_t off, size_t n, const IOOptions &options, Slice *result, char *scratch,
 			   IODebugContext *dbg) const
 	{
-		bh_page_range range = bh_page_file_range(file_.get(), off, n);
+		Source source(reader_.get());
+		bh_page_range range = bh_page_file_range(source.file(), off, n);
 		*result = Slice(scratch, 0);
 		if (range.len == 0)
 			return IOStatus::OK();
-		PhysicalRead physical(range, *base_);
+		PhysicalRead physical(range, source.below());
 		AlignedMemory large;
 		char *buffer = ReadBuffer(physical.len, &large);
 		if (buffer == nullptr)
 			return NoMemory(path_);
 		Slice got;
-		IOStatus s = base_->Read(physical.off, physical.len, options, &got, buffer, dbg);
-		return s.ok() ? Open(off, n, range, physical, got, scratch, result) : s;
+		IOStatus s = source.below().Read(physical.off, physical.len, options, &got, buffer, dbg);
+		return s.ok() ? Open(source, off, n, range, physical, got, scratch, result) : s;
 	}
 
-	IOStatus Open(uint64_t off, size_t n, const bh_page_range &range, const PhysicalRead &physical, const Slice &got,
-		      char *scratch, Slice *result) const
+	IOStatus OpenLate(uint64_t serial, uint64_t off, size_t n, const bh_page_range &range, const PhysicalRead &physical,
+			  const Slice &got, char *scratch, Slice *result) const
+	{
+		Source source(reader_.get());
+		return source.serial() == serial ? Open(source, off, n, range, physical, got, scratch, result)
+						 : ReadRange(off, n, IOOptions(), result, scratch, nullptr);
+	}
+
+	IOStatus Open(const Source &source, uint64_t off, size_t n, const bh_page_range &range, const PhysicalRead &physical,
+		      const Slice &got, char *scratch, Slice *result) const
 	{
 		size_t have = got.size() > physical.skip ? BH_MIN(got.size() - physical.skip, range.len) : 0;
 		bh_view pages = bh_view_of(got.data() + (have > 0 ? physical.skip : 0), have);
-		bh_status status = bh_page_file_open_range(file_.get(), off, n, pages, reinterpret_cast<uint8_t *>(scratch));
+		bh_status status = bh_page_file_open_range(source.file(), off, n, pages, reinterpret_cast<uint8_t *>(scratch));
 		if (status == BH_OK)
 			*result = Slice(scratch, range.out_len);
 		return FromStatus(status, path_);
 	}
 
 	const std::string path_;
-	const std::unique_ptr<FSRandomAccessFile> base_;
-	const PageFile file_;
+	FileSystem *const fs_; // the one below, and what it was asked for
+	const FileOptions options_;
 	const PageWindow window_;
+	uint64_t size_ = 0;
+	std::atomic<AccessPattern> hint_{ kNormal };
+	PageReader reader_;
 };
 
 // A paged file read from the front: what copies and checksums of whole files do.
@@ -198,9 +268,9 @@ private:
 class PagedWritableFile : public FSWritableFileOwnerWrapper
 {
 public:
-	PagedWritableFile(std::string path, std::unique_ptr<FSWritableFile> base, PageWriter writer)
+	PagedWritableFile(std::string path, std::unique_ptr<FSWritableFile> base, PageWriter writer, PageClaim claim)
 		: FSWritableFileOwnerWrapper(std::move(base)), path_(std::move(path)), writer_(std::move(writer)),
-		  direct_(target()->use_direct_io())
+		  claim_(std::move(claim)), direct_(target()->use_direct_io())
 	{
 	}
 
@@ -241,6 +311,7 @@ public:
 	{
 		IOStatus s = Finish(options, dbg);
 		IOStatus closed = target()->Close(options, dbg);
+		claim_.reset();
 		return s.ok() ? closed : s;
 	}
 	IOStatus RangeSync(uint64_t off, uint64_t n, const IOOptions &options, IODebugContext *dbg) override
@@ -321,6 +392,7 @@ private:
 
 	const std::string path_;
 	const PageWriter writer_;
+	PageClaim claim_; // until it is closed
 	const bool direct_;
 	Buf out_;
 	IOStatus failed_;

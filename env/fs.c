@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * fs.c: the column-family table, the live logs, and the keyring's answers (fs.h).
+ * fs.c: the column-family table, the files that are open, and the keyring's answers (fs.h).
  */
 #include "fs_internal.h"
 
@@ -27,7 +27,8 @@ struct bh_fs {
 	pthread_rwlock_t lock;    /* guards the family table */
 	struct family **families; /* [family_count], by id; owned; NULL: unknown */
 	size_t family_count;
-	bh_live live; /* logs being written; has a lock of its own */
+	bh_live live;             /* logs being written; has a lock of its own */
+	bh_page_readers *readers; /* paged files being read or written; has locks of its own */
 };
 
 #define BH_CF_ID_MAX (1u << 24) /* far above what one database ever reaches; bounds the table */
@@ -256,10 +257,11 @@ static bh_fs *fs_make(const char *root, bh_keyring *keyring)
 		return NULL;
 	fs->keyring = keyring;
 	fs->root = strdup(root);
-	if (fs->root != NULL && pthread_rwlock_init(&fs->lock, NULL) == 0) {
+	if (fs->root != NULL && bh_page_readers_new(&fs->readers) == BH_OK && pthread_rwlock_init(&fs->lock, NULL) == 0) {
 		bh_live_init(&fs->live);
 		return fs;
 	}
+	bh_page_readers_free(fs->readers);
 	free(fs->root);
 	free(fs);
 	return NULL;
@@ -313,6 +315,7 @@ void bh_fs_free(bh_fs *fs)
 	for (size_t i = 0; i < fs->family_count; i++)
 		family_free(fs->families[i]);
 	bh_live_clear(&fs->live);
+	bh_page_readers_free(fs->readers);
 	free(fs->families);
 	free(fs->root);
 	pthread_rwlock_destroy(&fs->lock);
@@ -403,4 +406,9 @@ void bh_fs_live_remove(bh_fs *fs, const char *path)
 bool bh_fs_is_live(bh_fs *fs, const char *path)
 {
 	return bh_live_has(&fs->live, path);
+}
+
+bh_page_readers *bh_fs_page_readers(const bh_fs *fs)
+{
+	return fs->readers;
 }

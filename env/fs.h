@@ -12,6 +12,7 @@
 #ifndef BH_FS_H
 #define BH_FS_H
 
+#include "page_readers.h"
 #include "stream.h"
 
 #ifdef __cplusplus
@@ -19,8 +20,11 @@ extern "C" {
 #endif
 
 #define BH_TENANTS_DIR "tenants"
-#define BH_PARKED_DIR "parked"  /* parked/<merchant>/: a small database of its own, of a merchant that is detached */
-#define BH_TEMP_SUFFIX ".bhtmp" /* a WAL or MANIFEST whose header is not durable yet */
+#define BH_PARKED_DIR "parked" /* parked/<merchant>/: a small database of its own, of a merchant that is detached */
+/* A WAL or MANIFEST whose header is not durable yet; a file that is being resealed, before or after the exchange. In any case
+ * nobody's: the next open removes it. */
+#define BH_TEMP_SUFFIX ".bhtmp"
+bool bh_is_temp_name(const char *name); /* also of a path */
 
 typedef struct bh_path_info {
 	bool sealed;       /* false: LOCK and LOG, which hold nothing of a merchant */
@@ -66,6 +70,9 @@ void bh_fs_keys_changed(bh_fs *fs);
 BH_MUST_CHECK bh_status bh_fs_live_add(bh_fs *fs, const char *path, bh_stream_writer *writer);
 void bh_fs_live_remove(bh_fs *fs, const char *path);
 bool bh_fs_is_live(bh_fs *fs, const char *path);
+
+/* The paged files that are open; lives as long as `fs`. */
+bh_page_readers *bh_fs_page_readers(const bh_fs *fs);
 
 /* Splits a column-family name. Errors: BH_E_INVALID. */
 BH_MUST_CHECK bh_status bh_cf_name_parse(bh_view name, bh_scope *out);

@@ -87,6 +87,11 @@ static bool has_suffix(const char *name, const char *suffix)
 	return n >= s && strcmp(name + n - s, suffix) == 0;
 }
 
+bool bh_is_temp_name(const char *name)
+{
+	return has_suffix(name, BH_TEMP_SUFFIX);
+}
+
 static bool is_unsealed(const char *name)
 {
 	return strcmp(name, "LOCK") == 0 || strcmp(name, "LOG") == 0 || strncmp(name, "LOG.old.", 8) == 0;

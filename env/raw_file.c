@@ -110,7 +110,7 @@ static bh_status exchange(const char *fresh, const char *path, bool *done_out)
 	return bh_raw_fail(path, "replaced");
 }
 
-bh_status bh_raw_replace(const char *fresh, const char *path, bool *done_out)
+bh_status bh_raw_exchange(const char *fresh, const char *path, bool *done_out)
 {
 	bh_status status;
 
@@ -118,10 +118,25 @@ bh_status bh_raw_replace(const char *fresh, const char *path, bool *done_out)
 	bh_crash_point("reseal.synced");
 	status = exchange(fresh, path, done_out);
 	bh_crash_point("reseal.exchanged");
-	/* What lies there now is the old file, or the new one that nobody needs. */
-	if (unlink(fresh) != 0 && errno != ENOENT && status == BH_OK)
-		status = bh_raw_fail(fresh, "removed");
+	return status;
+}
+
+bh_status bh_raw_remove(const char *fresh)
+{
+	if (unlink(fresh) != 0 && errno != ENOENT)
+		return bh_raw_fail(fresh, "removed");
 	bh_crash_point("reseal.removed");
-	BH_TRY(status);
-	return parent_sync(path);
+	return parent_sync(fresh);
+}
+
+bh_status bh_raw_replace(const char *fresh, const char *path, bool *done_out)
+{
+	bh_status status = bh_raw_exchange(fresh, path, done_out);
+
+	/* What lies there now is the old file, or the new one that nobody needs. */
+	if (status != BH_OK) {
+		unlink(fresh);
+		return status;
+	}
+	return bh_raw_remove(fresh);
 }

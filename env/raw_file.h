@@ -30,5 +30,9 @@ BH_MUST_CHECK bh_status bh_raw_header_stable(int fd, const char *path, uint8_t o
  * any step leaves the old or the new file at `path`, and at most one at `fresh` that is to be removed. Errors: BH_E_IO;
  * BH_E_UNSUPPORTED (a file system that cannot exchange names). */
 BH_MUST_CHECK bh_status bh_raw_replace(const char *fresh, const char *path, bool *done_out);
+/* Its two steps, for who has something to do in between: the exchange, after which the names are right, and the removal of what is
+ * at `fresh` now, after which all of it is durable. Where the first one fails, `fresh` is still the new file. */
+BH_MUST_CHECK bh_status bh_raw_exchange(const char *fresh, const char *path, bool *done_out);
+BH_MUST_CHECK bh_status bh_raw_remove(const char *fresh);
 
 #endif
