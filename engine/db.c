@@ -8,7 +8,7 @@
  */
 #include "internal.h"
 #include "leaser.h"
-#include "rotate.h"
+#include "survey.h"
 
 #include <bulkhead/env.h>
 
@@ -251,6 +251,7 @@ bh_status bh_db_open(const char *dir, const bh_db_options *options, bh_db **out)
 		return bh_fail(BH_E_NOMEM, "%s: no memory", dir);
 	pthread_mutex_init(&db->admin, NULL);
 	pthread_cond_init(&db->claim_ended, NULL);
+	pthread_mutex_init(&db->resealing, NULL);
 	pthread_mutex_init(&db->lock, NULL);
 	status = open_steps(db, dir, options != NULL ? options : &defaults);
 	if (status != BH_OK) {
@@ -312,6 +313,7 @@ void bh_db_close(bh_db *db)
 	free(db->dir);
 	pthread_cond_destroy(&db->claim_ended);
 	pthread_mutex_destroy(&db->admin);
+	pthread_mutex_destroy(&db->resealing);
 	pthread_mutex_destroy(&db->lock);
 	free(db);
 }

@@ -24,6 +24,7 @@
 #include "keyring/crashpoint.h"
 #include "leaser.h"
 #include "park.h"
+#include "sweep.h"
 
 bh_status bh_suspend_status(bh_suspend_cause cause)
 {
@@ -39,6 +40,7 @@ void bh_forget(bh_db *db, const char *merchant)
 {
 	if (bh_keyring_merchant_lock(db->keyring, merchant) != BH_OK)
 		bh_db_log(db, "%s", bh_status_message());
+	bh_sweeps_let_go(db);
 	bh_fs_keys_changed(db->fs);
 	bh_bridge_purge_block_cache(db->options);
 	/* What was freed goes back to the system, where that is possible: it held rows. */

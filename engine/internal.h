@@ -4,7 +4,7 @@
  *
  * Lock order: bh_merchant.op (one change of its state at a time), then the leaser's, then bh_db.lock (the merchant list, the
  * snapshots), then bh_merchant.lock (its iterators). The keyring and bh_fs have locks of their own below these; bh_db.admin (the
- * claims) is taken alone. Reads and writes take none of them. A KMS is waited for with `op` or a claim at most: nobody else's.
+ * claims) and bh_db.resealing (one log at a time) are taken alone. Reads and writes take none of them. A KMS is waited for with `op` or a claim at most: nobody else's.
  */
 #ifndef BH_ENGINE_INTERNAL_H
 #define BH_ENGINE_INTERNAL_H
@@ -66,7 +66,9 @@ struct bh_db {
 	pthread_cond_t claim_ended;
 	bh_claim *claims;
 	_Atomic uint64_t attaches; /* counts merchants attached since the database was opened */
-	pthread_mutex_t lock;      /* guards the two lists below */
+	pthread_mutex_t resealing; /* held while a log is sealed anew: sweep_logs.c */
+	_Atomic unsigned resealing_waiters;
+	pthread_mutex_t lock; /* guards the two lists below */
 	bh_merchant *merchants;
 	bh_snapshot *snapshots;
 };

@@ -281,10 +281,14 @@ private:
 			s = base->Sync(IOOptions(), dbg);
 		if (s.ok() && named_late)
 			s = target()->RenameFile(first_path, path, IOOptions(), dbg);
-		if (s.ok() && named_late)
-			s = ToIOStatus(bh_fs_live_add(fs_, path.c_str(), writer.get()));
+		if (!s.ok())
+			return s;
+		std::unique_ptr<StreamWritableFile> file(new StreamWritableFile(
+			path, fs_, target(), std::move(base), std::move(writer), info.kind == BH_KIND_MANIFEST));
+		if (named_late)
+			s = file->Announce();
 		if (s.ok())
-			result->reset(new StreamWritableFile(path, fs_, target(), std::move(base), std::move(writer)));
+			*result = std::move(file);
 		return s;
 	}
 

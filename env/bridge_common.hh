@@ -13,6 +13,7 @@
 #include <string>
 
 #include "fs.h"
+#include "live.h"
 #include "page_window.h"
 #include "pages.h"
 #include "stream.h"

@@ -141,28 +141,38 @@ private:
 	const std::string text_;
 };
 
-// Append and Sync may come from two threads at once (a WAL): the writer's own lock covers what they share.
-class StreamWritableFile : public FSWritableFileOwnerWrapper
+// Append and Sync may come from two threads at once (a WAL): the writer's own lock covers what they share. A MANIFEST can be
+// replaced while it is open (live.h): all that uses its file waits for that.
+class StreamWritableFile : public FSWritableFile
 {
 public:
 	StreamWritableFile(std::string path, bh_fs *fs, FileSystem *base_fs, std::unique_ptr<FSWritableFile> base,
-			   StreamWriter writer)
-		: FSWritableFileOwnerWrapper(std::move(base)), path_(std::move(path)), fs_(fs), base_fs_(base_fs),
+			   StreamWriter writer, bool replaceable)
+		: path_(std::move(path)), fs_(fs), base_fs_(base_fs), replaceable_(replaceable), base_(std::move(base)),
 		  writer_(std::move(writer))
 	{
 	}
-	~StreamWritableFile() override { bh_fs_live_remove(fs_, path_.c_str()); }
+	~StreamWritableFile() override { bh_live_remove(bh_fs_live(fs_), path_.c_str()); }
+
+	// To be called once it has its name. From then to the end of its life it is known as live.
+	IOStatus Announce()
+	{
+		static const bh_live_ops ops = { Hold, LetGo, Prepare, Settle };
+		const bh_live_stream stream = { writer_.get(), this, replaceable_ ? &ops : nullptr };
+		return ToIOStatus(bh_live_add(bh_fs_live(fs_), path_.c_str(), &stream));
+	}
 
 	// A failure is sticky: a frame after a hole would be refused as damage.
 	IOStatus Append(const Slice &data, const IOOptions &options, IODebugContext *dbg) override
 	{
+		Guard guard(*this);
 		if (!failed_.ok())
 			return failed_;
 		bh_status status = bh_stream_writer_append(writer_.get(), bh_view_of(data.data(), data.size()), &out_);
 		if (status != BH_OK)
 			failed_ = FromStatus(status, path_);
 		else if (out_.len > 0)
-			failed_ = target()->Append(out_.slice(), options, dbg);
+			failed_ = base_->Append(out_.slice(), options, dbg);
 		out_.len = 0;
 		if (failed_.ok())
 			bh_stream_writer_written(writer_.get());
@@ -183,44 +193,118 @@ public:
 	}
 	IOStatus Truncate(uint64_t size, const IOOptions &, IODebugContext *) override
 	{
+		Guard guard(*this);
 		return size == bh_stream_writer_logical(writer_.get()) ? IOStatus::OK() : Refused(path_, "truncation");
+	}
+	IOStatus Flush(const IOOptions &options, IODebugContext *dbg) override
+	{
+		Guard guard(*this);
+		return base_->Flush(options, dbg);
 	}
 	IOStatus Sync(const IOOptions &options, IODebugContext *dbg) override
 	{
+		Guard guard(*this);
 		bh_sync_point point = bh_stream_writer_point(writer_.get());
-		IOStatus s = target()->Sync(options, dbg);
+		IOStatus s = base_->Sync(options, dbg);
 		return s.ok() ? Mark(point) : s;
 	}
 	IOStatus Fsync(const IOOptions &options, IODebugContext *dbg) override
 	{
+		Guard guard(*this);
 		bh_sync_point point = bh_stream_writer_point(writer_.get());
-		IOStatus s = target()->Fsync(options, dbg);
+		IOStatus s = base_->Fsync(options, dbg);
 		return s.ok() ? Mark(point) : s;
 	}
 	IOStatus Close(const IOOptions &options, IODebugContext *dbg) override
 	{
-		bh_fs_live_remove(fs_, path_.c_str());
-		return target()->Close(options, dbg);
+		bh_live_remove(bh_fs_live(fs_), path_.c_str()); // waits for who replaces it
+		return base_->Close(options, dbg);
 	}
 	// Frames add a few bytes an append: logical ranges are close enough for hints, and rounding up covers them.
 	IOStatus RangeSync(uint64_t off, uint64_t n, const IOOptions &options, IODebugContext *dbg) override
 	{
-		return target()->RangeSync(BH_HEADER_LEN + off, n, options, dbg);
+		Guard guard(*this);
+		return base_->RangeSync(BH_HEADER_LEN + off, n, options, dbg);
 	}
 	void PrepareWrite(size_t, size_t len, const IOOptions &options, IODebugContext *dbg) override
 	{
-		target()->PrepareWrite(bh_stream_writer_physical(writer_.get()), len, options, dbg);
+		Guard guard(*this);
+		base_->PrepareWrite(bh_stream_writer_physical(writer_.get()), len, options, dbg);
 	}
 	IOStatus Allocate(uint64_t off, uint64_t len, const IOOptions &options, IODebugContext *dbg) override
 	{
-		return target()->Allocate(off, len + BH_HEADER_LEN, options, dbg);
+		Guard guard(*this);
+		return base_->Allocate(off, len + BH_HEADER_LEN, options, dbg);
 	}
-	IOStatus InvalidateCache(size_t, size_t) override { return target()->InvalidateCache(0, 0); }
-	uint64_t GetFileSize(const IOOptions &, IODebugContext *) override { return bh_stream_writer_logical(writer_.get()); }
+	IOStatus InvalidateCache(size_t, size_t) override
+	{
+		Guard guard(*this);
+		return base_->InvalidateCache(0, 0);
+	}
+	uint64_t GetFileSize(const IOOptions &, IODebugContext *) override
+	{
+		Guard guard(*this);
+		return bh_stream_writer_logical(writer_.get());
+	}
+	void SetWriteLifeTimeHint(Env::WriteLifeTimeHint hint) override
+	{
+		Guard guard(*this);
+		base_->SetWriteLifeTimeHint(hint);
+	}
+	void SetPreallocationBlockSize(size_t size) override
+	{
+		Guard guard(*this);
+		base_->SetPreallocationBlockSize(size);
+	}
+	void GetPreallocationStatus(size_t *block_size, size_t *last_allocated_block) override
+	{
+		Guard guard(*this);
+		base_->GetPreallocationStatus(block_size, last_allocated_block);
+	}
 	bool use_direct_io() const override { return false; }
-	bool IsSyncThreadSafe() const override { return target()->IsSyncThreadSafe(); }
+	bool IsSyncThreadSafe() const override { return base_->IsSyncThreadSafe(); }
 
 private:
+	// Held by all that uses the file of a MANIFEST; a WAL, whose appends and syncs overlap, is never replaced and needs none.
+	struct Guard : std::unique_lock<std::mutex> {
+		explicit Guard(StreamWritableFile &file) : std::unique_lock<std::mutex>(file.mutex_, std::defer_lock)
+		{
+			if (file.replaceable_)
+				lock();
+		}
+	};
+
+	// ---- live.h
+
+	static StreamWritableFile *Of(void *file) { return static_cast<StreamWritableFile *>(file); }
+	static void Hold(void *file) { Of(file)->mutex_.lock(); }
+	static void LetGo(void *file)
+	{
+		Of(file)->fresh_.reset();
+		Of(file)->mutex_.unlock();
+	}
+	static bh_status Prepare(void *file, const char *fresh_path) { return Of(file)->Prepare(fresh_path); }
+	static void Settle(void *file, bh_stream_writer *writer) { Of(file)->Settle(StreamWriter(writer)); }
+
+	// Without preallocation: what RocksDB allocates ahead it cuts off at close, to the bytes that it appended itself.
+	bh_status Prepare(const char *fresh_path)
+	{
+		if (!failed_.ok())
+			return bh_fail(BH_E_BUSY, "%s: a write to it failed before", path_.c_str());
+		IOStatus s = base_fs_->ReopenWritableFile(fresh_path, FileOptions(), &fresh_, nullptr);
+		if (!s.ok())
+			return bh_fail(BH_E_IO, "%s: cannot be opened: %s", fresh_path, s.ToString().c_str());
+		return BH_OK;
+	}
+
+	void Settle(StreamWriter writer)
+	{
+		(void)base_->Close(IOOptions(), nullptr); // it has no name any more
+		base_ = std::move(fresh_);
+		writer_ = std::move(writer);
+		mark_file_.reset();
+	}
+
 	// Rewrites the sync mark in place. Not synced itself: until the next sync a power cut can only make it older, which weakens
 	// the check but never refuses good bytes.
 	IOStatus Mark(bh_sync_point point)
@@ -243,7 +327,11 @@ private:
 	const std::string path_;
 	bh_fs *const fs_;
 	FileSystem *const base_fs_;
-	const StreamWriter writer_;
+	const bool replaceable_;
+	std::mutex mutex_; // of a replaceable file: guards the rest
+	std::unique_ptr<FSWritableFile> base_;
+	std::unique_ptr<FSWritableFile> fresh_; // between prepare and settle or let_go
+	StreamWriter writer_;
 	Buf out_;
 	IOStatus failed_;       // of an append; the appender's alone
 	std::mutex mark_mutex_; // guards mark_file_ and the order of marks

@@ -31,8 +31,6 @@ struct bh_fs {
 	bh_page_readers *readers; /* paged files being read or written; has locks of its own */
 };
 
-#define BH_CF_ID_MAX (1u << 24) /* far above what one database ever reaches; bounds the table */
-
 static bh_status grow_families(bh_fs *fs, uint32_t cf_id)
 {
 	size_t count = fs->family_count;
@@ -393,14 +391,9 @@ bh_status bh_fs_check_move(const bh_fs *fs, const char *from, const char *to)
 
 /* ---- live streams */
 
-bh_status bh_fs_live_add(bh_fs *fs, const char *path, bh_stream_writer *writer)
+bh_live *bh_fs_live(bh_fs *fs)
 {
-	return bh_live_add(&fs->live, path, writer);
-}
-
-void bh_fs_live_remove(bh_fs *fs, const char *path)
-{
-	bh_live_remove(&fs->live, path);
+	return &fs->live;
 }
 
 bool bh_fs_is_live(bh_fs *fs, const char *path)

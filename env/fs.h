@@ -66,9 +66,8 @@ BH_MUST_CHECK bh_status bh_fs_check_move(const bh_fs *fs, const char *from, cons
  * the logs that are being written. */
 void bh_fs_keys_changed(bh_fs *fs);
 
-/* Writers of streams, so that a reader of a log that is still being written does not take its end for the end of the file. */
-BH_MUST_CHECK bh_status bh_fs_live_add(bh_fs *fs, const char *path, bh_stream_writer *writer);
-void bh_fs_live_remove(bh_fs *fs, const char *path);
+/* The logs being written. */
+struct bh_live *bh_fs_live(bh_fs *fs);
 bool bh_fs_is_live(bh_fs *fs, const char *path);
 
 /* The paged files that are open; lives as long as `fs`. */

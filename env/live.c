@@ -6,40 +6,57 @@
 
 #include <stdlib.h>
 
+struct bh_live_entry {
+	char *path; /* owned */
+	bh_live_stream stream;
+	bool held;
+};
+
 void bh_live_init(bh_live *live)
 {
 	*live = (bh_live){ 0 };
 	pthread_mutex_init(&live->lock, NULL);
+	pthread_cond_init(&live->released, NULL);
 }
 
 void bh_live_clear(bh_live *live)
 {
 	for (size_t i = 0; i < live->count; i++)
-		free(live->streams[i].path);
-	free(live->streams);
+		free(live->entries[i].path);
+	free(live->entries);
+	pthread_cond_destroy(&live->released);
 	pthread_mutex_destroy(&live->lock);
 }
 
-/* Under the lock. */
-static size_t find(const bh_live *live, const char *path)
+/* Under the lock; NULL: it is not there. */
+static struct bh_live_entry *find(const bh_live *live, const char *path)
 {
-	size_t i = 0;
-
-	while (i < live->count && strcmp(live->streams[i].path, path) != 0)
-		i++;
-	return i;
+	for (size_t i = 0; i < live->count; i++)
+		if (strcmp(live->entries[i].path, path) == 0)
+			return &live->entries[i];
+	return NULL;
 }
 
-bh_status bh_live_add(bh_live *live, const char *path, bh_stream_writer *writer)
+/* Under the lock: the entry, once nobody else holds it. Entries move while this waits. */
+static struct bh_live_entry *find_free(bh_live *live, const char *path)
+{
+	struct bh_live_entry *entry;
+
+	while ((entry = find(live, path)) != NULL && entry->held)
+		pthread_cond_wait(&live->released, &live->lock);
+	return entry;
+}
+
+bh_status bh_live_add(bh_live *live, const char *path, const bh_live_stream *stream)
 {
 	char *copy = strdup(path);
-	bh_live_stream *grown;
+	struct bh_live_entry *grown;
 
 	pthread_mutex_lock(&live->lock);
-	grown = copy != NULL ? realloc(live->streams, (live->count + 1) * sizeof(*grown)) : NULL;
+	grown = copy != NULL ? realloc(live->entries, (live->count + 1) * sizeof(*grown)) : NULL;
 	if (grown != NULL) {
-		live->streams = grown;
-		live->streams[live->count++] = (bh_live_stream){ .path = copy, .writer = writer };
+		live->entries = grown;
+		live->entries[live->count++] = (struct bh_live_entry){ .path = copy, .stream = *stream };
 	}
 	pthread_mutex_unlock(&live->lock);
 	if (grown != NULL)
@@ -50,13 +67,13 @@ bh_status bh_live_add(bh_live *live, const char *path, bh_stream_writer *writer)
 
 void bh_live_remove(bh_live *live, const char *path)
 {
-	size_t i;
+	struct bh_live_entry *entry;
 
 	pthread_mutex_lock(&live->lock);
-	i = find(live, path);
-	if (i < live->count) {
-		free(live->streams[i].path);
-		live->streams[i] = live->streams[--live->count];
+	entry = find_free(live, path);
+	if (entry != NULL) {
+		free(entry->path);
+		*entry = live->entries[--live->count];
 	}
 	pthread_mutex_unlock(&live->lock);
 }
@@ -66,7 +83,7 @@ bool bh_live_has(bh_live *live, const char *path)
 	bool found;
 
 	pthread_mutex_lock(&live->lock);
-	found = find(live, path) < live->count;
+	found = find(live, path) != NULL;
 	pthread_mutex_unlock(&live->lock);
 	return found;
 }
@@ -75,6 +92,47 @@ void bh_live_forget_keys(bh_live *live)
 {
 	pthread_mutex_lock(&live->lock);
 	for (size_t i = 0; i < live->count; i++)
-		bh_stream_writer_forget(live->streams[i].writer);
+		bh_stream_writer_forget(live->entries[i].stream.writer);
+	pthread_mutex_unlock(&live->lock);
+}
+
+bool bh_live_hold(bh_live *live, const char *path, bh_live_stream *out)
+{
+	struct bh_live_entry *entry;
+	bool found;
+
+	pthread_mutex_lock(&live->lock);
+	entry = find_free(live, path);
+	found = entry != NULL && entry->stream.ops != NULL;
+	if (found) {
+		entry->held = true;
+		*out = entry->stream;
+	}
+	pthread_mutex_unlock(&live->lock);
+	if (found)
+		out->ops->hold(out->file);
+	return found;
+}
+
+void bh_live_switch(bh_live *live, const char *path, bh_stream_writer *writer)
+{
+	bh_live_stream *stream;
+
+	pthread_mutex_lock(&live->lock);
+	stream = &find(live, path)->stream;
+	stream->writer = writer;
+	stream->ops->settle(stream->file, writer);
+	pthread_mutex_unlock(&live->lock);
+}
+
+void bh_live_release(bh_live *live, const char *path)
+{
+	struct bh_live_entry *entry;
+
+	pthread_mutex_lock(&live->lock);
+	entry = find(live, path);
+	entry->stream.ops->let_go(entry->stream.file);
+	entry->held = false;
+	pthread_cond_broadcast(&live->released);
 	pthread_mutex_unlock(&live->lock);
 }

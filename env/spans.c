@@ -98,6 +98,12 @@ void bh_spans_forget(bh_spans *s)
 	bh_families_forget(&s->families);
 }
 
+void bh_spans_rebind(bh_spans *s, const bh_scopes *scopes)
+{
+	s->families.scopes = scopes;
+	bh_families_forget(&s->families);
+}
+
 bh_status bh_spans_key(bh_spans *s, uint32_t cf_id, const bh_ctr **out)
 {
 	return s->mode == BH_SPANS_SEAL ? bh_families_seal(&s->families, cf_id, out) : bh_families_open(&s->families, cf_id, out);

@@ -60,6 +60,8 @@ const bh_announcement *bh_spans_announcements(const bh_spans *s, size_t *count_o
 void bh_spans_announcements_clear(bh_spans *s);
 /* Sealing: wipes the expanded keys of all families, between two feeds. What is fed next derives what it needs. */
 void bh_spans_forget(bh_spans *s);
+/* Sealing: the same, and asks `scopes` from now on. */
+void bh_spans_rebind(bh_spans *s, const bh_scopes *scopes);
 /* Opening: takes an announcement that came with a frame, before that frame's bytes are fed. */
 BH_MUST_CHECK bh_status bh_spans_announced(bh_spans *s, const bh_announcement *a);
 

@@ -39,6 +39,8 @@ void bh_stream_writer_free(bh_stream_writer *w);
 BH_MUST_CHECK bh_status bh_stream_writer_append(bh_stream_writer *w, bh_view data, bh_buf *out);
 /* Wipes the expanded keys of all column families; may come from any thread. The next append derives what it needs. */
 void bh_stream_writer_forget(bh_stream_writer *w);
+/* Asks `scopes` from now on, about every family anew. */
+void bh_stream_writer_rebind(bh_stream_writer *w, const bh_scopes *scopes);
 /* Called by the appender when `out` of the appends so far has reached the file: what a sync started from now on makes durable. */
 void bh_stream_writer_written(bh_stream_writer *w);
 /* Snapshot to take before an fsync, and the mark to write at BH_SYNC_MARK_OFFSET after it succeeded. *needed_out false: nothing

@@ -156,6 +156,15 @@ void bh_stream_writer_forget(bh_stream_writer *w)
 	pthread_mutex_unlock(&w->keys_lock);
 }
 
+void bh_stream_writer_rebind(bh_stream_writer *w, const bh_scopes *scopes)
+{
+	if (!w->spans)
+		return;
+	pthread_mutex_lock(&w->keys_lock);
+	bh_spans_rebind(w->spans, scopes);
+	pthread_mutex_unlock(&w->keys_lock);
+}
+
 void bh_stream_writer_written(bh_stream_writer *w)
 {
 	pthread_mutex_lock(&w->lock);

@@ -100,7 +100,7 @@ static void rotated(void *arg)
 
 	path_join(dir, ws->db, "tenants/a/events");
 	expect_generations(db, "a", 2, 0, 1);
-	test_ok(bh_merchant_rotate(db, "a"));
+	test_ok(bh_merchant_rotate(db, "a", NULL));
 	expect_generations(db, "a", 4, 0, 2);
 	expect_generations(db, "b", 1, 0, 1);
 	test_check(references(db, dir, ".sst") == 0 && references(db, ws->db, ".log") == 0);
@@ -125,6 +125,56 @@ static void rotated(void *arg)
 	a = test_cf(db, "a", "events");
 	test_expect(a, "new", "row");
 	bh_cf_close(a);
+	bh_db_close(db);
+}
+
+/* ---- swept: nothing of the old one is left, in the same files */
+
+static void expect_pins(bh_db *db, const char *merchant, bool files, bool wals, bool manifests)
+{
+	bh_generation *all = NULL, total = { 0 };
+	size_t count = 0;
+
+	test_ok(bh_merchant_generations(db, merchant, &all, &count));
+	for (size_t i = 0; i < count; i++) {
+		total.files += all[i].files;
+		total.wals += all[i].wals;
+		total.manifests += all[i].manifests;
+	}
+	free(all);
+	if ((total.files > 0) != files || (total.wals > 0) != wals || (total.manifests > 0) != manifests)
+		test_fail_at(__FILE__, __LINE__, "older generations of '%s' are needed by %llu files, %llu WALs, %llu MANIFESTs",
+			     merchant, (unsigned long long)total.files, (unsigned long long)total.wals,
+			     (unsigned long long)total.manifests);
+}
+
+static void swept(void *arg)
+{
+	const workspace *ws = arg;
+	bh_db *db = (make_two(ws), test_db_open(ws, NULL));
+	bh_cf *a = test_cf(db, "a", "events");
+
+	test_put(a, "in", "the WAL");
+	test_ok(bh_merchant_rotate(db, "a", NULL));
+	expect_pins(db, "a", true, true, true);
+	test_ok(bh_merchant_sweep(db, "a", NULL));
+	expect_pins(db, "a", false, false, false);
+	expect_generations(db, "a", 2, 2, 2);
+	expect_both(db, false);
+	test_expect(a, "in", "the WAL");
+	/* The MANIFEST goes on where it was, and so do the logs. */
+	test_put(a, "after", "the sweep");
+	test_ok(bh_flush(a));
+	test_ok(bh_merchant_sweep(db, "a", NULL));
+	bh_cf_close(a);
+	bh_db_close(db);
+
+	db = test_db_open(ws, NULL);
+	a = test_cf(db, "a", "events");
+	test_expect(a, "in", "the WAL");
+	test_expect(a, "after", "the sweep");
+	bh_cf_close(a);
+	expect_both(db, false);
 	bh_db_close(db);
 }
 
@@ -176,7 +226,7 @@ static void old_copy(void *arg)
 	test_check(canaries(copy) > 2); /* SST, WAL, MANIFEST */
 
 	db = test_db_open(ws, NULL);
-	test_ok(bh_merchant_rotate(db, "a"));
+	test_ok(bh_merchant_rotate(db, "a", NULL));
 	compact_all(db, "a", "events");
 	compact_all(db, "a", "profile");
 	bh_db_close(db);
@@ -230,7 +280,7 @@ static void under_load(void *arg)
 	for (size_t i = 0; i < 2; i++)
 		test_check(pthread_create(&threads[i], NULL, write_on, &loads[i]) == 0);
 	for (int i = 0; i < LOAD_GENERATIONS; i++) {
-		test_ok(bh_merchant_rotate(db, "a"));
+		test_ok(bh_merchant_rotate(db, "a", NULL));
 		test_ok(bh_flush(loads[i % 2].cf));
 	}
 	for (size_t i = 0; i < 2; i++) {
@@ -266,14 +316,14 @@ static void goes_and_comes(const workspace *ws, way how)
 	bh_db *db = test_db_open(ws, NULL);
 	bh_cf *a = test_cf(db, "a", "profile");
 
-	test_ok(bh_merchant_rotate(db, "a"));
+	test_ok(bh_merchant_rotate(db, "a", NULL));
 	test_put(a, "last", "word");
 	bh_cf_close(a);
 	switch_off(db, "a", how);
-	test_status(bh_merchant_rotate(db, "a"), BH_E_SUSPENDED);
+	test_status(bh_merchant_rotate(db, "a", NULL), BH_E_SUSPENDED);
 	test_ok(how == BY_OPERATOR ? bh_merchant_resume(db, "a", NULL) : bh_merchant_attach(db, "a"));
 	expect_both(db, true);
-	test_ok(bh_merchant_rotate(db, "a"));
+	test_ok(bh_merchant_rotate(db, "a", NULL));
 	expect_both(db, true);
 	bh_db_close(db);
 }
@@ -289,8 +339,8 @@ static void suspended(void *arg)
 	db = test_db_open(ws, NULL);
 	expect_both(db, true);
 	test_ok(bh_merchant_shred(db, "a", NULL));
-	test_status(bh_merchant_rotate(db, "a"), BH_E_SHREDDED);
-	test_status(bh_merchant_rotate(db, "nobody"), BH_E_NOT_FOUND);
+	test_status(bh_merchant_rotate(db, "a", NULL), BH_E_SHREDDED);
+	test_status(bh_merchant_rotate(db, "nobody", NULL), BH_E_NOT_FOUND);
 	test_check(look(db, "a").kept == 0);
 	bh_db_close(db);
 	db = test_db_open(ws, NULL);
@@ -306,11 +356,11 @@ static void refused(void *arg)
 
 	test_ok(bh_kms_open(test_cmk(ws, "a"), NULL, &console));
 	test_ok(bh_kms_disable(console));
-	test_status(bh_merchant_rotate(db, "a"), BH_E_KMS_REFUSED);
+	test_status(bh_merchant_rotate(db, "a", NULL), BH_E_KMS_REFUSED);
 	expect_generations(db, "a", 2, 0, 1);
 	expect_both(db, false);
 	test_ok(bh_kms_enable(console));
-	test_ok(bh_merchant_rotate(db, "a"));
+	test_ok(bh_merchant_rotate(db, "a", NULL));
 	expect_generations(db, "a", 4, 0, 2);
 	bh_kms_close(console);
 	bh_db_close(db);
@@ -326,7 +376,7 @@ static void rotate_compact_reopen(void *arg)
 
 	arm(run->at);
 	db = test_db_open(run->ws, NULL);
-	test_ok(bh_merchant_rotate(db, "a"));
+	test_ok(bh_merchant_rotate(db, "a", NULL));
 	a = test_cf(db, "a", "profile");
 	test_put(a, "last", "word");
 	bh_cf_close(a);
@@ -372,6 +422,7 @@ static void test_killed(void **state)
 	}
 
 IN_A_CHILD(rotated)
+IN_A_CHILD(swept)
 IN_A_CHILD(old_copy)
 IN_A_CHILD(under_load)
 IN_A_CHILD(suspended)
@@ -380,8 +431,9 @@ IN_A_CHILD(refused)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		SUSPEND_CASE(test_rotated),   SUSPEND_CASE(test_old_copy), SUSPEND_CASE(test_under_load),
-		SUSPEND_CASE(test_suspended), SUSPEND_CASE(test_refused),  SUSPEND_CASE(test_killed),
+		SUSPEND_CASE(test_rotated),    SUSPEND_CASE(test_swept),     SUSPEND_CASE(test_old_copy),
+		SUSPEND_CASE(test_under_load), SUSPEND_CASE(test_suspended), SUSPEND_CASE(test_refused),
+		SUSPEND_CASE(test_killed),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -13,7 +13,7 @@ static bh_status rotate(bhctl *ctl, const char *name)
 	BH_CLEANUP(bhctl_db_close) bh_db *db = NULL;
 
 	BH_TRY(bhctl_open(ctl, 0, &db));
-	return bh_merchant_rotate(db, name);
+	return bh_merchant_rotate(db, name, NULL);
 }
 
 static void deks_free(bh_dek_info **deks)

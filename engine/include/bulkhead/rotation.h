@@ -3,7 +3,8 @@
  * rotation.h: newer keys for a merchant, without interrupting it.
  *
  * Rewrap: the same DEKs under a newer version of their CMK, or under another CMK; no data is rewritten. Rotate: new DEKs; data
- * moves onto them as RocksDB rewrites it. Thread-safety: all calls may come from many threads.
+ * moves onto them as RocksDB rewrites it. Sweep: what is left under older ones is moved now, and they are destroyed. Thread-safety:
+ * all calls may come from many threads.
  */
 #ifndef BULKHEAD_ROTATION_H
 #define BULKHEAD_ROTATION_H
@@ -30,13 +31,62 @@ typedef struct bh_rewrap_options {
 BH_API BH_MUST_CHECK bh_status bh_merchant_rewrap(bh_db *db, const char *name, const bh_rewrap_options *options,
 						  bh_rewrap_result *out);
 
+/* All zero: the documented defaults. */
+typedef struct bh_rotate_options {
+	bool sweep;   /* the older generations are to be swept: bh_merchant_sweep(), or the database's own thread, also after the
+			 next open */
+	bool exposed; /* somebody may have a key of an older generation: as sweep, and noted in the keyring and in the audit log */
+} bh_rotate_options;
+
 /* Begins a new generation of DEKs, one for each class, wrapped by the merchant's CMK. New files, and the merchant's bytes in WAL
  * and MANIFEST, are sealed under it from this moment; what is there stays under the older ones until flushes and compactions have
- * rewritten it. Nobody waits for it. A generation that no file refers to any more is destroyed by the next open: its wrap leaves
- * DB/KEYRING. Errors: BH_E_NOT_FOUND, BH_E_SHREDDED, BH_E_SUSPENDED, BH_E_NO_KEY (its keys are not in memory, or its CMK does not
- * exist), BH_E_KMS_REFUSED, BH_E_KMS_UNREACHABLE, BH_E_TAG and BH_E_FORMAT (what the KMS answers is wrong), BH_E_REGION, BH_E_BUSY
- * (somebody else rotated or rewrapped it meanwhile; try again), BH_E_INVALID (it had 65,535 DEKs), BH_E_IO. */
-BH_API BH_MUST_CHECK bh_status bh_merchant_rotate(bh_db *db, const char *name);
+ * rewritten it, or a sweep. Nobody waits for it. A generation that no file refers to any more is destroyed: its wrap leaves
+ * DB/KEYRING. `options` NULL: defaults. Errors: BH_E_NOT_FOUND, BH_E_SHREDDED, BH_E_SUSPENDED, BH_E_NO_KEY (its keys are not in
+ * memory, or its CMK does not exist), BH_E_KMS_REFUSED, BH_E_KMS_UNREACHABLE, BH_E_TAG and BH_E_FORMAT (what the KMS answers is
+ * wrong), BH_E_REGION, BH_E_BUSY (somebody else rotated or rewrapped it meanwhile; try again), BH_E_INVALID (it had 65,535 DEKs),
+ * BH_E_IO. */
+BH_API BH_MUST_CHECK bh_status bh_merchant_rotate(bh_db *db, const char *name, const bh_rotate_options *options);
+
+typedef struct bh_sweep_progress {
+	uint64_t files_total, files_done; /* SSTs and blob files under older generations when the sweep began */
+	uint64_t bytes_total, bytes_done; /* of them, on disk */
+	int64_t remaining_s;              /* estimated; -1: nothing is known yet */
+} bh_sweep_progress;
+
+/* All zero: the documented defaults. */
+typedef struct bh_sweep_options {
+	uint64_t bytes_per_s;                                           /* at most, on average; 0: 64 MiB/s; UINT64_MAX: no limit */
+	void (*progress)(void *arg, const bh_sweep_progress *progress); /* called in the caller's thread, after each file; NULL */
+	void *progress_arg;
+} bh_sweep_options;
+
+/* Seals anew, under the newest generation, all that lies under older ones of the merchant: SSTs, blob files, its bytes in WALs and
+ * in the MANIFEST; each file where it lies, one after the other, while everybody goes on reading and writing. Nothing is compacted:
+ * as many bytes are written as lie there. Then the older generations are destroyed. Returns when none is left, or at once if there
+ * is none. What a kill or a failure interrupts is gone on with by calling it again. `options` NULL: defaults. Errors:
+ * BH_E_NOT_FOUND, BH_E_SHREDDED, BH_E_SUSPENDED and what else its gate says (it left meanwhile), BH_E_BUSY (something goes on
+ * needing an older generation; the message names it), BH_E_UNSUPPORTED (a file system without renameat2's exchange), BH_E_TAG and
+ * BH_E_FORMAT (a damaged file, named; it stays as it is), BH_E_IO. */
+BH_API BH_MUST_CHECK bh_status bh_merchant_sweep(bh_db *db, const char *name, const bh_sweep_options *options);
+
+/* One generation of one class, and what in the database's files is sealed under it: all counts are 0 for the newest, for which
+ * nobody asks. */
+typedef struct bh_generation {
+	char cls[65];
+	uint32_t generation; /* from 1 */
+	bool newest;
+	bool retired; /* destroyed */
+	bool sweep;   /* its data is to be moved now */
+	bool exposed;
+	int64_t created_at_s, marked_at_s, retired_at_s; /* 0: not */
+	uint64_t files, bytes;                           /* SSTs and blob files; bytes on disk */
+	uint64_t wals, manifests;
+	char log[64]; /* the name of one of these; "" */
+} bh_generation;
+
+/* All generations of a merchant, in order: free() the array. Reads the headers of its files and the logs: seconds where logs are
+ * large. Errors: BH_E_NOT_FOUND, BH_E_NOMEM, BH_E_IO, those of damaged files. */
+BH_API BH_MUST_CHECK bh_status bh_merchant_generations(bh_db *db, const char *name, bh_generation **out, size_t *count_out);
 
 #ifdef __cplusplus
 }

@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * sweep.c: all that lies under older generations of a merchant's DEKs is sealed anew under the newest one, where it lies, and the
+ * older ones are destroyed.
+ *
+ *     step                                    a kill right after it leaves
+ *     each SST and blob file sealed anew      that file under the new generation, or under the old one (env/raw_file.h)
+ *     each WAL, the MANIFEST                  the same
+ *     wraps of the older generations gone     done
+ * The marks in the keyring say that a sweep was asked for; whoever opens the database next goes on with it (keeper.c). No order
+ * between the steps matters to what can be read: at any time every file names its DEK, and the keyring has it.
+ *
+ * A file is sealed anew inside the merchant's gate, so that suspending waits for it; it ends within one chunk. A WAL holds spans of
+ * everybody: who leaves has it given up (bh_sweeps_let_go).
+ */
+#include "sweep.h"
+
+#include <time.h>
+
+#include "survey.h"
+
+#define DEFAULT_BYTES_PER_S (64u << 20)
+#define PAUSE_MS 5 /* between looks at whether to go on */
+#define ROUNDS 200 /* of what is not to be had yet, ROUND_MS apart */
+#define ROUND_MS 50
+
+static int64_t now_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+static void sleep_ms(int64_t ms)
+{
+	const struct timespec pause = { .tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000 };
+
+	nanosleep(&pause, NULL);
+}
+
+/* ---- pace */
+
+static int64_t due_ms(const bh_sweep *s)
+{
+	return s->bytes_per_s == 0 ? 0 : s->begun_ms + (int64_t)(s->taken * 1000 / s->bytes_per_s);
+}
+
+static bh_status take(void *arg, uint64_t bytes)
+{
+	bh_sweep *s = arg;
+
+	s->taken += bytes;
+	while (now_ms() < due_ms(s) && !atomic_load(&s->merchant->closing))
+		sleep_ms(BH_MIN(PAUSE_MS, due_ms(s) - now_ms() + 1));
+	return atomic_load(&s->merchant->closing) ? bh_gate_check(&s->merchant->gate, s->merchant->name) : BH_OK;
+}
+
+static void report(bh_sweep *s)
+{
+	bh_sweep_progress *p = &s->progress;
+
+	if (s->report == NULL)
+		return;
+	p->remaining_s = -1;
+	if (p->bytes_done > 0)
+		p->remaining_s = (now_ms() - s->begun_ms) * (int64_t)((p->bytes_total - p->bytes_done) >> 10) /
+				 ((int64_t)(p->bytes_done >> 10) + 1) / 1000;
+	s->report(s->report_arg, p);
+}
+
+/* ---- SSTs and blob files */
+
+static bh_status sweep_file(void *arg, const char *path)
+{
+	bh_sweep *s = arg;
+	const bh_pace pace = { take, s };
+	const uint64_t before = s->taken;
+	bh_status status;
+	bool done;
+
+	BH_TRY(bh_gate_enter(&s->merchant->gate, s->merchant->name));
+	status = bh_reseal_pages(s->db->fs, path, &pace, &done);
+	bh_gate_leave(&s->merchant->gate);
+	BH_TRY(status);
+	if (!done)
+		return BH_OK;
+	s->progress.files_done++;
+	s->progress.bytes_done = BH_MIN(s->progress.bytes_done + s->taken - before, s->progress.bytes_total);
+	report(s);
+	return BH_OK;
+}
+
+/* ---- one after the other, until nothing is left */
+
+static bh_status measure(bh_sweep *s, bh_old_dek *left_out)
+{
+	BH_CLEANUP(bh_survey_clear) bh_survey survey = { 0 };
+
+	BH_TRY(bh_survey_make(s->db, s->merchant->name, &survey));
+	*left_out = bh_survey_total(&survey);
+	return BH_OK;
+}
+
+static bh_status round_once(bh_sweep *s, size_t *left_out)
+{
+	BH_TRY(bh_each_class_file(s->db, s->merchant->name, sweep_file, s));
+	BH_TRY(bh_sweep_logs(s));
+	BH_TRY(bh_gate_check(&s->merchant->gate, s->merchant->name));
+	return bh_retire(s->db, s->merchant->name, left_out);
+}
+
+/* What ends by itself: a file that is being written, a key that a read is just using, a record in the middle of being written. */
+static bool may_pass(bh_status status)
+{
+	return status == BH_E_BUSY || status == BH_E_TRUNCATED;
+}
+
+static bh_status tell_pins(bh_sweep *s)
+{
+	bh_old_dek left = { 0 };
+
+	BH_TRY(measure(s, &left));
+	return bh_fail(
+		BH_E_BUSY,
+		"merchant '%s': older generations of its keys are still needed, by %llu files, %llu WALs, %llu MANIFESTs (%s); "
+		"it is gone on with later",
+		s->merchant->name, (unsigned long long)left.files, (unsigned long long)left.wals,
+		(unsigned long long)left.manifests, left.log[0] != '\0' ? left.log : "none of them a log");
+}
+
+static bh_status run(bh_sweep *s)
+{
+	size_t left = 0;
+
+	for (int i = 0; i < ROUNDS; i++) {
+		bh_status status = round_once(s, &left);
+
+		if (status == BH_OK && left == 0)
+			return BH_OK;
+		if (status != BH_OK && !may_pass(status))
+			return status;
+		sleep_ms(ROUND_MS);
+	}
+	return tell_pins(s);
+}
+
+static bh_status begin(bh_sweep *s, const bh_sweep_options *options)
+{
+	bh_old_dek old = { 0 };
+
+	BH_TRY(bh_gate_check(&s->merchant->gate, s->merchant->name));
+	BH_TRY(measure(s, &old));
+	s->begun_ms = now_ms();
+	s->bytes_per_s = DEFAULT_BYTES_PER_S;
+	s->progress = (bh_sweep_progress){ .files_total = old.files, .bytes_total = old.bytes, .remaining_s = -1 };
+	if (options == NULL)
+		return BH_OK;
+	if (options->bytes_per_s != 0)
+		s->bytes_per_s = options->bytes_per_s == UINT64_MAX ? 0 : options->bytes_per_s;
+	s->report = options->progress;
+	s->report_arg = options->progress_arg;
+	report(s);
+	return BH_OK;
+}
+
+bh_status bh_merchant_sweep(bh_db *db, const char *name, const bh_sweep_options *options)
+{
+	BH_CLEANUP(bh_merchant_info_clear) bh_merchant_info info = { 0 };
+	bh_sweep sweep = { .db = db, .merchant = bh_merchant_find(db, name) };
+	bh_status status;
+
+	if (sweep.merchant == NULL) {
+		BH_TRY(bh_keyring_merchant(db->keyring, name, &info));
+		return bh_fail(BH_E_SHREDDED, "merchant '%s' is shredded: there is nothing to sweep", name);
+	}
+	status = begin(&sweep, options);
+	if (status == BH_OK)
+		status = run(&sweep);
+	bh_merchant_unref(sweep.merchant);
+	return status;
+}
