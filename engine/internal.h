@@ -4,7 +4,8 @@
  *
  * Lock order: bh_merchant.op (one change of its state at a time), then the leaser's, then bh_db.lock (the merchant list, the
  * snapshots), then bh_merchant.lock (its iterators). The keyring and bh_fs have locks of their own below these; bh_db.admin (the
- * claims) and bh_db.resealing (one log at a time) are taken alone. Reads and writes take none of them. A KMS is waited for with `op` or a claim at most: nobody else's.
+ * claims) and bh_db.resealing (one log at a time) are taken alone. Reads and writes take none of them. A KMS is waited for with
+ * `op` or a claim at most: nobody else's.
  */
 #ifndef BH_ENGINE_INTERNAL_H
 #define BH_ENGINE_INTERNAL_H

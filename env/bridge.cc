@@ -283,8 +283,8 @@ private:
 			s = target()->RenameFile(first_path, path, IOOptions(), dbg);
 		if (!s.ok())
 			return s;
-		std::unique_ptr<StreamWritableFile> file(new StreamWritableFile(
-			path, fs_, target(), std::move(base), std::move(writer), info.kind == BH_KIND_MANIFEST));
+		std::unique_ptr<StreamWritableFile> file(new StreamWritableFile(path, fs_, target(), std::move(base),
+										std::move(writer), info.kind == BH_KIND_MANIFEST));
 		if (named_late)
 			s = file->Announce();
 		if (s.ok())

@@ -14,7 +14,7 @@
 extern "C" {
 #endif
 
-#define BH_CF_DEFAULT 0u       /* the platform's own column family */
+#define BH_CF_DEFAULT 0u        /* the platform's own column family */
 #define BH_CF_ID_MAX (1u << 24) /* far above what one database ever reaches; bounds tables */
 
 typedef struct bh_scopes {

@@ -291,7 +291,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(no_log_no_key, test_workspace_make, test_workspace_drop),
 		cmocka_unit_test_setup_teardown(a_gate_closes_without_a_log, test_workspace_make, test_workspace_drop),
 		cmocka_unit_test_setup_teardown(many_merchants_are_granted_with_one_sync, test_workspace_make, test_workspace_drop),
-		cmocka_unit_test_setup_teardown(a_kill_in_an_append_leaves_a_log_that_verifies, test_workspace_make, test_workspace_drop),
+		cmocka_unit_test_setup_teardown(a_kill_in_an_append_leaves_a_log_that_verifies, test_workspace_make,
+						test_workspace_drop),
 	};
 
 	return cmocka_run_group_tests_name("audit_trail", tests, NULL, NULL);

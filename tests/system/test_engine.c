@@ -421,7 +421,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(shred_costs_nobody_else, test_workspace_make, test_workspace_drop),
 		cmocka_unit_test_setup_teardown(name_used_again_is_a_new_merchant, test_workspace_make, test_workspace_drop),
 		cmocka_unit_test_setup_teardown(killed_creation_is_whole_or_absent, test_workspace_make, test_workspace_drop),
-		cmocka_unit_test_setup_teardown(killed_shred_is_finished_by_the_next_open, test_workspace_make, test_workspace_drop),
+		cmocka_unit_test_setup_teardown(killed_shred_is_finished_by_the_next_open, test_workspace_make,
+						test_workspace_drop),
 		cmocka_unit_test_setup_teardown(close_ends_open_handles, test_workspace_make, test_workspace_drop),
 	};
 

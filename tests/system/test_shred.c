@@ -539,12 +539,15 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(a_certificate_says_what_is_gone, test_workspace_make, test_workspace_drop),
-		cmocka_unit_test_setup_teardown(a_deletion_window_makes_it_pending_until_its_date, test_workspace_make, test_workspace_drop),
+		cmocka_unit_test_setup_teardown(a_deletion_window_makes_it_pending_until_its_date, test_workspace_make,
+						test_workspace_drop),
 		cmocka_unit_test_setup_teardown(a_kms_that_refuses_makes_it_pending, test_workspace_make, test_workspace_drop),
 		cmocka_unit_test_setup_teardown(a_merchant_whose_kms_is_away_is_shredded_and_finalized_later, test_workspace_make,
 						test_workspace_drop),
-		cmocka_unit_test_setup_teardown(a_suspended_merchant_is_shredded_killed_anywhere, test_workspace_make, test_workspace_drop),
-		cmocka_unit_test_setup_teardown(much_data_is_unreadable_as_soon_as_little, test_workspace_make, test_workspace_drop),
+		cmocka_unit_test_setup_teardown(a_suspended_merchant_is_shredded_killed_anywhere, test_workspace_make,
+						test_workspace_drop),
+		cmocka_unit_test_setup_teardown(much_data_is_unreadable_as_soon_as_little, test_workspace_make,
+						test_workspace_drop),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
