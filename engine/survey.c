@@ -146,7 +146,8 @@ static bh_status look_at_file(void *arg, const char *path)
 
 	run->path = path;
 	status = bh_file_references(path, bh_fs_scopes(run->db->fs), note_file, run);
-	return status == BH_E_NOT_FOUND ? BH_OK : status;
+	run->survey->unfinished += status == BH_E_TRUNCATED;
+	return status == BH_E_NOT_FOUND || status == BH_E_TRUNCATED ? BH_OK : status;
 }
 
 /* ---- which DEKs are old */
@@ -269,8 +270,8 @@ static bh_status retire(const bh_db *db, const dek_list *all, const bh_merchant_
 
 	BH_TRY(survey(db, all, merchant, &found));
 	*left_out = found.count;
-	/* What is parked refers to who knows what. */
-	if (found.count == 0 || bh_is_parked(db, merchant->name))
+	/* What is parked, or has no header yet, refers to who knows what. */
+	if (found.count == 0 || found.unfinished > 0 || bh_is_parked(db, merchant->name))
 		return BH_OK;
 	return retire_free(db, merchant->name, &found, left_out);
 }

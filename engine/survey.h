@@ -21,6 +21,7 @@ typedef struct bh_old_dek {
 typedef struct bh_survey {
 	bh_old_dek *deks;
 	size_t count;
+	size_t unfinished; /* SSTs and blob files that do not say what they need, since they are just being begun */
 } bh_survey;
 void bh_survey_clear(bh_survey *survey);
 

@@ -430,6 +430,30 @@ a_rotation_moves_on_and_the_old_key_goes() {
 	run 3 --db db rotate nobody
 	run 0 --db db merchant suspend ann
 	run 4 --db db rotate ann
+	run 4 --db db rotate ann --now
+}
+
+a_sweep_ends_with_one_generation() {
+	fresh
+	run 0 --db db rotate ann
+	run 0 --db db put ann/data later row
+	run 0 --db db rotate ann --now --json
+	json .generation 3
+	json .older 0
+	json .destroyed 4 # two generations of two classes
+	json '.files_swept > 0' true
+	run 0 --db db get ann/data key1
+	has out "value of ann"
+	run 0 --db db rotate ann
+	run 0 --db db rotate ann --sweep --rate 500
+	has out "all older generations are destroyed"
+	run 0 --db db rotate ann --exposed
+	run 0 --db db audit show --merchant ann
+	has out "exposed; the last byte under it is gone"
+	run 0 --db db get ann/data later
+	run 0 --db db verify
+	run 2 --db db rotate ann --sweep --now
+	run 2 --db db rotate ann --now --rate fast
 }
 
 output_that_cannot_be_written_ends_with_10() {

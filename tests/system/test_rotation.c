@@ -12,9 +12,9 @@
 #include "env/references.h"
 
 #ifdef BH_SANITIZED
-enum { STRIDE = 3 }; /* one in as many of the kill points */
+enum { STRIDE = 7, LOAD_GENERATIONS = 8 }; /* one in as many of the kill points */
 #else
-enum { STRIDE = 1 };
+enum { STRIDE = 1, LOAD_GENERATIONS = 25 };
 #endif
 
 /* ---- what the keyring has */
@@ -241,7 +241,13 @@ static void old_copy(void *arg)
 
 /* ---- under load, generation after generation */
 
-enum { LOAD_GENERATIONS = 20 };
+/* BH_GENERATIONS in the environment: for a long run. */
+static int load_generations(void)
+{
+	const char *wanted = getenv("BH_GENERATIONS");
+
+	return wanted != NULL ? atoi(wanted) : LOAD_GENERATIONS;
+}
 
 typedef struct load {
 	bh_cf *cf;
@@ -270,34 +276,43 @@ static void expect_rows(const load *l)
 	bh_buf_clear(&value);
 }
 
+/* Counts calls of a sweep that reports what cannot be. */
+static void check_progress(void *arg, const bh_sweep_progress *p)
+{
+	test_check(p->bytes_done <= p->bytes_total && p->remaining_s >= -1);
+	*(size_t *)arg += 1;
+}
+
+/* Rotated and swept, again and again, beside writers of both; all rows are there, and one generation is. */
 static void under_load(void *arg)
 {
 	const workspace *ws = arg;
 	bh_db *db = (make_two(ws), test_db_open(ws, NULL));
 	load loads[2] = { { .cf = test_cf(db, "a", "events") }, { .cf = test_cf(db, "b", "events") } };
+	const int wanted = load_generations();
+	size_t reports = 0;
+	const bh_sweep_options options = { .bytes_per_s = UINT64_MAX, .progress = check_progress, .progress_arg = &reports };
 	pthread_t threads[2];
 
 	for (size_t i = 0; i < 2; i++)
 		test_check(pthread_create(&threads[i], NULL, write_on, &loads[i]) == 0);
-	for (int i = 0; i < LOAD_GENERATIONS; i++) {
+	for (int i = 1; i <= wanted; i++) {
 		test_ok(bh_merchant_rotate(db, "a", NULL));
 		test_ok(bh_flush(loads[i % 2].cf));
+		test_ok(bh_merchant_sweep(db, "a", &options));
+		expect_generations(db, "a", 2, 2 * (size_t)i, (uint32_t)i + 1);
 	}
+	test_check(reports >= (size_t)wanted);
 	for (size_t i = 0; i < 2; i++) {
 		atomic_store(&loads[i].over, true);
 		pthread_join(threads[i], NULL);
 		expect_rows(&loads[i]);
 		bh_cf_close(loads[i].cf);
 	}
-	expect_generations(db, "a", 2 * (LOAD_GENERATIONS + 1), 0, LOAD_GENERATIONS + 1);
 	bh_db_close(db);
 
 	db = test_db_open(ws, NULL);
-	compact_all(db, "a", "events");
-	compact_all(db, "a", "profile");
-	bh_db_close(db);
-	db = test_db_open(ws, NULL);
-	expect_generations(db, "a", 2, 2 * LOAD_GENERATIONS, LOAD_GENERATIONS + 1);
+	expect_generations(db, "a", 2, 2 * (size_t)wanted, (uint32_t)wanted + 1);
 	expect_both(db, false);
 	loads[0].cf = test_cf(db, "a", "events");
 	loads[1].cf = test_cf(db, "b", "events");
@@ -368,7 +383,7 @@ static void refused(void *arg)
 
 /* ---- kills */
 
-static void rotate_compact_reopen(void *arg)
+static void rotate_sweep_reopen(void *arg)
 {
 	const kill_run *run = arg;
 	bh_db *db;
@@ -381,7 +396,8 @@ static void rotate_compact_reopen(void *arg)
 	test_put(a, "last", "word");
 	bh_cf_close(a);
 	compact_all(db, "a", "events");
-	compact_all(db, "a", "profile");
+	test_ok(bh_merchant_sweep(db, "a", NULL));
+	test_check(look(db, "a").kept == 2);
 	bh_db_close(db);
 	db = test_db_open(run->ws, NULL);
 	expect_both(db, true);
@@ -397,6 +413,10 @@ static void expect_whole(void *arg)
 
 	test_check((found.kept + found.retired) == 2 * (size_t)found.newest);
 	expect_both(db, false);
+	/* A sweep that was interrupted is gone on with. */
+	test_ok(bh_merchant_sweep(db, "a", NULL));
+	test_check(look(db, "a").kept == 2);
+	expect_both(db, false);
 	bh_db_close(db);
 }
 
@@ -407,7 +427,7 @@ static void test_killed(void **state)
 
 	test_child_ok(make_two_child, *state);
 	for (run.at = 1; !survived; run.at += STRIDE) {
-		survived = test_child_survives(rotate_compact_reopen, &run);
+		survived = test_child_survives(rotate_sweep_reopen, &run);
 		test_child_ok(expect_whole, &run);
 	}
 	test_check(run.at > 4);

@@ -1,68 +1,131 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * cmd_rotate.c: a merchant gets a new generation of DEKs.
+ * cmd_rotate.c: a merchant gets a new generation of DEKs; what lies under older ones is moved at once, if that is asked for.
  */
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "tools/bhctl/bhctl.h"
-#include "tools/bhctl/inspect.h"
 
-static bh_status rotate(bhctl *ctl, const char *name)
+#define MIB_PER_S_MAX (1u << 20)
+
+typedef struct job {
+	const bhctl *ctl;
+	const char *name;
+	bool now;  /* sweeps, too */
+	bool only; /* sweeps, and begins nothing */
+	bh_rotate_options rotate;
+	bh_sweep_options sweep;
+	bh_sweep_progress progress; /* the last that was told */
+} job;
+
+/* ---- progress: on a terminal, in one line that is written over */
+
+static void tell(void *arg, const bh_sweep_progress *p)
+{
+	job *j = arg;
+
+	j->progress = *p;
+	if (j->ctl->json || !isatty(STDERR_FILENO))
+		return;
+	fprintf(stderr, "\r%s: %llu of %llu files, %llu of %llu MiB", j->name, (unsigned long long)p->files_done,
+		(unsigned long long)p->files_total, (unsigned long long)(p->bytes_done >> 20),
+		(unsigned long long)(p->bytes_total >> 20));
+	if (p->remaining_s >= 0)
+		fprintf(stderr, ", about %lld s to go ", (long long)p->remaining_s);
+	if (p->files_done >= p->files_total)
+		fputc('\n', stderr);
+}
+
+/* ---- the work, and what there is afterwards */
+
+typedef struct outcome {
+	uint32_t newest;
+	size_t classes, older, retired;
+} outcome;
+
+static bh_status look(bh_db *db, const char *name, outcome *out)
+{
+	bh_generation *all = NULL;
+	size_t count = 0;
+
+	BH_TRY(bh_merchant_generations(db, name, &all, &count));
+	*out = (outcome){ 0 };
+	for (size_t i = 0; i < count; i++) {
+		out->newest = BH_MAX(out->newest, all[i].generation);
+		out->classes += all[i].newest;
+		out->older += !all[i].newest && !all[i].retired;
+		out->retired += all[i].retired;
+	}
+	free(all);
+	return BH_OK;
+}
+
+static bh_status run(bhctl *ctl, job *j, outcome *out)
 {
 	BH_CLEANUP(bhctl_db_close) bh_db *db = NULL;
 
 	BH_TRY(bhctl_open(ctl, 0, &db));
-	return bh_merchant_rotate(db, name, NULL);
+	if (!j->only)
+		BH_TRY(bh_merchant_rotate(db, j->name, &j->rotate));
+	if (j->now)
+		BH_TRY(bh_merchant_sweep(db, j->name, &j->sweep));
+	return look(db, j->name, out);
 }
 
-static void deks_free(bh_dek_info **deks)
+static bh_status print(const job *j, const outcome *found)
 {
-	free(*deks);
+	if (j->ctl->json)
+		return out_json(json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:I}", "merchant", j->name, "generation",
+					  (json_int_t)found->newest, "classes", (json_int_t)found->classes, "older",
+					  (json_int_t)found->older, "destroyed", (json_int_t)found->retired, "files_swept",
+					  (json_int_t)j->progress.files_done, "bytes_swept", (json_int_t)j->progress.bytes_done));
+	printf("merchant '%s': new files are sealed under generation %u of its keys; ", j->name, (unsigned)found->newest);
+	if (!j->now)
+		printf("%zu older ones are kept for what lies under them\n", found->older);
+	else
+		printf("%llu files were moved onto it, all older generations are destroyed\n",
+		       (unsigned long long)j->progress.files_done);
+	return BH_OK;
 }
 
-/* Of one merchant: the newest generation, and how many of all have a wrap. */
-static void count_generations(const bh_dek_info *deks, size_t count, const uint8_t merchant_id[BH_ID_LEN], uint32_t *newest_out,
-			      size_t *kept_out)
+static bh_status parse_rate(const char *text, uint64_t *bytes_per_s_out)
 {
-	*newest_out = 0;
-	*kept_out = 0;
-	for (size_t i = 0; i < count; i++) {
-		if (memcmp(deks[i].merchant_id, merchant_id, BH_ID_LEN) != 0)
-			continue;
-		*newest_out = BH_MAX(*newest_out, deks[i].generation);
-		*kept_out += !deks[i].tombstone;
-	}
-}
+	char *end = NULL;
+	unsigned long mib = strtoul(text, &end, 10);
 
-static bh_status print_generations(const bhctl *ctl, const char *name)
-{
-	BH_CLEANUP(inspect_clear) inspect in = { 0 };
-	BH_CLEANUP(bh_merchant_info_clear) bh_merchant_info merchant = { 0 };
-	BH_CLEANUP(deks_free) bh_dek_info *deks = NULL;
-	size_t count = 0, kept;
-	uint32_t newest;
-
-	BH_TRY(inspect_open(ctl, ctl->db, &in));
-	BH_TRY(bh_keyring_merchant(in.keyring, name, &merchant));
-	BH_TRY(bh_keyring_deks(in.keyring, &deks, &count));
-	count_generations(deks, count, merchant.id, &newest, &kept);
-	if (ctl->json)
-		return out_json(json_pack("{s:s, s:I, s:I, s:I}", "merchant", name, "generation", (json_int_t)newest, "classes",
-					  (json_int_t)merchant.class_count, "older", (json_int_t)(kept - merchant.class_count)));
-	printf("merchant '%s': new files are sealed under generation %u of its keys; ", name, (unsigned)newest);
-	printf("%zu older ones are kept for what lies under them\n", kept - merchant.class_count);
+	if (text[0] < '0' || text[0] > '9' || *end != '\0' || mib == 0 || mib > MIB_PER_S_MAX)
+		return bh_fail(BH_E_INVALID, "--rate %s: MiB per second are due, 1 to %u", text, MIB_PER_S_MAX);
+	*bytes_per_s_out = (uint64_t)mib << 20;
 	return BH_OK;
 }
 
 bh_status cmd_rotate(bhctl *ctl, int argc, char **argv)
 {
+	job j = { .ctl = ctl };
+	const char *rate = NULL;
+	const bhctl_option options[] = { { .name = "now", .flag = &j.now },
+					 { .name = "exposed", .flag = &j.rotate.exposed },
+					 { .name = "sweep", .flag = &j.only },
+					 { .name = "rate", .value = &rate },
+					 { 0 } };
+	outcome found;
 	char **args;
 	int count;
 
-	BH_TRY(bhctl_parse(ctl, argc, argv, NULL, 1, 1, &args, &count));
+	BH_TRY(bhctl_parse(ctl, argc, argv, options, 1, 1, &args, &count));
 	BH_TRY(bhctl_need_db(ctl));
 	BH_TRY(bh_name_check("merchant", args[0]));
-	BH_TRY(rotate(ctl, args[0]));
-	return print_generations(ctl, args[0]);
+	j.name = args[0];
+	if (j.only && (j.now || j.rotate.exposed))
+		return bh_fail(BH_E_INVALID, "--sweep begins no new generation: --now and --exposed do");
+	j.now |= j.rotate.exposed || j.only;
+	j.rotate.sweep = j.now;
+	if (rate != NULL)
+		BH_TRY(parse_rate(rate, &j.sweep.bytes_per_s));
+	j.sweep.progress = tell;
+	j.sweep.progress_arg = &j;
+	BH_TRY(run(ctl, &j, &found));
+	return print(&j, &found);
 }

@@ -81,7 +81,12 @@ static const bhctl_command commands[] = {
 	  "  --format tsv        KEY<tab>VALUE a line (the default); \\t \\n \\\\ \\xHH stand for tab, newline, backslash, a byte\n"
 	  "  --format jsonl      a line {\"key\": ..., \"value\": ...}; key_hex and value_hex for bytes that are no text\n"
 	  "  --blob-min-size N   values of N bytes or more go to blob files" },
-	{ "rotate", cmd_rotate, "Begins a new generation of a merchant's keys; compaction moves its data there", "NAME" },
+	{ "rotate", cmd_rotate, "Begins a new generation of a merchant's keys; compaction moves its data there",
+	  "NAME [--now | --exposed | --sweep] [--rate N]\n\n"
+	  "  --now      moves all data there at once and destroys the older generations\n"
+	  "  --exposed  the same, and records that somebody may have the older keys\n"
+	  "  --sweep    moves what lies under older generations, and begins no new one\n"
+	  "  --rate N   moves at most N MiB per second; the default is 64" },
 	{ "compact", cmd_compact, "Rewrites a class without what was deleted or replaced", "NAME/CLASS" },
 	{ "status", cmd_status, "Shows the database, its merchants, their keys and their sizes", "[NAME] [--prometheus FILE]" },
 	{ "verify", cmd_verify, "Checks every byte of a closed database; changes nothing", "" },
