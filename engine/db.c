@@ -7,6 +7,7 @@
  * of the ones before: a failing open loses nothing.
  */
 #include "internal.h"
+#include "keeper.h"
 #include "leaser.h"
 #include "survey.h"
 
@@ -238,7 +239,8 @@ static bh_status open_steps(bh_db *db, const char *dir, const bh_db_options *opt
 	BH_TRY(for_merchants(db, bh_shred_resume));
 	BH_TRY(bh_cold_finish(db));
 	bh_retire_at_open(db);
-	return bh_leases_begin(db);
+	BH_TRY(bh_leases_begin(db));
+	return bh_keeper_start(db, options, &db->keeper);
 }
 
 bh_status bh_db_open(const char *dir, const bh_db_options *options, bh_db **out)
@@ -298,7 +300,8 @@ void bh_db_close(bh_db *db)
 
 	if (db == NULL)
 		return;
-	bh_leaser_free(db->leaser); /* first: it works on all of the others */
+	bh_keeper_stop(db->keeper); /* these two first: they work on all of the others */
+	bh_leaser_free(db->leaser);
 	close_families(db);
 	bh_snapshot_end_all(db);
 	if (db->rocks != NULL)

@@ -61,6 +61,7 @@ struct bh_db {
 	bh_kms_options kms; /* passphrase: a copy of ours */
 	bh_log_fn log;
 	void *log_arg;
+	struct bh_keeper *keeper; /* NULL: none */
 	struct bh_leaser *leaser; /* from the first step of an open on */
 	bh_lease_time opened_at;  /* before any KMS was asked */
 	pthread_mutex_t admin;    /* guards `claims` */

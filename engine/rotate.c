@@ -14,8 +14,8 @@
 
 #include <stdlib.h>
 
+#include "keeper.h"
 #include "survey.h"
-#include "sweep.h"
 
 static unsigned marks_of(const bh_rotate_options *options)
 {
@@ -28,9 +28,12 @@ bh_status bh_merchant_rotate(bh_db *db, const char *name, const bh_rotate_option
 {
 	bh_status status = bh_keyring_merchant_rotate(db->keyring, name, marks_of(options));
 
-	if (status == BH_OK)
-		bh_fs_keys_changed(db->fs);
-	return status;
+	if (status != BH_OK)
+		return status;
+	bh_fs_keys_changed(db->fs);
+	if (marks_of(options) != 0)
+		bh_keeper_wake(db->keeper);
+	return BH_OK;
 }
 
 /* ---- what there is */

@@ -194,7 +194,7 @@ static bh_status list_old(const dek_list *all, const uint8_t merchant_id[BH_ID_L
 	return BH_OK;
 }
 
-static bh_status survey(const bh_db *db, const dek_list *all, const bh_merchant_info *merchant, bh_survey *out)
+static bh_status survey(const bh_db *db, const dek_list *all, const bh_merchant_info *merchant, bool logs, bh_survey *out)
 {
 	survey_run run = { .db = db, .survey = out };
 
@@ -202,10 +202,10 @@ static bh_status survey(const bh_db *db, const dek_list *all, const bh_merchant_
 	if (out->count == 0)
 		return BH_OK;
 	BH_TRY(bh_each_class_file(db, merchant->name, look_at_file, &run));
-	return bh_each_log(db, look_at_log, &run);
+	return logs ? bh_each_log(db, look_at_log, &run) : BH_OK;
 }
 
-bh_status bh_survey_make(const bh_db *db, const char *merchant, bh_survey *out)
+static bh_status survey_merchant(const bh_db *db, const char *merchant, bool logs, bh_survey *out)
 {
 	BH_CLEANUP(bh_merchant_info_clear) bh_merchant_info info = { 0 };
 	BH_CLEANUP(dek_list_clear) dek_list all = { 0 };
@@ -213,10 +213,20 @@ bh_status bh_survey_make(const bh_db *db, const char *merchant, bh_survey *out)
 
 	BH_TRY(bh_keyring_merchant(db->keyring, merchant, &info));
 	BH_TRY(bh_keyring_deks(db->keyring, &all.deks, &all.count));
-	status = survey(db, &all, &info, out);
+	status = survey(db, &all, &info, logs, out);
 	if (status != BH_OK)
 		bh_survey_clear(out);
 	return status;
+}
+
+bh_status bh_survey_make(const bh_db *db, const char *merchant, bh_survey *out)
+{
+	return survey_merchant(db, merchant, true, out);
+}
+
+bh_status bh_survey_files(const bh_db *db, const char *merchant, bh_survey *out)
+{
+	return survey_merchant(db, merchant, false, out);
 }
 
 bool bh_old_dek_is_free(const bh_old_dek *dek)
@@ -268,7 +278,7 @@ static bh_status retire(const bh_db *db, const dek_list *all, const bh_merchant_
 {
 	BH_CLEANUP(bh_survey_clear) bh_survey found = { 0 };
 
-	BH_TRY(survey(db, all, merchant, &found));
+	BH_TRY(survey(db, all, merchant, true, &found));
 	*left_out = found.count;
 	/* What is parked, or has no header yet, refers to who knows what. */
 	if (found.count == 0 || found.unfinished > 0 || bh_is_parked(db, merchant->name))

@@ -28,6 +28,8 @@ void bh_survey_clear(bh_survey *survey);
 /* Errors: BH_E_NOT_FOUND (merchant), BH_E_NOMEM; any file that does not say what it needs: BH_E_TAG, BH_E_FORMAT, BH_E_VERSION,
  * BH_E_TRUNCATED, BH_E_IO. What RocksDB removes meanwhile needs nothing. */
 BH_MUST_CHECK bh_status bh_survey_make(const bh_db *db, const char *merchant, bh_survey *out);
+/* The same without a look into the logs, which may be large. */
+BH_MUST_CHECK bh_status bh_survey_files(const bh_db *db, const char *merchant, bh_survey *out);
 
 /* Whether nothing lies under it any more. */
 bool bh_old_dek_is_free(const bh_old_dek *dek);

@@ -46,14 +46,26 @@ static int64_t due_ms(const bh_sweep *s)
 	return s->bytes_per_s == 0 ? 0 : s->begun_ms + (int64_t)(s->taken * 1000 / s->bytes_per_s);
 }
 
+bh_status bh_sweep_check(const bh_sweep *sweep)
+{
+	if (sweep->stop != NULL && atomic_load(sweep->stop))
+		return bh_fail(BH_E_BUSY, "merchant '%s': the sweep is gone on with later", sweep->merchant->name);
+	return bh_gate_check(&sweep->merchant->gate, sweep->merchant->name);
+}
+
 static bh_status take(void *arg, uint64_t bytes)
 {
 	bh_sweep *s = arg;
 
 	s->taken += bytes;
-	while (now_ms() < due_ms(s) && !atomic_load(&s->merchant->closing))
-		sleep_ms(BH_MIN(PAUSE_MS, due_ms(s) - now_ms() + 1));
-	return atomic_load(&s->merchant->closing) ? bh_gate_check(&s->merchant->gate, s->merchant->name) : BH_OK;
+	for (;;) {
+		int64_t left_ms = due_ms(s) - now_ms();
+
+		BH_TRY(bh_sweep_check(s));
+		if (left_ms <= 0)
+			return BH_OK;
+		sleep_ms(BH_MIN(PAUSE_MS, left_ms));
+	}
 }
 
 static void report(bh_sweep *s)
@@ -106,7 +118,7 @@ static bh_status round_once(bh_sweep *s, size_t *left_out)
 {
 	BH_TRY(bh_each_class_file(s->db, s->merchant->name, sweep_file, s));
 	BH_TRY(bh_sweep_logs(s));
-	BH_TRY(bh_gate_check(&s->merchant->gate, s->merchant->name));
+	BH_TRY(bh_sweep_check(s));
 	return bh_retire(s->db, s->merchant->name, left_out);
 }
 
@@ -140,6 +152,7 @@ static bh_status run(bh_sweep *s)
 			return BH_OK;
 		if (status != BH_OK && !may_pass(status))
 			return status;
+		BH_TRY(bh_sweep_check(s));
 		sleep_ms(ROUND_MS);
 	}
 	return tell_pins(s);
@@ -149,7 +162,7 @@ static bh_status begin(bh_sweep *s, const bh_sweep_options *options)
 {
 	bh_old_dek old = { 0 };
 
-	BH_TRY(bh_gate_check(&s->merchant->gate, s->merchant->name));
+	BH_TRY(bh_sweep_check(s));
 	BH_TRY(measure(s, &old));
 	s->begun_ms = now_ms();
 	s->bytes_per_s = DEFAULT_BYTES_PER_S;
@@ -164,10 +177,10 @@ static bh_status begin(bh_sweep *s, const bh_sweep_options *options)
 	return BH_OK;
 }
 
-bh_status bh_merchant_sweep(bh_db *db, const char *name, const bh_sweep_options *options)
+static bh_status sweep_merchant(bh_db *db, const char *name, const bh_sweep_options *options, const _Atomic bool *stop)
 {
 	BH_CLEANUP(bh_merchant_info_clear) bh_merchant_info info = { 0 };
-	bh_sweep sweep = { .db = db, .merchant = bh_merchant_find(db, name) };
+	bh_sweep sweep = { .db = db, .merchant = bh_merchant_find(db, name), .stop = stop };
 	bh_status status;
 
 	if (sweep.merchant == NULL) {
@@ -179,4 +192,14 @@ bh_status bh_merchant_sweep(bh_db *db, const char *name, const bh_sweep_options 
 		status = run(&sweep);
 	bh_merchant_unref(sweep.merchant);
 	return status;
+}
+
+bh_status bh_merchant_sweep(bh_db *db, const char *name, const bh_sweep_options *options)
+{
+	return sweep_merchant(db, name, options, NULL);
+}
+
+bh_status bh_sweep_until(bh_db *db, const char *name, const _Atomic bool *stop)
+{
+	return sweep_merchant(db, name, NULL, stop);
 }

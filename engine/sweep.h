@@ -14,13 +14,19 @@
 typedef struct bh_sweep {
 	bh_db *db;
 	bh_merchant *merchant;
-	uint64_t bytes_per_s; /* 0: no limit */
+	const _Atomic bool *stop; /* set: the sweep shall end; NULL: it goes on to its end */
+	uint64_t bytes_per_s;     /* 0: no limit */
 	int64_t begun_ms;
 	uint64_t taken; /* bytes since then */
 	bh_sweep_progress progress;
 	void (*report)(void *arg, const bh_sweep_progress *progress); /* may be NULL */
 	void *report_arg;
 } bh_sweep;
+
+/* bh_merchant_sweep() at the default pace, ended by `stop` with BH_E_BUSY. */
+BH_MUST_CHECK bh_status bh_sweep_until(bh_db *db, const char *name, const _Atomic bool *stop);
+/* Whether it may go on: BH_OK, or why it has to end. */
+BH_MUST_CHECK bh_status bh_sweep_check(const bh_sweep *sweep);
 
 /* A moment in which a sweep holds nobody's keys: what it is at is given up, and done again later. Called by who takes keys from
  * memory, before it looks whether they are gone. */

@@ -90,7 +90,7 @@ static bh_status go_on(void *arg, uint64_t bytes)
 	(void)bytes;
 	if (atomic_load(&s->db->resealing_waiters) > 0)
 		return bh_fail(BH_E_BUSY, "somebody's keys leave memory");
-	return atomic_load(&s->merchant->closing) ? bh_gate_check(&s->merchant->gate, s->merchant->name) : BH_OK;
+	return bh_sweep_check(s);
 }
 
 static bh_status reseal(const log_run *run, const char *path, bh_file_kind kind)

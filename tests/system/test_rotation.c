@@ -3,7 +3,7 @@
  * test_rotation.c: a merchant gets new generations of DEKs while it serves. New bytes lie under the new one, all rows stay; a
  * generation that nothing refers to any more is destroyed, and an old copy of the files opens under nothing that the keyring has.
  */
-#include "suspend_fixture.h"
+#include "rotation_fixture.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -16,51 +16,6 @@ enum { STRIDE = 7, LOAD_GENERATIONS = 8 }; /* one in as many of the kill points 
 #else
 enum { STRIDE = 1, LOAD_GENERATIONS = 25 };
 #endif
-
-/* ---- what the keyring has */
-
-/* Generations with a wrap, and the newest one, over all classes of a merchant. */
-typedef struct generations {
-	size_t kept;
-	size_t retired;
-	uint32_t newest;
-} generations;
-
-static generations look(bh_db *db, const char *merchant)
-{
-	generations found = { 0 };
-	bh_dek_info *deks = NULL;
-	size_t count = 0;
-
-	test_ok(bh_keyring_deks(db->keyring, &deks, &count));
-	for (size_t i = 0; i < count; i++) {
-		if (strcmp(deks[i].scope.merchant, merchant) != 0)
-			continue;
-		found.kept += !deks[i].tombstone;
-		found.retired += deks[i].retired_at_s > 0;
-		found.newest = BH_MAX(found.newest, deks[i].generation);
-	}
-	free(deks);
-	return found;
-}
-
-static void expect_generations(bh_db *db, const char *merchant, size_t kept, size_t retired, uint32_t newest)
-{
-	const generations found = look(db, merchant);
-
-	if (found.kept != kept || found.retired != retired || found.newest != newest)
-		test_fail_at(__FILE__, __LINE__, "merchant '%s': %zu generations kept, %zu retired, newest %u; wanted %zu, %zu, %u",
-			     merchant, found.kept, found.retired, (unsigned)found.newest, kept, retired, (unsigned)newest);
-}
-
-static void compact_all(bh_db *db, const char *merchant, const char *cls)
-{
-	bh_cf *cf = test_cf(db, merchant, cls);
-
-	test_ok(bh_flush(cf));
-	test_ok(bh_compact(cf, (bh_view){ 0 }, (bh_view){ 0 }));
-	bh_cf_close(cf);
-}
 
 /* ---- rotated, moved by compaction, retired */
 
@@ -114,7 +69,7 @@ static void rotated(void *arg)
 
 	/* The old one is needed by an SST, so it stays. */
 	db = test_db_open(ws, NULL);
-	test_check(look(db, "a").kept > 2);
+	test_check(generations_of(db, "a").kept > 2);
 	expect_both(db, false);
 	compact_all(db, "a", "events");
 	compact_all(db, "a", "profile");
@@ -129,24 +84,6 @@ static void rotated(void *arg)
 }
 
 /* ---- swept: nothing of the old one is left, in the same files */
-
-static void expect_pins(bh_db *db, const char *merchant, bool files, bool wals, bool manifests)
-{
-	bh_generation *all = NULL, total = { 0 };
-	size_t count = 0;
-
-	test_ok(bh_merchant_generations(db, merchant, &all, &count));
-	for (size_t i = 0; i < count; i++) {
-		total.files += all[i].files;
-		total.wals += all[i].wals;
-		total.manifests += all[i].manifests;
-	}
-	free(all);
-	if ((total.files > 0) != files || (total.wals > 0) != wals || (total.manifests > 0) != manifests)
-		test_fail_at(__FILE__, __LINE__, "older generations of '%s' are needed by %llu files, %llu WALs, %llu MANIFESTs",
-			     merchant, (unsigned long long)total.files, (unsigned long long)total.wals,
-			     (unsigned long long)total.manifests);
-}
 
 static void swept(void *arg)
 {
@@ -356,7 +293,7 @@ static void suspended(void *arg)
 	test_ok(bh_merchant_shred(db, "a", NULL));
 	test_status(bh_merchant_rotate(db, "a", NULL), BH_E_SHREDDED);
 	test_status(bh_merchant_rotate(db, "nobody", NULL), BH_E_NOT_FOUND);
-	test_check(look(db, "a").kept == 0);
+	test_check(generations_of(db, "a").kept == 0);
 	bh_db_close(db);
 	db = test_db_open(ws, NULL);
 	bh_db_close(db);
@@ -397,7 +334,7 @@ static void rotate_sweep_reopen(void *arg)
 	bh_cf_close(a);
 	compact_all(db, "a", "events");
 	test_ok(bh_merchant_sweep(db, "a", NULL));
-	test_check(look(db, "a").kept == 2);
+	test_check(generations_of(db, "a").kept == 2);
 	bh_db_close(db);
 	db = test_db_open(run->ws, NULL);
 	expect_both(db, true);
@@ -409,13 +346,13 @@ static void expect_whole(void *arg)
 {
 	const kill_run *run = arg;
 	bh_db *db = test_db_open(run->ws, NULL);
-	generations found = look(db, "a");
+	generations found = generations_of(db, "a");
 
 	test_check((found.kept + found.retired) == 2 * (size_t)found.newest);
 	expect_both(db, false);
 	/* A sweep that was interrupted is gone on with. */
 	test_ok(bh_merchant_sweep(db, "a", NULL));
-	test_check(look(db, "a").kept == 2);
+	test_check(generations_of(db, "a").kept == 2);
 	expect_both(db, false);
 	bh_db_close(db);
 }

@@ -2,6 +2,7 @@
  *
  * place.c: where things lie: absolute paths, CMK URIs, and opening the database of --db.
  */
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -150,7 +151,8 @@ static rocksdb_options_t *options_with_blobs(uint64_t min_size)
 bh_status bhctl_open(bhctl *ctl, uint64_t blob_min_size, bh_db **out)
 {
 	rocksdb_options_t *rocksdb = blob_min_size > 0 ? options_with_blobs(blob_min_size) : NULL;
-	bh_db_options options = { .rocksdb = rocksdb, .kms = ctl->kms, .log = print_note };
+	/* One command, one thing: sweeps that others began are theirs. */
+	bh_db_options options = { .rocksdb = rocksdb, .kms = ctl->kms, .log = print_note, .maintenance_ms = UINT_MAX };
 	bh_status status = bhctl_need_db(ctl);
 
 	if (status == BH_OK)

@@ -47,6 +47,10 @@ typedef struct bh_db_options {
 	uint64_t generation_floor; /* refuse a keyring older than this; 0: no floor */
 	unsigned lease_ms;         /* how long a merchant's keys may be used after its KMS last allowed it, ms: 1,000 to 900,000;
 				      0: 300,000. Renewed from 60 % of it in the background */
+	unsigned maintenance_ms;   /* how often the database's own thread looks after generations of keys (rotation.h), ms; 0:
+				      60,000; UINT_MAX: there is no such thread */
+	unsigned dek_age_s;        /* a merchant's DEKs are rotated when they are so old, s; 0: 90 days; UINT_MAX: never */
+	uint64_t dek_bytes;        /* ... or when more than so many bytes of SSTs and blob files lie under them; 0: any number */
 	const bh_clock *clock;     /* for tests alone; NULL: the system's. Copied */
 	const char *actor;         /* who acts, for the audit log; NULL: "uid:<login name or number>" of the process */
 	const char *audit_floor;   /* "SIZE:ROOT": refuse an audit log that does not begin with that; NULL: no floor */

@@ -1,0 +1,271 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * keeper.c: see keeper.h.
+ *
+ *     what it finds                                             what it does
+ *     the newest generation is older, or more lies under it,    rotates (rotate.c)
+ *     than the options allow
+ *     files were written, or the merchant was attached, since   asks the CMK for its version, and rewraps what is behind; at every
+ *     its CMK was asked last                                    REWRAP_LOOKS-th look at most
+ *     an older generation is marked                             sweeps (sweep.c)
+ *     no SST or blob file lies under older generations          sweeps: what is left are WALs and the MANIFEST
+ * Otherwise older generations wait for compactions to move what lies under them.
+ */
+#include "keeper.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <time.h>
+
+#include "survey.h"
+#include "sweep.h"
+
+#define LOOK_DEFAULT_MS 60000
+#define FIRST_LOOK_MS 1000 /* at most, after an open: sweeps that were interrupted */
+#define AGE_DEFAULT_S (90 * 24 * 3600)
+#define REWRAP_LOOKS 60
+
+/* What is remembered of a merchant from look to look. */
+typedef struct record {
+	uint8_t id[BH_ID_LEN];
+	uint64_t written; /* a sum that changes when files come */
+	uint64_t attached;
+	uint64_t asked_at; /* the look at which its CMK was asked last, or it was first seen */
+} record;
+
+struct bh_keeper {
+	bh_db *db;
+	int64_t look_ms;
+	int64_t max_age_s;  /* 0: any */
+	uint64_t max_bytes; /* 0: any */
+	uint64_t looks;     /* the keeper thread's own, like what follows */
+	record *records;
+	size_t record_count;
+	pthread_t thread;
+	pthread_mutex_t lock; /* guards the two below */
+	pthread_cond_t wake;
+	bool woken;
+	_Atomic bool stopping;
+};
+
+static void tell(const bh_keeper *k, const char *merchant, const char *what, bh_status status)
+{
+	/* It left, or is busy with the same: nothing an operator should know. */
+	if (status != BH_OK && status != BH_E_SUSPENDED && status != BH_E_SHREDDED && status != BH_E_BUSY &&
+	    !atomic_load(&k->stopping))
+		bh_db_log(k->db, "merchant '%s': %s: %s", merchant, what, bh_status_message());
+}
+
+/* ---- what lies there */
+
+typedef struct files_seen {
+	uint64_t bytes;
+	uint64_t written;
+} files_seen;
+
+static bh_status see_file(void *arg, const char *path)
+{
+	files_seen *seen = arg;
+	struct stat st;
+
+	if (stat(path, &st) != 0)
+		return BH_OK;
+	seen->bytes += (uint64_t)st.st_size;
+	seen->written += (uint64_t)st.st_ino * 0x9e3779b97f4a7c15u ^ (uint64_t)st.st_size;
+	return BH_OK;
+}
+
+/* ---- rotation */
+
+static bool is_due(const bh_keeper *k, const bh_survey *old, const bh_dek_info *newest, const files_seen *seen)
+{
+	const uint64_t below = seen->bytes - BH_MIN(seen->bytes, bh_survey_total(old).bytes);
+
+	if (k->max_age_s != 0 && time(NULL) - newest->created_at_s >= k->max_age_s)
+		return true;
+	return k->max_bytes != 0 && below > k->max_bytes;
+}
+
+static bh_status newest_of(const bh_keeper *k, const bh_merchant_info *merchant, bh_dek_info *out)
+{
+	bh_dek_info *deks = NULL;
+	size_t count = 0;
+
+	*out = (bh_dek_info){ 0 };
+	BH_TRY(bh_keyring_deks(k->db->keyring, &deks, &count));
+	for (size_t i = 0; i < count; i++)
+		if (memcmp(deks[i].merchant_id, merchant->id, BH_ID_LEN) == 0 && deks[i].generation > out->generation)
+			*out = deks[i];
+	free(deks);
+	return BH_OK;
+}
+
+/* ---- wraps */
+
+static record *record_of(bh_keeper *k, const uint8_t id[BH_ID_LEN])
+{
+	record *grown;
+
+	for (size_t i = 0; i < k->record_count; i++)
+		if (memcmp(k->records[i].id, id, BH_ID_LEN) == 0)
+			return &k->records[i];
+	grown = realloc(k->records, (k->record_count + 1) * sizeof(*grown));
+	if (grown == NULL)
+		return NULL;
+	k->records = grown;
+	grown[k->record_count] = (record){ .asked_at = k->looks };
+	memcpy(grown[k->record_count].id, id, BH_ID_LEN);
+	return &grown[k->record_count++];
+}
+
+/* Whether its keys were put to use since its CMK was asked. */
+static bool wants_rewrap(bh_keeper *k, const bh_merchant_info *merchant, const files_seen *seen)
+{
+	bh_merchant *attached = bh_merchant_find(k->db, merchant->name);
+	record *r = record_of(k, merchant->id);
+	uint64_t at = attached != NULL ? atomic_load(&attached->attached) : 0;
+
+	bh_merchant_unref(attached);
+	if (r == NULL || k->looks < r->asked_at + REWRAP_LOOKS || (r->written == seen->written && r->attached == at))
+		return false;
+	r->asked_at = k->looks;
+	r->written = seen->written;
+	r->attached = at;
+	return true;
+}
+
+/* ---- one look */
+
+static bh_status keep_generations(bh_keeper *k, const bh_merchant_info *merchant, const files_seen *seen)
+{
+	BH_CLEANUP(bh_survey_clear) bh_survey old = { 0 };
+	bh_dek_info newest;
+	bh_old_dek total;
+
+	BH_TRY(bh_survey_files(k->db, merchant->name, &old));
+	BH_TRY(newest_of(k, merchant, &newest));
+	if (is_due(k, &old, &newest, seen))
+		return bh_merchant_rotate(k->db, merchant->name, NULL);
+	total = bh_survey_total(&old);
+	if (old.count == 0 || (total.files > 0 && total.dek.marks == 0))
+		return BH_OK;
+	return bh_sweep_until(k->db, merchant->name, &k->stopping);
+}
+
+static bh_status keep(bh_keeper *k, const bh_merchant_info *merchant)
+{
+	files_seen seen = { 0 };
+
+	BH_TRY(bh_each_class_file(k->db, merchant->name, see_file, &seen));
+	if (wants_rewrap(k, merchant, &seen))
+		tell(k, merchant->name, "its wraps are not renewed", bh_merchant_rewrap(k->db, merchant->name, NULL, NULL));
+	return keep_generations(k, merchant, &seen);
+}
+
+static void look(bh_keeper *k)
+{
+	bh_merchant_info *merchants = NULL;
+	size_t count = 0;
+
+	k->looks++;
+	if (bh_keyring_merchants(k->db->keyring, &merchants, &count) != BH_OK)
+		return;
+	for (size_t i = 0; i < count; i++) {
+		if (merchants[i].state == BH_MERCHANT_ACTIVE && !atomic_load(&k->stopping))
+			tell(k, merchants[i].name, "its generations of keys stay as they are", keep(k, &merchants[i]));
+		bh_merchant_info_clear(&merchants[i]);
+	}
+	free(merchants);
+}
+
+/* ---- the thread */
+
+/* False: it is time to end. */
+static bool wait_for_next(bh_keeper *k, int64_t wait_ms)
+{
+	struct timespec until;
+
+	clock_gettime(CLOCK_MONOTONIC, &until);
+	until.tv_sec += wait_ms / 1000;
+	until.tv_nsec += wait_ms % 1000 * 1000000;
+	if (until.tv_nsec >= 1000000000) {
+		until.tv_sec++;
+		until.tv_nsec -= 1000000000;
+	}
+	pthread_mutex_lock(&k->lock);
+	while (!k->woken && !atomic_load(&k->stopping))
+		if (pthread_cond_timedwait(&k->wake, &k->lock, &until) == ETIMEDOUT)
+			break;
+	k->woken = false;
+	pthread_mutex_unlock(&k->lock);
+	return !atomic_load(&k->stopping);
+}
+
+static void *run(void *arg)
+{
+	bh_keeper *k = arg;
+	int64_t wait_ms = BH_MIN(k->look_ms, FIRST_LOOK_MS);
+
+	while (wait_for_next(k, wait_ms)) {
+		look(k);
+		wait_ms = k->look_ms;
+	}
+	return NULL;
+}
+
+static void keeper_free(bh_keeper *k)
+{
+	pthread_cond_destroy(&k->wake);
+	pthread_mutex_destroy(&k->lock);
+	free(k->records);
+	free(k);
+}
+
+bh_status bh_keeper_start(bh_db *db, const bh_db_options *options, bh_keeper **out)
+{
+	pthread_condattr_t monotonic;
+	bh_keeper *k;
+
+	if (options->maintenance_ms == UINT_MAX)
+		return BH_OK;
+	k = calloc(1, sizeof(*k));
+	if (k == NULL)
+		return bh_fail(BH_E_NOMEM, "%s: no memory", db->dir);
+	k->db = db;
+	k->look_ms = options->maintenance_ms != 0 ? options->maintenance_ms : LOOK_DEFAULT_MS;
+	k->max_age_s = options->dek_age_s == UINT_MAX ? 0 : options->dek_age_s != 0 ? options->dek_age_s : AGE_DEFAULT_S;
+	k->max_bytes = options->dek_bytes;
+	pthread_mutex_init(&k->lock, NULL);
+	pthread_condattr_init(&monotonic);
+	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+	pthread_cond_init(&k->wake, &monotonic);
+	pthread_condattr_destroy(&monotonic);
+	if (pthread_create(&k->thread, NULL, run, k) != 0) {
+		keeper_free(k);
+		return bh_fail(BH_E_NOMEM, "%s: no thread for the keeping of keys", db->dir);
+	}
+	*out = k;
+	return BH_OK;
+}
+
+void bh_keeper_wake(bh_keeper *keeper)
+{
+	if (keeper == NULL)
+		return;
+	pthread_mutex_lock(&keeper->lock);
+	keeper->woken = true;
+	pthread_cond_signal(&keeper->wake);
+	pthread_mutex_unlock(&keeper->lock);
+}
+
+void bh_keeper_stop(bh_keeper *keeper)
+{
+	if (keeper == NULL)
+		return;
+	atomic_store(&keeper->stopping, true);
+	bh_keeper_wake(keeper);
+	pthread_join(keeper->thread, NULL);
+	keeper_free(keeper);
+}
