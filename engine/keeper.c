@@ -141,10 +141,11 @@ static bool wants_rewrap(bh_keeper *k, const bh_merchant_info *merchant, const f
 static bh_status keep_generations(bh_keeper *k, const bh_merchant_info *merchant, const files_seen *seen)
 {
 	BH_CLEANUP(bh_survey_clear) bh_survey old = { 0 };
+	const bh_place place = bh_db_place(k->db);
 	bh_dek_info newest;
 	bh_old_dek total;
 
-	BH_TRY(bh_survey_files(k->db, merchant->name, &old));
+	BH_TRY(bh_survey_files(&place, merchant->name, &old));
 	BH_TRY(newest_of(k, merchant, &newest));
 	if (is_due(k, &old, &newest, seen))
 		return bh_merchant_rotate(k->db, merchant->name, NULL);
@@ -156,9 +157,10 @@ static bh_status keep_generations(bh_keeper *k, const bh_merchant_info *merchant
 
 static bh_status keep(bh_keeper *k, const bh_merchant_info *merchant)
 {
+	const bh_place place = bh_db_place(k->db);
 	files_seen seen = { 0 };
 
-	BH_TRY(bh_each_class_file(k->db, merchant->name, see_file, &seen));
+	BH_TRY(bh_each_class_file(&place, merchant->name, see_file, &seen));
 	if (wants_rewrap(k, merchant, &seen))
 		tell(k, merchant->name, "its wraps are not renewed", bh_merchant_rewrap(k->db, merchant->name, NULL, NULL));
 	return keep_generations(k, merchant, &seen);

@@ -73,10 +73,11 @@ bh_status bh_merchant_generations(bh_db *db, const char *name, bh_generation **o
 	BH_CLEANUP(bh_merchant_info_clear) bh_merchant_info merchant = { 0 };
 	BH_CLEANUP(bh_survey_clear) bh_survey survey = { 0 };
 	BH_CLEANUP(deks_free) bh_dek_info *deks = NULL;
+	const bh_place place = bh_db_place(db);
 	bh_generation *found;
 	size_t count, used = 0;
 
-	BH_TRY(bh_survey_make(db, name, &survey));
+	BH_TRY(bh_survey_make(&place, name, &survey));
 	BH_TRY(bh_keyring_merchant(db->keyring, name, &merchant));
 	BH_TRY(bh_keyring_deks(db->keyring, &deks, &count));
 	found = calloc(count, sizeof(*found));

@@ -15,7 +15,7 @@
 /* ---- which files there are */
 
 typedef struct walk {
-	const bh_db *db;
+	const bh_place *place;
 	const char *dir;
 	bh_status (*each_log)(void *arg, const char *path, bh_file_kind kind);
 	bh_status (*each_file)(void *arg, const char *path);
@@ -32,19 +32,19 @@ static bh_status visit_log(void *arg, const char *name)
 	BH_TRY(bh_buf_printf(&path, "%s/%s", w->dir, name));
 	if (lstat((const char *)path.data, &st) != 0 || !S_ISREG(st.st_mode))
 		return BH_OK;
-	BH_TRY(bh_fs_classify(w->db->fs, (const char *)path.data, &info));
+	BH_TRY(bh_fs_classify(w->place->fs, (const char *)path.data, &info));
 	if (!info.sealed || (info.kind != BH_KIND_WAL && info.kind != BH_KIND_MANIFEST))
 		return BH_OK;
 	return w->each_log(w->arg, (const char *)path.data, info.kind);
 }
 
-bh_status bh_each_log(const bh_db *db, bh_status (*each)(void *arg, const char *path, bh_file_kind kind), void *arg)
+bh_status bh_each_log(const bh_place *place, bh_status (*each)(void *arg, const char *path, bh_file_kind kind), void *arg)
 {
 	BH_CLEANUP(bh_buf_clear) bh_buf archive = { 0 };
-	walk w = { .db = db, .dir = db->dir, .each_log = each, .arg = arg };
+	walk w = { .place = place, .dir = place->dir, .each_log = each, .arg = arg };
 
 	BH_TRY(bh_dir_each(w.dir, visit_log, &w));
-	BH_TRY(bh_buf_printf(&archive, "%s/archive", db->dir));
+	BH_TRY(bh_buf_printf(&archive, "%s/archive", place->dir));
 	w.dir = (const char *)archive.data;
 	return bh_dir_each(w.dir, visit_log, &w);
 }
@@ -71,12 +71,12 @@ static bh_status visit_class(void *arg, const char *name)
 	return bh_dir_each(w.dir, visit_file, &w);
 }
 
-bh_status bh_each_class_file(const bh_db *db, const char *merchant, bh_status (*each)(void *arg, const char *path), void *arg)
+bh_status bh_each_class_file(const bh_place *place, const char *merchant, bh_status (*each)(void *arg, const char *path), void *arg)
 {
 	BH_CLEANUP(bh_buf_clear) bh_buf path = { 0 };
-	walk w = { .db = db, .each_file = each, .arg = arg };
+	walk w = { .place = place, .each_file = each, .arg = arg };
 
-	BH_TRY(bh_buf_printf(&path, "%s/" BH_TENANTS_DIR "/%s", db->dir, merchant));
+	BH_TRY(bh_buf_printf(&path, "%s/" BH_TENANTS_DIR "/%s", place->dir, merchant));
 	w.dir = (const char *)path.data;
 	return bh_dir_each(w.dir, visit_class, &w);
 }
@@ -84,7 +84,7 @@ bh_status bh_each_class_file(const bh_db *db, const char *merchant, bh_status (*
 /* ---- what lies under what */
 
 typedef struct bh_survey_run {
-	const bh_db *db;
+	const bh_place *place;
 	bh_survey *survey;
 	const char *path; /* the file that is looked at */
 	bh_file_kind kind;
@@ -119,7 +119,7 @@ static bh_status look_at_log(void *arg, const char *path, bh_file_kind kind)
 
 	run->path = path;
 	run->kind = kind;
-	status = bh_file_references(path, bh_fs_scopes(run->db->fs), note_dek, run);
+	status = bh_file_references(path, bh_fs_scopes(run->place->fs), note_dek, run);
 	return status == BH_E_NOT_FOUND ? BH_OK : status;
 }
 
@@ -145,7 +145,7 @@ static bh_status look_at_file(void *arg, const char *path)
 	bh_status status;
 
 	run->path = path;
-	status = bh_file_references(path, bh_fs_scopes(run->db->fs), note_file, run);
+	status = bh_file_references(path, bh_fs_scopes(run->place->fs), note_file, run);
 	run->survey->unfinished += status == BH_E_TRUNCATED;
 	return status == BH_E_NOT_FOUND || status == BH_E_TRUNCATED ? BH_OK : status;
 }
@@ -194,39 +194,39 @@ static bh_status list_old(const dek_list *all, const uint8_t merchant_id[BH_ID_L
 	return BH_OK;
 }
 
-static bh_status survey(const bh_db *db, const dek_list *all, const bh_merchant_info *merchant, bool logs, bh_survey *out)
+static bh_status survey(const bh_place *place, const dek_list *all, const bh_merchant_info *merchant, bool logs, bh_survey *out)
 {
-	survey_run run = { .db = db, .survey = out };
+	survey_run run = { .place = place, .survey = out };
 
 	BH_TRY(list_old(all, merchant->id, out));
 	if (out->count == 0)
 		return BH_OK;
-	BH_TRY(bh_each_class_file(db, merchant->name, look_at_file, &run));
-	return logs ? bh_each_log(db, look_at_log, &run) : BH_OK;
+	BH_TRY(bh_each_class_file(place, merchant->name, look_at_file, &run));
+	return logs ? bh_each_log(place, look_at_log, &run) : BH_OK;
 }
 
-static bh_status survey_merchant(const bh_db *db, const char *merchant, bool logs, bh_survey *out)
+static bh_status survey_merchant(const bh_place *place, const char *merchant, bool logs, bh_survey *out)
 {
 	BH_CLEANUP(bh_merchant_info_clear) bh_merchant_info info = { 0 };
 	BH_CLEANUP(dek_list_clear) dek_list all = { 0 };
 	bh_status status;
 
-	BH_TRY(bh_keyring_merchant(db->keyring, merchant, &info));
-	BH_TRY(bh_keyring_deks(db->keyring, &all.deks, &all.count));
-	status = survey(db, &all, &info, logs, out);
+	BH_TRY(bh_keyring_merchant(place->keyring, merchant, &info));
+	BH_TRY(bh_keyring_deks(place->keyring, &all.deks, &all.count));
+	status = survey(place, &all, &info, logs, out);
 	if (status != BH_OK)
 		bh_survey_clear(out);
 	return status;
 }
 
-bh_status bh_survey_make(const bh_db *db, const char *merchant, bh_survey *out)
+bh_status bh_survey_make(const bh_place *place, const char *merchant, bh_survey *out)
 {
-	return survey_merchant(db, merchant, true, out);
+	return survey_merchant(place, merchant, true, out);
 }
 
-bh_status bh_survey_files(const bh_db *db, const char *merchant, bh_survey *out)
+bh_status bh_survey_files(const bh_place *place, const char *merchant, bh_survey *out)
 {
-	return survey_merchant(db, merchant, false, out);
+	return survey_merchant(place, merchant, false, out);
 }
 
 bool bh_old_dek_is_free(const bh_old_dek *dek)
@@ -277,8 +277,9 @@ static bh_status retire_free(const bh_db *db, const char *merchant, const bh_sur
 static bh_status retire(const bh_db *db, const dek_list *all, const bh_merchant_info *merchant, size_t *left_out)
 {
 	BH_CLEANUP(bh_survey_clear) bh_survey found = { 0 };
+	const bh_place place = bh_db_place(db);
 
-	BH_TRY(survey(db, all, merchant, true, &found));
+	BH_TRY(survey(&place, all, merchant, true, &found));
 	*left_out = found.count;
 	/* What is parked, or has no header yet, refers to who knows what. */
 	if (found.count == 0 || found.unfinished > 0 || bh_is_parked(db, merchant->name))

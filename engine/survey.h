@@ -8,6 +8,17 @@
 
 #include "internal.h"
 
+/* A database's files and what they are sealed with, open or not. */
+typedef struct bh_place {
+	const char *dir;
+	const bh_fs *fs;
+	bh_keyring *keyring;
+} bh_place;
+static inline bh_place bh_db_place(const bh_db *db)
+{
+	return (bh_place){ db->dir, db->fs, db->keyring };
+}
+
 /* One DEK that has a wrap but is not the newest of its class. */
 typedef struct bh_old_dek {
 	bh_dek_info dek;
@@ -27,9 +38,9 @@ void bh_survey_clear(bh_survey *survey);
 
 /* Errors: BH_E_NOT_FOUND (merchant), BH_E_NOMEM; any file that does not say what it needs: BH_E_TAG, BH_E_FORMAT, BH_E_VERSION,
  * BH_E_TRUNCATED, BH_E_IO. What RocksDB removes meanwhile needs nothing. */
-BH_MUST_CHECK bh_status bh_survey_make(const bh_db *db, const char *merchant, bh_survey *out);
+BH_MUST_CHECK bh_status bh_survey_make(const bh_place *place, const char *merchant, bh_survey *out);
 /* The same without a look into the logs, which may be large. */
-BH_MUST_CHECK bh_status bh_survey_files(const bh_db *db, const char *merchant, bh_survey *out);
+BH_MUST_CHECK bh_status bh_survey_files(const bh_place *place, const char *merchant, bh_survey *out);
 
 /* Whether nothing lies under it any more. */
 bool bh_old_dek_is_free(const bh_old_dek *dek);
@@ -44,9 +55,10 @@ BH_MUST_CHECK bh_status bh_retire(const bh_db *db, const char *merchant, size_t 
 void bh_retire_at_open(bh_db *db);
 
 /* The directories where logs are, RocksDB's archive among them: calls `each` with the path of every WAL and MANIFEST there. */
-BH_MUST_CHECK bh_status bh_each_log(const bh_db *db, bh_status (*each)(void *arg, const char *path, bh_file_kind kind), void *arg);
+BH_MUST_CHECK bh_status bh_each_log(const bh_place *place, bh_status (*each)(void *arg, const char *path, bh_file_kind kind),
+				    void *arg);
 /* With the path of every file in the directories of the merchant's classes. */
-BH_MUST_CHECK bh_status bh_each_class_file(const bh_db *db, const char *merchant, bh_status (*each)(void *arg, const char *path),
-					   void *arg);
+BH_MUST_CHECK bh_status bh_each_class_file(const bh_place *place, const char *merchant,
+					   bh_status (*each)(void *arg, const char *path), void *arg);
 
 #endif

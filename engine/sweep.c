@@ -17,8 +17,6 @@
 
 #include <time.h>
 
-#include "survey.h"
-
 #define DEFAULT_BYTES_PER_S (64u << 20)
 #define PAUSE_MS 5 /* between looks at whether to go on */
 #define ROUNDS 200 /* of what is not to be had yet, ROUND_MS apart */
@@ -109,14 +107,14 @@ static bh_status measure(bh_sweep *s, bh_old_dek *left_out)
 {
 	BH_CLEANUP(bh_survey_clear) bh_survey survey = { 0 };
 
-	BH_TRY(bh_survey_make(s->db, s->merchant->name, &survey));
+	BH_TRY(bh_survey_make(&s->place, s->merchant->name, &survey));
 	*left_out = bh_survey_total(&survey);
 	return BH_OK;
 }
 
 static bh_status round_once(bh_sweep *s, size_t *left_out)
 {
-	BH_TRY(bh_each_class_file(s->db, s->merchant->name, sweep_file, s));
+	BH_TRY(bh_each_class_file(&s->place, s->merchant->name, sweep_file, s));
 	BH_TRY(bh_sweep_logs(s));
 	BH_TRY(bh_sweep_check(s));
 	return bh_retire(s->db, s->merchant->name, left_out);
@@ -180,7 +178,7 @@ static bh_status begin(bh_sweep *s, const bh_sweep_options *options)
 static bh_status sweep_merchant(bh_db *db, const char *name, const bh_sweep_options *options, const _Atomic bool *stop)
 {
 	BH_CLEANUP(bh_merchant_info_clear) bh_merchant_info info = { 0 };
-	bh_sweep sweep = { .db = db, .merchant = bh_merchant_find(db, name), .stop = stop };
+	bh_sweep sweep = { .db = db, .place = bh_db_place(db), .merchant = bh_merchant_find(db, name), .stop = stop };
 	bh_status status;
 
 	if (sweep.merchant == NULL) {

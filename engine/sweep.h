@@ -9,10 +9,12 @@
 
 #include "env/reseal.h"
 #include "internal.h"
+#include "survey.h"
 
 /* Of one sweep: paces it, counts, and ends it when its merchant leaves. */
 typedef struct bh_sweep {
 	bh_db *db;
+	bh_place place; /* its */
 	bh_merchant *merchant;
 	const _Atomic bool *stop; /* set: the sweep shall end; NULL: it goes on to its end */
 	uint64_t bytes_per_s;     /* 0: no limit */

@@ -12,7 +12,6 @@
 #include "env/bridge.h"
 #include "env/references.h"
 #include "env/reseal_log.h"
-#include "survey.h"
 #include "sweep.h"
 
 #include <bulkhead/env.h>
@@ -123,11 +122,11 @@ bh_status bh_sweep_logs(bh_sweep *sweep)
 	BH_CLEANUP(bh_survey_clear) bh_survey old = { 0 };
 	log_run run = { .sweep = sweep, .old = &old };
 
-	BH_TRY(bh_survey_make(sweep->db, sweep->merchant->name, &old));
+	BH_TRY(bh_survey_make(&sweep->place, sweep->merchant->name, &old));
 	if (old.count == 0)
 		return BH_OK;
-	BH_TRY(bh_each_log(sweep->db, find_live, &run));
+	BH_TRY(bh_each_log(&sweep->place, find_live, &run));
 	if (run.live)
 		BH_TRY(close_wal(sweep->db));
-	return bh_each_log(sweep->db, sweep_log, &run);
+	return bh_each_log(&sweep->place, sweep_log, &run);
 }

@@ -418,6 +418,10 @@ a_rotation_moves_on_and_the_old_key_goes() {
 	json .generation 2
 	json .older 2 # one of each class
 	run 0 --db db put ann/data later row
+	run 0 --db db status ann
+	has out "still needed by"
+	run 0 --db db status ann --json
+	json '[.merchants[0].classes[].deks[] | select(.needed_by.files > 0)] | length > 0' true
 	run 0 --db db rotate ann
 	has out "generation 3"
 	run 0 --db db compact ann/data

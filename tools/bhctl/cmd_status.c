@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "engine/survey.h"
 #include "keyring/aead.h"
 #include "tools/bhctl/bhctl.h"
 #include "tools/bhctl/inspect.h"
@@ -30,6 +31,7 @@ static bh_status view_open(bhctl *ctl, view *v)
 	v->ctl = ctl;
 	BH_TRY(bhctl_need_db(ctl));
 	BH_TRY(inspect_open(ctl, ctl->db, &v->in));
+	BH_TRY(inspect_files(ctl->db, &v->in));
 	return tree_list(ctl->db, &v->files);
 }
 
@@ -79,7 +81,33 @@ static json_t *cmk_json(const view *v, const char *uri)
 	return cmk;
 }
 
-static json_t *deks_json(const view *v, const bh_merchant_info *merchant, const char *cls)
+/* What an older generation is still needed for. */
+static void pins_json(const bh_survey *survey, const bh_dek_info *dek, json_t *item)
+{
+	for (size_t i = 0; i < survey->count; i++) {
+		const bh_old_dek *old = &survey->deks[i];
+
+		if (memcmp(old->dek.id, dek->id, BH_ID_LEN) != 0)
+			continue;
+		json_object_set_new(item, "needed_by",
+				    json_pack("{s:I, s:I, s:I, s:I}", "files", (json_int_t)old->files, "bytes",
+					      (json_int_t)old->bytes, "wals", (json_int_t)old->wals, "manifests",
+					      (json_int_t)old->manifests));
+		if (old->log[0] != '\0')
+			json_object_set_new(json_object_get(item, "needed_by"), "log", json_string(old->log));
+	}
+}
+
+/* Nothing, with no word of it, where the files are not to be had: a damaged one is verify's to tell. */
+static void survey_generations(const view *v, const bh_merchant_info *merchant, bh_survey *out)
+{
+	const bh_place place = { v->ctl->db, v->in.fs, v->in.keyring };
+
+	if (merchant->state != BH_MERCHANT_ACTIVE || bh_survey_make(&place, merchant->name, out) != BH_OK)
+		*out = (bh_survey){ 0 };
+}
+
+static json_t *deks_json(const view *v, const bh_survey *survey, const bh_merchant_info *merchant, const char *cls)
 {
 	json_t *deks = json_array();
 
@@ -100,6 +128,7 @@ static json_t *deks_json(const view *v, const bh_merchant_info *merchant, const 
 			json_object_set_new(item, "exposed", json_true());
 		if (dek->retired_at_s != 0)
 			out_set_time(item, "retired_at", dek->retired_at_s);
+		pins_json(survey, dek, item);
 		json_array_append_new(deks, item);
 	}
 	return deks;
@@ -133,7 +162,7 @@ static bool is_parked(const view *v, const bh_merchant_info *merchant)
 	return merchant->cause != BH_SUSPEND_NONE && tree_has(&v->files, path);
 }
 
-static json_t *class_json(const view *v, const bh_merchant_info *merchant, const char *cls)
+static json_t *class_json(const view *v, const bh_survey *survey, const bh_merchant_info *merchant, const char *cls)
 {
 	tree_usage usage = { 0 };
 
@@ -142,17 +171,20 @@ static json_t *class_json(const view *v, const bh_merchant_info *merchant, const
 		usage = tree_class_usage(&v->files, merchant->name, cls, is_parked(v, merchant));
 	return json_pack("{s:s, s:I, s:I, s:I, s:I, s:o}", "name", cls, "sst_files", (json_int_t)usage.sst_files, "sst_bytes",
 			 (json_int_t)usage.sst_bytes, "blob_files", (json_int_t)usage.blob_files, "blob_bytes",
-			 (json_int_t)usage.blob_bytes, "deks", deks_json(v, merchant, cls));
+			 (json_int_t)usage.blob_bytes, "deks", deks_json(v, survey, merchant, cls));
 }
 
 static json_t *merchant_json(const view *v, const bh_merchant_info *merchant)
 {
+	BH_CLEANUP(bh_survey_clear) bh_survey survey = { 0 };
 	json_t *classes = json_array();
 	char parked[PARKED_PATH_SIZE];
 	json_t *item;
 
+	survey_generations(v, merchant, &survey);
+
 	for (size_t i = 0; i < merchant->class_count; i++)
-		json_array_append_new(classes, class_json(v, merchant, merchant->classes[i]));
+		json_array_append_new(classes, class_json(v, &survey, merchant, merchant->classes[i]));
 	item = json_pack("{s:s, s:s, s:o, s:o}", "name", merchant->name, "state", bh_merchant_state_name(merchant->state), "cmk",
 			 cmk_json(v, merchant->cmk_uri), "classes", classes);
 	behind_json(v, merchant, item);
@@ -243,6 +275,15 @@ static void print_cmk(const char *what, const json_t *cmk)
 		       json_object_get(cmk, "region") != NULL ? ", in " : "", text_of(cmk, "region"));
 }
 
+static void print_pins(const json_t *pins)
+{
+	if (pins == NULL)
+		return;
+	printf("          still needed by %lld files (%lld bytes), %lld WALs, %lld MANIFESTs%s%s\n", number_of(pins, "files"),
+	       number_of(pins, "bytes"), number_of(pins, "wals"), number_of(pins, "manifests"),
+	       json_object_get(pins, "log") != NULL ? ": " : "", text_of(pins, "log"));
+}
+
 static void print_class(const json_t *cls)
 {
 	const json_t *dek;
@@ -261,6 +302,7 @@ static void print_class(const json_t *cls)
 			printf(", wrapped by CMK version %lld, of %s%s%s\n", number_of(dek, "cmk_version"),
 			       text_of(dek, "created_at"), json_object_get(dek, "sweep") != NULL ? ", to be swept" : "",
 			       json_object_get(dek, "exposed") != NULL ? ", exposed" : "");
+		print_pins(json_object_get(dek, "needed_by"));
 	}
 }
 

@@ -35,6 +35,16 @@ static bh_status unlock_one(bh_unlock *unlock, const bh_merchant_info *merchant)
 	return bh_unlock_add(unlock, merchant->name);
 }
 
+bh_status inspect_files(const char *dir, inspect *in)
+{
+	if (in->fs != NULL)
+		return BH_OK;
+	BH_TRY(bh_fs_new(dir, in->keyring, &in->fs));
+	in->scopes = *bh_fs_scopes(in->fs);
+	in->scopes.cf_attached = always_attached;
+	return BH_OK;
+}
+
 bh_status inspect_unlock(const char *dir, inspect *in)
 {
 	bh_unlock *unlock = NULL;
@@ -45,10 +55,7 @@ bh_status inspect_unlock(const char *dir, inspect *in)
 	bh_status status = bh_unlock_commit(unlock);
 	bh_unlock_free(unlock);
 	BH_TRY(status);
-	BH_TRY(bh_fs_new(dir, in->keyring, &in->fs));
-	in->scopes = *bh_fs_scopes(in->fs);
-	in->scopes.cf_attached = always_attached;
-	return BH_OK;
+	return inspect_files(dir, in);
 }
 
 void inspect_clear(inspect *in)

@@ -28,7 +28,10 @@ typedef struct inspect {
 
 /* Opens the keyring of `dir` and lists what it knows; unwraps no merchant's DEK. Errors: those of bh_keyring_open(). */
 BH_MUST_CHECK bh_status inspect_open(const bhctl *ctl, const char *dir, inspect *out);
-/* Unwraps the DEKs of every living merchant whose KMS allows it and whom no operator has suspended, and makes `fs` and `scopes`. */
+/* Makes `fs` and `scopes`. Without a merchant's keys that is enough to see under which DEKs files lie. */
+BH_MUST_CHECK bh_status inspect_files(const char *dir, inspect *in);
+/* Unwraps the DEKs of every living merchant whose KMS allows it and whom no operator has suspended, then makes `fs` and
+ * `scopes`. */
 BH_MUST_CHECK bh_status inspect_unlock(const char *dir, inspect *in);
 void inspect_clear(inspect *in); /* idempotent */
 
