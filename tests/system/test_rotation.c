@@ -115,6 +115,57 @@ static void swept(void *arg)
 	bh_db_close(db);
 }
 
+/* B is away, its rows in the WALs that A's sweep seals anew: it comes back as it was, with what is parked under A's old keys, too.
+ */
+static void sweep_beside(const workspace *ws, way how)
+{
+	bh_db *db = (make_two(ws), test_db_open(ws, NULL));
+	bh_cf *a = test_cf(db, "a", "events"), *b = test_cf(db, "b", "events");
+
+	for (int i = 0; i < 50; i++) {
+		put_row(a, i, row_len(i));
+		put_row(b, i, row_len(i));
+	}
+	switch_off(db, "b", how);
+	test_ok(bh_merchant_rotate(db, "a", NULL));
+	test_ok(bh_merchant_sweep(db, "a", NULL));
+	expect_generations(db, "a", 2, 2, 2);
+	test_ok(how == BY_OPERATOR ? bh_merchant_resume(db, "b", NULL) : bh_merchant_attach(db, "b"));
+	expect_both(db, false);
+	/* Now its families are others, and the logs know of the old ones. */
+	test_ok(bh_merchant_rotate(db, "b", NULL));
+	test_ok(bh_merchant_sweep(db, "b", NULL));
+	test_ok(bh_merchant_shred(db, "b", NULL));
+	test_ok(bh_merchant_rotate(db, "a", NULL));
+	test_ok(bh_merchant_sweep(db, "a", NULL));
+	expect_generations(db, "a", 2, 4, 3);
+	bh_cf_close(a);
+	bh_cf_close(b);
+	bh_db_close(db);
+	db = test_db_open(ws, NULL);
+	a = test_cf(db, "a", "events");
+	for (int i = 0; i < 50; i++) {
+		bh_buf value = { 0 };
+		char key[16];
+
+		test_ok(bh_get(a, NULL, row_key(key, i), &value));
+		test_check(value.len == row_len(i));
+		bh_buf_clear(&value);
+	}
+	bh_cf_close(a);
+	bh_db_close(db);
+}
+
+static void swept_beside_suspended(void *arg)
+{
+	sweep_beside(arg, BY_OPERATOR);
+}
+
+static void swept_beside_revoked(void *arg)
+{
+	sweep_beside(arg, REVOKED);
+}
+
 /* ---- an old copy of the files, under the keyring of today */
 
 static void count_canaries(void *arg, const decrypted *file)
@@ -380,6 +431,8 @@ static void test_killed(void **state)
 
 IN_A_CHILD(rotated)
 IN_A_CHILD(swept)
+IN_A_CHILD(swept_beside_suspended)
+IN_A_CHILD(swept_beside_revoked)
 IN_A_CHILD(old_copy)
 IN_A_CHILD(under_load)
 IN_A_CHILD(suspended)
@@ -388,8 +441,14 @@ IN_A_CHILD(refused)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		SUSPEND_CASE(test_rotated),    SUSPEND_CASE(test_swept),     SUSPEND_CASE(test_old_copy),
-		SUSPEND_CASE(test_under_load), SUSPEND_CASE(test_suspended), SUSPEND_CASE(test_refused),
+		SUSPEND_CASE(test_rotated),
+		SUSPEND_CASE(test_swept),
+		SUSPEND_CASE(test_swept_beside_suspended),
+		SUSPEND_CASE(test_swept_beside_revoked),
+		SUSPEND_CASE(test_old_copy),
+		SUSPEND_CASE(test_under_load),
+		SUSPEND_CASE(test_suspended),
+		SUSPEND_CASE(test_refused),
 		SUSPEND_CASE(test_killed),
 	};
 
