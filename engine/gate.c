@@ -4,8 +4,6 @@
  */
 #include "gate.h"
 
-#include <time.h>
-
 static bh_status refuse(bh_status reason, const char *who)
 {
 	switch (reason) {
@@ -22,21 +20,6 @@ static bh_status refuse(bh_status reason, const char *who)
 	}
 }
 
-int64_t bh_gate_now_ms(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC_COARSE, &t); /* without a system call, and without reading a device */
-	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
-
-static bool is_late(const bh_gate *gate)
-{
-	int64_t deadline_ms = atomic_load_explicit(&gate->deadline_ms, memory_order_relaxed);
-
-	return deadline_ms != 0 && bh_gate_now_ms() >= deadline_ms;
-}
-
 static bh_status refuse_late(const char *who)
 {
 	return bh_fail(BH_E_KMS_UNREACHABLE, "merchant '%s': the time is over for which its KMS allowed its keys to be used", who);
@@ -46,20 +29,9 @@ bh_status bh_gate_check(const bh_gate *gate, const char *who)
 {
 	int reason = atomic_load(&gate->reason);
 
-	if (reason == BH_OK && !is_late(gate))
-		return BH_OK;
-	return reason != BH_OK ? refuse((bh_status)reason, who) : refuse_late(who);
-}
-
-bh_status bh_gate_enter(bh_gate *gate, const char *who)
-{
-	bh_status status;
-
-	atomic_fetch_add(&gate->inside, 1);
-	status = bh_gate_check(gate, who);
-	if (status != BH_OK)
-		bh_gate_leave(gate);
-	return status;
+	if (reason != BH_OK)
+		return refuse((bh_status)reason, who);
+	return bh_gate_is_late(gate) ? refuse_late(who) : BH_OK;
 }
 
 void bh_gate_close(bh_gate *gate, bh_status reason)

@@ -16,6 +16,7 @@
 
 #include <stdatomic.h>
 #include <stdint.h>
+#include <time.h>
 
 typedef struct bh_gate {
 	_Atomic uint32_t inside;     /* operations under way */
@@ -23,16 +24,48 @@ typedef struct bh_gate {
 	_Atomic int64_t deadline_ms; /* of CLOCK_MONOTONIC_COARSE; 0: none */
 } bh_gate;
 
-/* BH_OK: inside, and bh_gate_leave() is owed. Else the reason, with a message naming `who`; BH_E_KMS_UNREACHABLE after the
- * deadline. */
-BH_MUST_CHECK bh_status bh_gate_enter(bh_gate *gate, const char *who);
+/* Of CLOCK_MONOTONIC_COARSE: without a system call, and without reading a device. */
+static inline int64_t bh_gate_now_ms(void)
+{
+	struct timespec t;
 
-/* Whether bh_gate_enter() would let in right now, for what needs nothing to stay as it is: nothing is owed. */
-BH_MUST_CHECK bh_status bh_gate_check(const bh_gate *gate, const char *who);
+	clock_gettime(CLOCK_MONOTONIC_COARSE, &t);
+	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+/* Closed for a reason; the deadline does not count. */
+static inline bool bh_gate_is_shut(const bh_gate *gate)
+{
+	return atomic_load(&gate->reason) != (int)BH_OK;
+}
+
+static inline bool bh_gate_is_late(const bh_gate *gate)
+{
+	int64_t deadline_ms = atomic_load_explicit(&gate->deadline_ms, memory_order_relaxed);
+
+	return deadline_ms != 0 && bh_gate_now_ms() >= deadline_ms;
+}
 
 static inline void bh_gate_leave(bh_gate *gate)
 {
 	atomic_fetch_sub_explicit(&gate->inside, 1, memory_order_release);
+}
+
+/* Whether bh_gate_enter() would let in right now, for what needs nothing to stay as it is: nothing is owed. Else the reason, with a
+ * message naming `who`; BH_E_KMS_UNREACHABLE after the deadline. */
+BH_MUST_CHECK bh_status bh_gate_check(const bh_gate *gate, const char *who);
+
+/* BH_OK: inside, and bh_gate_leave() is owed. Else what bh_gate_check() says. */
+BH_MUST_CHECK static inline bh_status bh_gate_enter(bh_gate *gate, const char *who)
+{
+	bh_status status = BH_OK;
+
+	atomic_fetch_add(&gate->inside, 1);
+	if (bh_gate_is_shut(gate) || bh_gate_is_late(gate))
+		status = bh_gate_check(gate, who);
+	if (status != BH_OK)
+		bh_gate_leave(gate);
+	return status;
 }
 
 /* Closes the gate for `reason` without waiting for those inside. */
@@ -54,6 +87,5 @@ static inline void bh_gate_set_deadline_ms(bh_gate *gate, int64_t coarse_monoton
 	atomic_store_explicit(&gate->deadline_ms, coarse_monotonic_ms == INT64_MAX ? 0 : BH_MAX(coarse_monotonic_ms, 1),
 			      memory_order_relaxed);
 }
-int64_t bh_gate_now_ms(void); /* of the same clock */
 
 #endif

@@ -10,7 +10,13 @@
 
 #include <bulkhead/env.h>
 
+#include <stddef.h>
 #include <stdlib.h>
+
+#define SMALL 512u /* bytes of an entry that need no memory of their own */
+
+/* Of an entry: what is wanted, what is copied. */
+enum { KEY = 1, VALUE = 2 };
 
 struct bh_iter {
 	bh_merchant *merchant;      /* counted */
@@ -18,11 +24,63 @@ struct bh_iter {
 	_Atomic bool ended;         /* whether raw is NULL, for who is not inside */
 	rocksdb_readoptions_t *how; /* owned; NULL: the defaults */
 	bool valid;
-	bool has_key, has_value;     /* the copies are those of the entry it stands on */
-	bool wants_key, wants_value; /* what was looked at last: the next move, which is inside the gate anyway, copies it */
-	bh_buf key, value;
+	bool on_entry;         /* RocksDB's half stands on one: nobody else moves it */
+	unsigned copied;       /* of the entry it stands on */
+	unsigned wanted;       /* what was looked at last: the next move, which is inside the gate anyway, copies it */
+	uint8_t *entry;        /* the copy: the key, then the value; `small` or owned */
+	size_t cap;            /* bytes at `entry` */
+	size_t key_len;        /* 0: no key is copied, or an empty one */
+	size_t value_len;      /* the same */
 	bh_iter *next, **link; /* in merchant->iters, under merchant->lock */
+	uint8_t small[SMALL];
 };
+
+/* ---- the copy */
+
+static void drop_entry(bh_iter *iter)
+{
+	bh_wipe(iter->entry, iter->cap);
+	if (iter->entry != iter->small)
+		free(iter->entry);
+}
+
+static bh_status make_room(bh_iter *iter, size_t len)
+{
+	size_t cap = BH_MAX(len, 2 * iter->cap);
+	uint8_t *entry = malloc(cap);
+
+	if (entry == NULL)
+		return bh_fail(BH_E_NOMEM, "no memory for an entry of %zu bytes", len);
+	drop_entry(iter);
+	iter->entry = entry;
+	iter->cap = cap;
+	return BH_OK;
+}
+
+/* Inside, on an entry. */
+static bh_status copy_wanted(bh_iter *iter)
+{
+	const char *key = NULL, *value = NULL;
+	size_t key_len = 0, value_len = 0;
+
+	if (iter->wanted & KEY)
+		key = rocksdb_iter_key(iter->raw, &key_len);
+	if (iter->wanted & VALUE)
+		value = rocksdb_iter_value(iter->raw, &value_len);
+	iter->copied = 0;
+	if (key_len + value_len > iter->cap)
+		BH_TRY(make_room(iter, key_len + value_len));
+	if (key_len > 0)
+		memcpy(iter->entry, key, key_len);
+	if (value_len > 0)
+		memcpy(iter->entry + key_len, value, value_len);
+	iter->key_len = key_len;
+	iter->value_len = value_len;
+	iter->copied = iter->wanted;
+	return BH_OK;
+}
+
+/* ---- life */
 
 static void end_raw(bh_iter *iter)
 {
@@ -69,11 +127,14 @@ static bh_status make_raw(bh_cf *cf, const bh_read_options *options, bh_iter *it
 
 bh_status bh_iter_new(bh_cf *cf, const bh_read_options *options, bh_iter **out)
 {
-	bh_iter *iter = calloc(1, sizeof(*iter));
+	bh_iter *iter = malloc(sizeof(*iter)); /* calloc() would clear `small`, and go past the thread's own cache of free memory */
 	bh_status status;
 
 	if (iter == NULL)
 		return bh_fail(BH_E_NOMEM, "no memory for an iterator");
+	memset(iter, 0, offsetof(bh_iter, small));
+	iter->entry = iter->small;
+	iter->cap = sizeof(iter->small);
 	status = bh_gate_enter(&cf->merchant->gate, cf->merchant->name);
 	if (status == BH_OK) {
 		status = make_raw(cf, options, iter);
@@ -96,45 +157,9 @@ void bh_iter_free(bh_iter *iter)
 	if (iter->raw != NULL)
 		end_raw(iter);
 	pthread_mutex_unlock(&iter->merchant->lock);
-	if (iter->key.data != NULL)
-		bh_wipe(iter->key.data, iter->key.cap);
-	if (iter->value.data != NULL)
-		bh_wipe(iter->value.data, iter->value.cap);
-	bh_buf_clear(&iter->key);
-	bh_buf_clear(&iter->value);
+	drop_entry(iter);
 	bh_merchant_unref(iter->merchant);
 	free(iter);
-}
-
-/* ---- copies */
-
-static bh_status copy(bh_buf *buf, const char *data, size_t len)
-{
-	if (len > buf->cap)
-		BH_TRY(bh_buf_reserve(buf, len - buf->len));
-	if (len > 0)
-		memcpy(buf->data, data, len);
-	buf->len = len;
-	return BH_OK;
-}
-
-/* Inside. */
-static bh_status copy_wanted(bh_iter *iter)
-{
-	const char *data;
-	size_t len;
-
-	if (iter->wants_key && !iter->has_key) {
-		data = rocksdb_iter_key(iter->raw, &len);
-		BH_TRY(copy(&iter->key, data, len));
-		iter->has_key = true;
-	}
-	if (iter->wants_value && !iter->has_value) {
-		data = rocksdb_iter_value(iter->raw, &len);
-		BH_TRY(copy(&iter->value, data, len));
-		iter->has_value = true;
-	}
-	return BH_OK;
 }
 
 /* ---- moving */
@@ -152,7 +177,8 @@ static bh_status enter(bh_iter *iter)
 
 static bh_status enter_to_move(bh_iter *iter)
 {
-	iter->valid = iter->has_key = iter->has_value = false;
+	iter->valid = false;
+	iter->copied = 0;
 	return enter(iter);
 }
 
@@ -161,7 +187,7 @@ static bh_status leave(bh_iter *iter)
 	char *error = NULL;
 	bh_status status = BH_OK;
 
-	iter->valid = rocksdb_iter_valid(iter->raw);
+	iter->valid = iter->on_entry = rocksdb_iter_valid(iter->raw);
 	if (iter->valid) {
 		status = copy_wanted(iter);
 		iter->valid = status == BH_OK;
@@ -204,7 +230,7 @@ bh_status bh_iter_last(bh_iter *iter)
 bh_status bh_iter_next(bh_iter *iter)
 {
 	BH_TRY(enter_to_move(iter));
-	if (rocksdb_iter_valid(iter->raw))
+	if (iter->on_entry)
 		rocksdb_iter_next(iter->raw);
 	return leave(iter);
 }
@@ -212,7 +238,7 @@ bh_status bh_iter_next(bh_iter *iter)
 bh_status bh_iter_prev(bh_iter *iter)
 {
 	BH_TRY(enter_to_move(iter));
-	if (rocksdb_iter_valid(iter->raw))
+	if (iter->on_entry)
 		rocksdb_iter_prev(iter->raw);
 	return leave(iter);
 }
@@ -234,18 +260,22 @@ static bh_status copy_inside(bh_iter *iter)
 	return status;
 }
 
+/* The copy is this thread's own, and was made inside the gate: it is handed up without entering again, but not past a gate that was
+ * closed since. */
+static bool has_wanted(const bh_iter *iter)
+{
+	return iter->valid && (iter->wanted & ~iter->copied) == 0 && !atomic_load(&iter->ended) &&
+	       !bh_gate_is_shut(&iter->merchant->gate);
+}
+
 bh_status bh_iter_entry(bh_iter *iter, bh_view *key_out, bh_view *value_out)
 {
-	iter->wants_key = key_out != NULL;
-	iter->wants_value = value_out != NULL;
-	/* The copies are this thread's own: they are handed up without counting at the gate, but not past a closed one. */
-	if (iter->valid && iter->has_key >= iter->wants_key && iter->has_value >= iter->wants_value && !atomic_load(&iter->ended))
-		BH_TRY(bh_gate_check(&iter->merchant->gate, iter->merchant->name));
-	else
+	iter->wanted = (key_out != NULL ? KEY : 0u) | (value_out != NULL ? VALUE : 0u);
+	if (!has_wanted(iter))
 		BH_TRY(copy_inside(iter));
 	if (key_out != NULL)
-		*key_out = bh_buf_view(&iter->key);
+		*key_out = bh_view_of(iter->entry, iter->key_len);
 	if (value_out != NULL)
-		*value_out = bh_buf_view(&iter->value);
+		*value_out = bh_view_of(iter->entry + iter->key_len, iter->value_len);
 	return BH_OK;
 }
