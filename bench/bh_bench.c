@@ -76,7 +76,7 @@ static const char usage[] =
 	"    readwhilewriting readrandomwriterandom\n"
 	"    mixeduniform mixedzipf                       readrandomwriterandom over merchants, alike or by Zipf's law\n"
 	"    open                                         closes and opens; tells the memory that an open database takes\n"
-	"    suspend resume shred                         every merchant (Bulkhead alone)\n"
+	"    suspend resume shred rotate rewrap           every merchant (Bulkhead alone)\n"
 	"    gate                                         enter and leave a merchant's gate (no database)\n"
 	"  --num=N                       keys (1000000)          --reads=N         operations of read benchmarks (num)\n"
 	"  --key_size=N                  bytes, from 8 (16)      --value_size=N    bytes (100)\n"

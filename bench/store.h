@@ -65,6 +65,9 @@ typedef struct bench_engine {
 	bh_status (*suspend)(bench_store *store, unsigned merchant);
 	bh_status (*resume)(bench_store *store, unsigned merchant);
 	bh_status (*shred)(bench_store *store, unsigned merchant);
+	bh_status (*rotate)(bench_store *store, unsigned merchant);    /* a new generation of its DEKs */
+	bh_status (*renew_cmk)(bench_store *store, unsigned merchant); /* at the KMS: a new version of its CMK */
+	bh_status (*rewrap)(bench_store *store, unsigned merchant);    /* its DEKs, under the CMK's newest version */
 } bench_engine;
 
 extern const bench_engine bench_engine_rocksdb;  /* plain, and the rivals: RocksDB over an Env */

@@ -10,6 +10,7 @@
 #include "keyring/base.h"
 
 struct bench_store {
+	const bench_config *config;
 	bh_db *db;
 	unsigned count; /* merchants */
 	bh_cf **cfs;
@@ -65,6 +66,7 @@ static bh_status bulkhead_open(const bench_config *config, bool fresh, bench_sto
 
 	if (store == NULL)
 		abort();
+	store->config = config;
 	store->count = config->merchants;
 	store->cfs = calloc(store->count, sizeof(store->cfs[0]));
 	if (store->cfs == NULL)
@@ -208,6 +210,41 @@ static bh_status bulkhead_shred(bench_store *store, unsigned merchant)
 	return bh_merchant_shred(store->db, name, NULL);
 }
 
+static bh_status bulkhead_rotate(bench_store *store, unsigned merchant)
+{
+	char name[32];
+
+	snprintf(name, sizeof(name), "m%u", merchant);
+	return bh_merchant_rotate(store->db, name, NULL);
+}
+
+static bh_status bulkhead_renew_cmk(bench_store *store, unsigned merchant)
+{
+	uint32_t version;
+	bh_kms *kms = NULL;
+	bh_status status;
+	char uri[4096];
+
+	snprintf(uri, sizeof(uri), "local:%s-kms#m%u", store->config->dir, merchant);
+	BH_TRY(bh_kms_open(uri, NULL, &kms));
+	status = bh_kms_rotate(kms, &version);
+	bh_kms_close(kms);
+	return status;
+}
+
+static bh_status bulkhead_rewrap(bench_store *store, unsigned merchant)
+{
+	bh_rewrap_result result = { 0 };
+	char name[32];
+
+	snprintf(name, sizeof(name), "m%u", merchant);
+	BH_TRY(bh_merchant_rewrap(store->db, name, NULL, &result));
+	if (result.rewrapped == 0 || result.behind != 0)
+		return bh_fail(BH_E_INVALID, "merchant '%s': %zu wraps renewed, %zu left behind", name, result.rewrapped,
+			       result.behind);
+	return BH_OK;
+}
+
 const bench_engine bench_engine_bulkhead = {
 	.open = bulkhead_open,
 	.close = bulkhead_close,
@@ -229,4 +266,7 @@ const bench_engine bench_engine_bulkhead = {
 	.suspend = bulkhead_suspend,
 	.resume = bulkhead_resume,
 	.shred = bulkhead_shred,
+	.rotate = bulkhead_rotate,
+	.renew_cmk = bulkhead_renew_cmk,
+	.rewrap = bulkhead_rewrap,
 };

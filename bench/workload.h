@@ -53,6 +53,7 @@ typedef struct workload {
 		ON_WHAT_IS,    /* uses the one that is there */
 		BESIDE_WRITER, /* ... and one more thread overwrites meanwhile */
 		OPENS,         /* opens it itself */
+		TIMES_ITSELF,  /* uses the one that is there; its time is the sum of its operations' */
 		ON_NOTHING,    /* needs no database */
 	} how;
 } workload;
@@ -98,6 +99,8 @@ bh_status workload_open(worker *w);
 bh_status workload_suspend(worker *w);
 bh_status workload_resume(worker *w);
 bh_status workload_shred(worker *w);
+bh_status workload_rotate(worker *w);
+bh_status workload_rewrap(worker *w);
 bh_status workload_gate(worker *w);
 
 /* report.c: one line, or one JSON document. */

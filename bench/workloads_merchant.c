@@ -80,6 +80,22 @@ bh_status workload_shred(worker *w)
 	return each_merchant(w, w->run->engine->shred, "shred");
 }
 
+bh_status workload_rotate(worker *w)
+{
+	return each_merchant(w, w->run->engine->rotate, "rotate");
+}
+
+/* What the customers do at their KMSs first is not timed. */
+bh_status workload_rewrap(worker *w)
+{
+	const bench_engine *e = w->run->engine;
+
+	for (unsigned i = 0; e->renew_cmk != NULL && i < w->ops; i++)
+		BH_TRY(e->renew_cmk(w->run->store, i));
+	w->clock = bench_now_ns();
+	return each_merchant(w, e->rewrap, "rewrap");
+}
+
 /* What the gate adds to every operation: entering and leaving one that is open and has a deadline, a thousand times for each look
  * at the clock. All threads share it, as those of one merchant do. */
 bh_status workload_gate(worker *w)

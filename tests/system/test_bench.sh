@@ -73,10 +73,10 @@ done
 for engine in bulkhead bulkhead-openssl; do
 	fresh "$engine"
 	run "$engine" fillseq >"$work/lines"
-	lines=$(run "$engine" suspend,resume,readrandom,shred)
-	check "$lines" "$engine" suspend,resume,readrandom,shred
-	[[ $(jq .ops <<<"$lines" | paste -sd' ') == "3 3 600 3" ]] || fail "$engine: not every merchant: $lines"
-	[[ $(jq .found <<<"$lines" | paste -sd' ') == "0 0 600 0" ]] || fail "$engine: not everything came back: $lines"
+	lines=$(run "$engine" suspend,resume,rotate,rewrap,readrandom,shred)
+	check "$lines" "$engine" suspend,resume,rotate,rewrap,readrandom,shred
+	[[ $(jq .ops <<<"$lines" | paste -sd' ') == "3 3 3 3 600 3" ]] || fail "$engine: not every merchant: $lines"
+	[[ $(jq .found <<<"$lines" | paste -sd' ') == "0 0 0 0 600 0" ]] || fail "$engine: not everything came back: $lines"
 done
 ! run_refused=$("$bench" --engine=plain --db="$work/plain" --benchmarks=shred --merchants=3 2>&1) || fail "plain shreds?"
 [[ $run_refused == *"plain has no shred"* ]] || fail "plain's shred: $run_refused"
