@@ -92,16 +92,38 @@ static bh_status cmk_version(bh_buf *out, const char *name, const bh_merchant_re
 	return sample(out, name, m, "cmk", m->cmk_uri, m->cmk_version);
 }
 
+static bh_status lease_left(bh_buf *out, const char *name, const bh_merchant_report *m)
+{
+	return m->lease_left_ms >= 0 ? sample(out, name, m, NULL, NULL, (double)m->lease_left_ms / 1000) : BH_OK;
+}
+
 static bh_status kms_calls(bh_buf *out, const char *name, const bh_merchant_report *m)
 {
-	return sample(out, name, m, NULL, NULL, (double)m->kms_calls);
+	return sample(out, name, m, NULL, NULL, (double)m->kms.calls);
 }
 
 static bh_status kms_failures(bh_buf *out, const char *name, const bh_merchant_report *m)
 {
-	BH_TRY(sample(out, name, m, "kind", "refused", (double)m->kms_refused));
-	BH_TRY(sample(out, name, m, "kind", "unreachable", (double)m->kms_unreachable));
-	return sample(out, name, m, "kind", "damaged", (double)m->kms_damaged);
+	BH_TRY(sample(out, name, m, "kind", "refused", (double)m->kms.refused));
+	BH_TRY(sample(out, name, m, "kind", "not-found", (double)m->kms.not_found));
+	BH_TRY(sample(out, name, m, "kind", "unreachable", (double)m->kms.unreachable));
+	BH_TRY(sample(out, name, m, "kind", "damaged", (double)m->kms.damaged));
+	return sample(out, name, m, "kind", "other", (double)m->kms.other);
+}
+
+static bh_status kms_seconds(bh_buf *out, const char *name, const bh_merchant_report *m)
+{
+	return sample(out, name, m, NULL, NULL, (double)m->kms.latency_sum_us / 1e6);
+}
+
+static bh_status kms_slowest(bh_buf *out, const char *name, const bh_merchant_report *m)
+{
+	return sample(out, name, m, NULL, NULL, (double)m->kms.latency_max_us / 1e6);
+}
+
+static bh_status kms_success(bh_buf *out, const char *name, const bh_merchant_report *m)
+{
+	return m->kms.last_success_at_s != 0 ? sample(out, name, m, NULL, NULL, (double)m->kms.last_success_at_s) : BH_OK;
 }
 
 static bh_status kms_last(bh_buf *out, const char *name, const bh_merchant_report *m)
@@ -109,20 +131,29 @@ static bh_status kms_last(bh_buf *out, const char *name, const bh_merchant_repor
 	return m->kms_last_ms >= 0 ? sample(out, name, m, NULL, NULL, (double)m->kms_last_ms / 1000) : BH_OK;
 }
 
+/* Of merchants; those of the KMSs are the platform's as well, under the name "". */
 static const metric metrics[] = {
 	{ "bulkhead_merchant_state", "gauge", "1 for the state that the merchant is in", state },
 	{ "bulkhead_merchant_suspended", "gauge", "1 while the merchant is suspended, by cause", suspended },
 	{ "bulkhead_lease_state", "gauge", "1 for the state that the lease of the merchant's keys is in", lease_state },
 	{ "bulkhead_lease_age_seconds", "gauge", "Since the KMS last allowed the merchant's keys; absent while they are not in use",
 	  lease_age },
+	{ "bulkhead_lease_left_seconds", "gauge", "Until the merchant's keys are given up; absent while they are not in use",
+	  lease_left },
 	{ "bulkhead_lease_limit_seconds", "gauge", "The age at which the merchant's keys are given up", lease_limit },
 	{ "bulkhead_merchant_files", "gauge", "Files of the merchant, by place", files },
 	{ "bulkhead_merchant_bytes", "gauge", "Bytes of the merchant's files, by place", bytes },
 	{ "bulkhead_merchant_deks", "gauge", "DEK generations of the merchant that are not destroyed", deks },
 	{ "bulkhead_merchant_cmk_version", "gauge", "Newest version of the CMK that wrapped one of them", cmk_version },
-	{ "bulkhead_kms_calls_total", "counter", "Renewals and probes at the merchant's KMS", kms_calls },
+	{ "bulkhead_kms_last_call_seconds", "gauge", "How long the last call for the merchant's lease took", kms_last },
+};
+
+static const metric kms_metrics[] = {
+	{ "bulkhead_kms_calls_total", "counter", "Calls to the merchant's CMK", kms_calls },
 	{ "bulkhead_kms_failures_total", "counter", "Those that were not answered with yes, by kind", kms_failures },
-	{ "bulkhead_kms_last_call_seconds", "gauge", "How long the last of them took", kms_last },
+	{ "bulkhead_kms_call_seconds_total", "counter", "How long all of them took together", kms_seconds },
+	{ "bulkhead_kms_slowest_call_seconds", "gauge", "How long the slowest took", kms_slowest },
+	{ "bulkhead_kms_last_success_timestamp_seconds", "gauge", "When the last one was answered with yes", kms_success },
 };
 
 static bh_status head(bh_buf *out, const char *name, const char *type, const char *help)
@@ -136,12 +167,25 @@ static bh_status of_database(bh_buf *out, const char *name, const char *help, ui
 	return bh_buf_printf(out, "%s %" PRIu64 "\n", name, value);
 }
 
+static bh_status of_merchants(bh_buf *out, const metric *of, const bh_merchant_report *merchants, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		BH_TRY(of->each(out, of->name, &merchants[i]));
+	return BH_OK;
+}
+
 bh_status bh_metrics_format(const bh_db_report *report, bh_buf *out)
 {
+	const bh_merchant_report platform = { .kms = report->platform_kms };
+
 	for (size_t i = 0; i < sizeof(metrics) / sizeof(metrics[0]); i++) {
 		BH_TRY(head(out, metrics[i].name, metrics[i].type, metrics[i].help));
-		for (size_t j = 0; j < report->merchant_count; j++)
-			BH_TRY(metrics[i].each(out, metrics[i].name, &report->merchants[j]));
+		BH_TRY(of_merchants(out, &metrics[i], report->merchants, report->merchant_count));
+	}
+	for (size_t i = 0; i < sizeof(kms_metrics) / sizeof(kms_metrics[0]); i++) {
+		BH_TRY(head(out, kms_metrics[i].name, kms_metrics[i].type, kms_metrics[i].help));
+		BH_TRY(of_merchants(out, &kms_metrics[i], &platform, 1));
+		BH_TRY(of_merchants(out, &kms_metrics[i], report->merchants, report->merchant_count));
 	}
 	BH_TRY(of_database(out, "bulkhead_background_errors", "Background errors of RocksDB since the open",
 			   report->background_errors));
@@ -193,7 +237,7 @@ bh_status bh_db_metrics_write(bh_db *db, const char *path)
 	if (path == NULL || path[0] == '\0' || strlen(path) > 4000)
 		return bh_fail(BH_E_INVALID, "a file for metrics needs a path of 1 to 4000 bytes");
 	BH_TRY(bh_buf_printf(&temp, "%s.tmp", path));
-	BH_TRY(bh_db_report_make(db, &report));
+	BH_TRY(bh_db_status(db, &report));
 	status = bh_metrics_format(report, &text);
 	bh_db_report_free(report);
 	BH_TRY(status);

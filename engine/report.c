@@ -116,11 +116,8 @@ static void fill_lease(const bh_db *db, bh_merchant_report *out)
 		info.state = BH_LEASE_OFF;
 	out->lease = bh_lease_state_name(info.state);
 	out->lease_age_ms = info.age_ms;
+	out->lease_left_ms = info.age_ms >= 0 ? info.remaining_ms : -1;
 	out->lease_limit_ms = info.limit_ms;
-	out->kms_calls = info.calls;
-	out->kms_refused = info.refused;
-	out->kms_unreachable = info.unreachable;
-	out->kms_damaged = info.damaged;
 	out->kms_last_ms = info.last_ms;
 }
 
@@ -144,6 +141,7 @@ static bh_status fill_merchant(const bh_db *db, const bh_merchant_info *info, bh
 	if (out->cmk_uri == NULL)
 		return bh_fail(BH_E_NOMEM, "merchant '%s': no memory for its report", info->name);
 	fill_lease(db, out);
+	BH_TRY(bh_keyring_kms_stats(db->keyring, info->name, &out->kms));
 	return fill_files(db, out);
 }
 
@@ -176,6 +174,7 @@ static bh_status fill_database(bh_db *db, bh_db_report *report)
 	usage wals = { 0 };
 	struct stat st;
 
+	BH_TRY(bh_keyring_kms_stats(db->keyring, "", &report->platform_kms));
 	BH_TRY(count_wals(db, &wals));
 	report->wal_files = wals.files;
 	report->wal_bytes = wals.bytes;
@@ -204,7 +203,7 @@ static bh_status fill(bh_db *db, bh_db_report *report)
 	return status;
 }
 
-bh_status bh_db_report_make(bh_db *db, bh_db_report **out)
+bh_status bh_db_status(bh_db *db, bh_db_report **out)
 {
 	bh_db_report *report = calloc(1, sizeof(*report));
 	bh_status status = report != NULL ? fill(db, report) : bh_fail(BH_E_NOMEM, "no memory for a report");

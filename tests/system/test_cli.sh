@@ -77,6 +77,7 @@ init_with_a_key_of_its_own() {
 	(cd / && "$bhctl" --db "$OLDPWD/db" status >/dev/null) || die "not found from elsewhere"
 	run 0 --db db status --prometheus metrics.prom
 	grep -q '^bulkhead_background_errors 0$' metrics.prom || die "no metrics"
+	grep -q '^bulkhead_kms_calls_total{merchant=""} [1-9]' metrics.prom || die "no calls to the platform's KMS"
 	run 2 --db db status --prometheus
 }
 
@@ -490,6 +491,17 @@ status_says_what_an_operator_asks() {
 	has out "merchant bob: active"
 	! grep -q ann out || die "ann is in it"
 	run 3 --db db status dora
+	# What only who has it open can say.
+	json_is_absent() { [[ $(jq -r "$1" out) == null ]] || die "$1 is there"; }
+	run 0 --db db status ann --json
+	json_is_absent .merchants[0].lease
+	run 0 --db db status ann --live --json
+	json '.merchants[0].lease | .state, .age_ms + .left_ms == .limit_ms, .limit_ms' $'held\ntrue\n300000'
+	json '.merchants[0].kms | .calls > 0, .failed, .slowest_us >= .average_us' $'true\n0\ntrue'
+	json '.database | .background_errors, .platform_kms.calls > 0' $'0\ntrue'
+	run 0 --db db status --live
+	has out "lease held: "
+	has out "background errors: 0"
 	# A key that refuses is shown, and fails nobody.
 	run 0 kms disable local:kms#ann
 	unchanged db 0 --db db status --json

@@ -68,7 +68,7 @@ static void is_reported(stage *s, const char *cause, const char *lease)
 	bh_db_report *report = NULL;
 	bh_buf text;
 
-	test_ok(bh_db_report_make(s->db, &report));
+	test_ok(bh_db_status(s->db, &report));
 	test_check(report->merchant_count == 2 && report->background_errors == 0 && report->wal_files > 0);
 	test_check(report->audit_entries > 0 && report->audit_bytes > 0);
 	test_check(strcmp(report->merchants[0].name, "a") == 0 && strcmp(report->merchants[0].cause, cause) == 0);
@@ -76,7 +76,10 @@ static void is_reported(stage *s, const char *cause, const char *lease)
 	test_check(report->merchants[0].parked_files > 0 && report->merchants[0].live_files == 0);
 	test_check(report->merchants[0].dek_count == 1 && report->merchants[0].cmk_version == 1);
 	test_check(strcmp(report->merchants[1].lease, "held") == 0 && report->merchants[1].cause[0] == '\0');
-	test_check(report->merchants[1].kms_calls > 0 && report->merchants[1].kms_refused == 0);
+	test_check(report->merchants[1].kms.calls > 0 && report->merchants[1].kms.refused == 0);
+	test_check(report->merchants[0].kms.refused > 0 && report->merchants[0].lease_left_ms == -1);
+	test_check(report->merchants[1].lease_age_ms + report->merchants[1].lease_left_ms == LIMIT);
+	test_check(report->platform_kms.calls > 0 && report->platform_kms.latency_max_us <= report->platform_kms.latency_sum_us);
 	bh_db_report_free(report);
 
 	path_join(path, s->ws->root, "metrics.prom");

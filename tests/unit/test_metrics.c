@@ -39,12 +39,16 @@ static void make_report(bh_merchant_report merchants[2], bh_db_report *report)
 
 	for (int i = 0; i < 2; i++) {
 		merchants[i] = (bh_merchant_report){ .state = "active", .cause = "", .lease = "held", .cmk_uri = uri };
+		merchants[i].kms =
+			(bh_kms_statistics){ .calls = 7, .refused = 2, .latency_sum_us = 1250000, .latency_max_us = 500000 };
 		snprintf(merchants[i].name, sizeof(merchants[i].name), "m%d", i);
 	}
 	merchants[1].cause = "kms-refused";
-	merchants[1].lease_age_ms = merchants[1].kms_last_ms = -1;
+	merchants[1].lease_age_ms = merchants[1].lease_left_ms = merchants[1].kms_last_ms = -1;
 	merchants[0].lease_age_ms = 1500;
-	*report = (bh_db_report){ .merchants = merchants, .merchant_count = 2, .wal_bytes = 123 };
+	merchants[0].lease_left_ms = 298500;
+	merchants[0].kms.last_success_at_s = 1700000000;
+	*report = (bh_db_report){ .merchants = merchants, .merchant_count = 2, .wal_bytes = 123, .platform_kms.calls = 3 };
 }
 
 static void has(const bh_buf *text, const char *line)
@@ -65,9 +69,17 @@ static void samples_are_there(void **state)
 	has(&text, "\nbulkhead_lease_age_seconds{merchant=\"m0\"} 1.5\n");
 	has(&text, "\nbulkhead_merchant_suspended{merchant=\"m1\",cause=\"kms-refused\"} 1\n");
 	has(&text, "\nbulkhead_merchant_cmk_version{merchant=\"m0\",cmk=\"local:/a \\\"b\\\"#c\"} 0\n");
-	has(&text, "\nbulkhead_kms_failures_total{merchant=\"m1\",kind=\"refused\"} 0\n");
+	has(&text, "\nbulkhead_kms_failures_total{merchant=\"m1\",kind=\"refused\"} 2\n");
+	has(&text, "\nbulkhead_kms_failures_total{merchant=\"m1\",kind=\"damaged\"} 0\n");
+	has(&text, "\nbulkhead_lease_left_seconds{merchant=\"m0\"} 298.5\n");
+	has(&text, "\nbulkhead_kms_calls_total{merchant=\"m0\"} 7\n");
+	has(&text, "\nbulkhead_kms_calls_total{merchant=\"\"} 3\n"); /* the platform's */
+	has(&text, "\nbulkhead_kms_call_seconds_total{merchant=\"m0\"} 1.25\n");
+	has(&text, "\nbulkhead_kms_slowest_call_seconds{merchant=\"m0\"} 0.5\n");
+	has(&text, "\nbulkhead_kms_last_success_timestamp_seconds{merchant=\"m0\"} 1700000000\n");
 	has(&text, "\nbulkhead_wal_bytes 123\n");
 	assert_null(memmem(text.data, text.len, "lease_age_seconds{merchant=\"m1\"", 31)); /* not in use: no age */
+	assert_null(memmem(text.data, text.len, "last_success_timestamp_seconds{merchant=\"m1\"", 44));
 }
 
 /* Each line is HELP, then TYPE of the same metric, then its samples. */
@@ -98,7 +110,7 @@ static void every_metric_is_introduced_once(void **state)
 			assert_int_equal(strncmp(name, "bulkhead_", 9), 0);
 		}
 	}
-	assert_int_equal(metrics, 17);
+	assert_int_equal(metrics, 21);
 }
 
 int main(void)

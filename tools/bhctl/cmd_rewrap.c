@@ -71,7 +71,7 @@ static bh_status rewrap_all(bhctl *ctl, bh_db *db)
 	bh_status first = BH_OK;
 	size_t failed = 0;
 
-	BH_TRY(bh_db_report_make(db, &report));
+	BH_TRY(bh_db_status(db, &report));
 	json_t *list = json_array();
 	for (size_t i = 0; i < report->merchant_count; i++) {
 		if (shown)

@@ -10,6 +10,7 @@
 #include "keyring/aead.h"
 #include "tools/bhctl/bhctl.h"
 #include "tools/bhctl/inspect.h"
+#include "tools/bhctl/status_live.h"
 #include "tools/bhctl/tree.h"
 
 #define PARKED_PATH_SIZE (sizeof(BH_PARKED_DIR) + BH_NAME_MAX + 2)
@@ -335,6 +336,7 @@ static void print_merchant(const json_t *merchant)
 		       number_of(json_object_get(merchant, "cmk"), "version"), text_of(merchant, "name"));
 	if (strcmp(text_of(merchant, "certificate"), "PENDING") == 0)
 		printf("      not known to be destroyed: run 'bhctl merchant shred %s --finalize'\n", text_of(merchant, "name"));
+	status_live_print_merchant(merchant);
 	json_array_foreach(json_object_get(merchant, "classes"), i, cls) print_class(cls);
 }
 
@@ -348,6 +350,7 @@ static void print_database(const json_t *database)
 	printf("  signs certificates and the audit log with key %s\n", text_of(database, "public_key"));
 	printf("  audit floor %s\n", text_of(database, "audit_floor"));
 	print_cmk("platform CMK", json_object_get(database, "platform_cmk"));
+	status_live_print_database(database);
 	printf("  logs: %lld files, %lld bytes\n", number_of(logs, "files"), number_of(logs, "bytes"));
 }
 
@@ -373,21 +376,34 @@ static bh_status check_known(const view *v, const char *name)
 	return name != NULL ? bh_keyring_merchant(v->in.keyring, name, &merchant) : BH_OK;
 }
 
-/* Metrics are the live database's, so it is opened for them: merchants whose keys come are attached, the others are not. */
-static bh_status write_metrics(bhctl *ctl, const char *path)
+static void report_free(bh_db_report **report)
+{
+	bh_db_report_free(*report);
+}
+
+/* These are the live database's, so it is opened for them: merchants whose keys come are attached, the others are not. */
+static bh_status look_live(bhctl *ctl, const char *prometheus, bh_db_report **out)
 {
 	BH_CLEANUP(bhctl_db_close) bh_db *db = NULL;
 
 	BH_TRY(bhctl_open(ctl, 0, &db));
-	return bh_db_metrics_write(db, path);
+	if (prometheus != NULL)
+		BH_TRY(bh_db_metrics_write(db, prometheus));
+	return bh_db_status(db, out);
 }
 
 bh_status cmd_status(bhctl *ctl, int argc, char **argv)
 {
-	const char *prometheus = NULL;
-	const bhctl_option options[] = { { .name = "prometheus", .value = &prometheus }, { 0 } };
+	BH_CLEANUP(report_free) bh_db_report *report = NULL;
 	BH_CLEANUP(view_clear) view v = { 0 };
-	const char *name;
+	const char *prometheus = NULL, *name;
+	bool live = false;
+	const bhctl_option options[] = {
+		{ .name = "prometheus", .value = &prometheus },
+		{ .name = "live", .flag = &live },
+		{ 0 },
+	};
+	json_t *document;
 	char **args;
 	int count;
 
@@ -395,11 +411,14 @@ bh_status cmd_status(bhctl *ctl, int argc, char **argv)
 	name = count > 0 ? args[0] : NULL;
 	if (name != NULL)
 		BH_TRY(bh_name_check("merchant", name));
-	if (prometheus != NULL)
-		BH_TRY(write_metrics(ctl, prometheus));
+	if (live || prometheus != NULL)
+		BH_TRY(look_live(ctl, prometheus, &report));
 	BH_TRY(view_open(ctl, &v));
 	BH_TRY(check_known(&v, name));
-	return print(ctl, json_pack("{s:o, s:o}", "database", database_json(&v), "merchants", merchants_json(&v, name)));
+	document = json_pack("{s:o, s:o}", "database", database_json(&v), "merchants", merchants_json(&v, name));
+	if (report != NULL)
+		status_live_add(document, report);
+	return print(ctl, document);
 }
 
 bh_status cmd_merchant_show(bhctl *ctl, int argc, char **argv)

@@ -88,7 +88,8 @@ static const bhctl_command commands[] = {
 	  "  --sweep    moves what lies under older generations, and begins no new one\n"
 	  "  --rate N   moves at most N MiB per second; the default is 64" },
 	{ "compact", cmd_compact, "Rewrites a class without what was deleted or replaced", "NAME/CLASS" },
-	{ "status", cmd_status, "Shows the database, its merchants, their keys and their sizes", "[NAME] [--prometheus FILE]" },
+	{ "status", cmd_status, "Shows the database, its merchants, their keys and their sizes",
+	  "[NAME] [--live] [--prometheus FILE]" },
 	{ "verify", cmd_verify, "Checks every byte of a closed database; changes nothing", "" },
 	{ "audit show", cmd_audit_show, "Shows the log of every use of a key, and its floor",
 	  "[FILE] [--merchant M] [--since T]\n\n"

@@ -23,31 +23,31 @@ typedef struct bh_merchant_report {
 	char note[256];         /* that goes with it */
 	const char *lease;      /* "held", "late", "lost", "refused", "damaged", "attaching", "off" (lease.h has what they mean) */
 	int64_t lease_age_ms;   /* since the KMS was last asked with success; -1: its keys are not in use */
-	int64_t lease_limit_ms; /* the most that may be */
+	int64_t lease_left_ms;  /* until its keys are given up, if the KMS does not say yes before; -1: they are not in use */
+	int64_t lease_limit_ms; /* the age at which that is */
 	uint64_t live_files;    /* below DB/tenants/<name> */
 	uint64_t live_bytes;    /* their sizes on disk as stat() tells them, bytes */
 	uint64_t parked_files;  /* below DB/parked/<name>; hard links count where they are */
 	uint64_t parked_bytes;
-	uint32_t dek_count;       /* DEK generations of all its classes, destroyed ones not counted */
-	uint32_t cmk_version;     /* the newest that wrapped one of them; 0: none */
-	char *cmk_uri;            /* owned by the report */
-	uint64_t kms_calls;       /* renewals and probes since the database was opened; their failures by kind: */
-	uint64_t kms_refused;     /* the KMS said no */
-	uint64_t kms_unreachable; /* it did not answer */
-	uint64_t kms_damaged;     /* it answered something wrong */
-	int64_t kms_last_ms;      /* how long the last one took; -1: there was none */
+	uint32_t dek_count;   /* DEK generations of all its classes, destroyed ones not counted */
+	uint32_t cmk_version; /* the newest that wrapped one of them; 0: none */
+	char *cmk_uri;        /* owned by the report */
+	bh_kms_statistics
+		kms; /* calls to its CMK since the database was opened, of any kind: how many, how they ended, how long they took */
+	int64_t kms_last_ms; /* how long the last one that was made for its lease took; -1: there was none */
 } bh_merchant_report;
 
 typedef struct bh_db_report {
 	bh_merchant_report *merchants; /* that are not shredded, in order of creation */
 	size_t merchant_count;
-	uint64_t background_errors; /* of RocksDB, since the open */
+	bh_kms_statistics platform_kms; /* calls to the platform's CMK likewise */
+	uint64_t background_errors;     /* of RocksDB, since the open */
 	uint64_t wal_files, wal_bytes;
 	uint64_t audit_entries, audit_bytes;
 } bh_db_report;
 
-/* Ownership: bh_db_report_free(). Errors: BH_E_NOMEM, BH_E_IO, BH_E_CRYPTO. */
-BH_API BH_MUST_CHECK bh_status bh_db_report_make(bh_db *db, bh_db_report **out);
+/* How it is now. Ownership: bh_db_report_free(). Errors: BH_E_NOMEM, BH_E_IO, BH_E_CRYPTO. */
+BH_API BH_MUST_CHECK bh_status bh_db_status(bh_db *db, bh_db_report **out);
 BH_API void bh_db_report_free(bh_db_report *report); /* NULL-safe */
 
 /* The report in Prometheus' text exposition format 0.0.4, metrics bulkhead_*, for node_exporter's textfile collector: `path` is
