@@ -249,7 +249,8 @@ show 1 --db "$db" rotate "$rotated" --sweep
 "$bhctl" --db "$db" status "$rotated" | grep 'DEK .* generation 1,' | sed 's/^/    /' | cut -c1-132
 ! grep -q 'still needed by' < <("$bhctl" --db "$db" status "$rotated") || fail "the old keys are still needed"
 [[ $(rows_of "$rotated") == "$before" ]] || fail "'$rotated' has other rows than before"
-proved "'$rotated' is under new keys as a whole in $(since "$rotate_began") s, the old ones are destroyed; its rows are what they were"
+proved "'$rotated' is under new keys as a whole in $(since "$rotate_began") s, the old ones are destroyed;" \
+	"its rows are what they were"
 cp -a "$table" "$place/new.sst"
 cp -a "$old_table" "$table"
 expect_exit 5 --db "$db" dump "$table"
