@@ -103,7 +103,7 @@ static bh_status reseal(const log_run *run, const char *path, bh_file_kind kind)
 	status = go_on(run->sweep, 0);
 	if (status == BH_OK)
 		status = kind == BH_KIND_WAL ? bh_reseal_wal(db->fs, path, NULL, &pace, &done)
-					     : bh_reseal_manifest(db->fs, path, &pace, &done);
+					     : bh_reseal_manifest(db->fs, path, false, &pace, &done);
 	pthread_mutex_unlock(&db->resealing);
 	return status;
 }

@@ -271,7 +271,7 @@ bh_status bh_fs_new(const char *root, bh_keyring *keyring, bh_fs **out)
 
 	if (fs == NULL)
 		return bh_fail(BH_E_NOMEM, "no memory for the file system of %s", root);
-	fs->scopes = (bh_scopes){ fs, dek_for_cf, dek_by_id, cf_added, cf_dropped, cf_attached, false, false };
+	fs->scopes = (bh_scopes){ fs, dek_for_cf, dek_by_id, cf_added, cf_dropped, cf_attached, false, false, NULL };
 	*out = fs;
 	return BH_OK;
 }
@@ -286,7 +286,7 @@ bh_status bh_fs_new_view(bh_keyring *keyring, const char *root, const char *merc
 		return bh_fail(BH_E_NOMEM, "no memory for a view of %s", root);
 	}
 	fs->only = only;
-	fs->scopes = (bh_scopes){ fs, dek_for_cf, dek_by_id, cf_added, cf_dropped, cf_attached, true, true };
+	fs->scopes = (bh_scopes){ fs, dek_for_cf, dek_by_id, cf_added, cf_dropped, cf_attached, true, true, NULL };
 	*out = fs;
 	return BH_OK;
 }
@@ -300,7 +300,7 @@ bh_status bh_fs_new_scratch(const char *root, const bh_scope *scope, bh_keyring 
 	fs->scratch = true;
 	fs->scratch_scope = *scope;
 	fs->scopes = (bh_scopes){
-		fs, scratch_dek_for_cf, dek_by_id, scratch_cf_added, scratch_cf_dropped, scratch_cf_attached, false, false,
+		fs, scratch_dek_for_cf, dek_by_id, scratch_cf_added, scratch_cf_dropped, scratch_cf_attached, false, false, NULL,
 	};
 	*out = fs;
 	return BH_OK;

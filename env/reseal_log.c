@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "live.h"
+#include "manifest_files.h"
 #include "raw_file.h"
 #include "spans.h"
 
@@ -177,6 +178,7 @@ static void reseal_clear(reseal *r)
 	bh_raw_close(&r->out);
 	bh_buf_clear(&r->chunk);
 	bh_buf_clear(&r->sealed);
+	bh_manifest_files_free(r->scopes.files);
 	free(r->fresh);
 }
 
@@ -276,7 +278,7 @@ static bh_status reseal_begin(bh_fs *fs, const char *path, reseal *r)
 
 	BH_TRY(bh_buf_printf(&fresh, "%s" BH_TEMP_SUFFIX, path));
 	*r = (reseal){ .fs = fs, .path = path, .in = -1, .out = -1, .fresh = strdup((const char *)fresh.data) };
-	r->scopes = (bh_scopes){ r, dek_for_cf, dek_by_id, cf_added, cf_dropped, cf_attached, false, false };
+	r->scopes = (bh_scopes){ r, dek_for_cf, dek_by_id, cf_added, cf_dropped, cf_attached, false, false, NULL };
 	return r->fresh != NULL ? BH_OK : bh_fail(BH_E_NOMEM, "%s: no memory", path);
 }
 
@@ -326,11 +328,35 @@ static bh_status switch_over(reseal *r, const bh_live_stream *live, bool *done_o
 	return status;
 }
 
-static bh_status reseal_held(reseal *r, const bh_live_stream *live, bool *done_out)
+/* Reads all of it, so that the files are known that are there at its end. */
+static bh_status note_files(reseal *r)
+{
+	uint64_t off = BH_HEADER_LEN;
+	bh_path_info info;
+
+	BH_TRY(bh_manifest_files_new(&r->scopes.files));
+	BH_TRY(begin_reading(r, &info));
+	BH_TRY(bh_buf_reserve(&r->chunk, CHUNK));
+	do {
+		BH_TRY(bh_raw_read(r->in, r->path, off, r->chunk.data, CHUNK, &r->chunk.len));
+		BH_TRY(bh_stream_reader_push(r->reader, bh_buf_view(&r->chunk)));
+		bh_stream_reader_consume(r->reader, bh_stream_reader_ready(r->reader).len);
+		off += r->chunk.len;
+	} while (r->chunk.len > 0);
+	bh_manifest_files_rewind(r->scopes.files);
+	bh_stream_reader_free(r->reader);
+	r->reader = NULL;
+	bh_raw_close(&r->in);
+	return BH_OK;
+}
+
+static bh_status reseal_held(reseal *r, const bh_live_stream *live, bool scrub, bool *done_out)
 {
 	bh_path_info info;
 	bh_status status;
 
+	if (scrub)
+		BH_TRY(note_files(r));
 	BH_TRY(begin_reading(r, &info));
 	BH_TRY(write_fresh(r, &info));
 	if (bh_stream_writer_logical(r->writer) == bh_stream_writer_logical(live->writer))
@@ -340,7 +366,7 @@ static bh_status reseal_held(reseal *r, const bh_live_stream *live, bool *done_o
 	return status;
 }
 
-bh_status bh_reseal_manifest(bh_fs *fs, const char *path, const bh_pace *pace, bool *done_out)
+bh_status bh_reseal_manifest(bh_fs *fs, const char *path, bool scrub, const bh_pace *pace, bool *done_out)
 {
 	BH_CLEANUP(reseal_clear) reseal r = { .in = -1, .out = -1 };
 	bh_live_stream live;
@@ -351,7 +377,7 @@ bh_status bh_reseal_manifest(bh_fs *fs, const char *path, const bh_pace *pace, b
 	r.pace = pace;
 	if (!bh_live_hold(bh_fs_live(fs), path, &live))
 		return BH_OK;
-	status = reseal_held(&r, &live, done_out);
+	status = reseal_held(&r, &live, scrub, done_out);
 	bh_live_release(bh_fs_live(fs), path);
 	return is_over(status) ? BH_OK : bh_fail_prefix(status, "%s", path);
 }

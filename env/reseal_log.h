@@ -28,9 +28,10 @@ typedef struct bh_cf_ids {
  * BH_E_UNSUPPORTED (the file system), BH_E_NOMEM, BH_E_CRYPTO. */
 BH_MUST_CHECK bh_status bh_reseal_wal(bh_fs *fs, const char *path, const bh_cf_ids *unneeded, const bh_pace *pace, bool *done_out);
 
-/* The MANIFEST that RocksDB writes to, and waits for meanwhile: `pace` should not. *done_out false: this is not the one, or it is
- * in the middle of a record or of an atomic group of them: try again. Errors: as above. */
-BH_MUST_CHECK bh_status bh_reseal_manifest(bh_fs *fs, const char *path, const bh_pace *pace, bool *done_out);
+/* The MANIFEST that RocksDB writes to, and waits for meanwhile: `pace` should not. `scrub`: what it says of files that are gone
+ * loses its keys, so that nothing is left in it of a row that is nowhere else; RocksDB reads it as before. *done_out false: this is
+ * not the one, or it is in the middle of a record or of an atomic group of them: try again. Errors: as above. */
+BH_MUST_CHECK bh_status bh_reseal_manifest(bh_fs *fs, const char *path, bool scrub, const bh_pace *pace, bool *done_out);
 
 #ifdef __cplusplus
 }

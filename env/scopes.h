@@ -37,6 +37,8 @@ typedef struct bh_scopes {
 	bool hides_default_files;
 	/* Records of a WAL being read that hold nothing but bytes whose DEK is not available are left out (wal_sieve.h). */
 	bool sieves_logs;
+	/* What a MANIFEST being read says of files is noted, or blanked where they are gone (manifest_files.h). NULL: neither. */
+	struct bh_manifest_files *files;
 } bh_scopes;
 
 #ifdef __cplusplus

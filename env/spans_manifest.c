@@ -8,6 +8,7 @@
  */
 #include <stdlib.h>
 
+#include "manifest_files.h"
 #include "spans_internal.h"
 
 static void free_live(bh_live_family *live)
@@ -168,6 +169,31 @@ static bh_status hide_default_files(bh_spans *s, bh_view record)
 	return status;
 }
 
+/* ---- what is left of files that are gone */
+
+/* Zeros over the spans of one field, as if their key were not there. */
+static void blank_field(void *arg, const bh_version_field *field)
+{
+	bh_spans *s = arg;
+	const bh_version_edit *edit = &s->manifest.edit;
+	payload_cursor cursor = { 0 };
+
+	for (size_t i = 0; i < edit->span_count; i++)
+		if (edit->spans[i].off >= field->off && edit->spans[i].off < field->off + field->len)
+			(void)apply_span(s, NULL, &edit->spans[i], &cursor); /* nothing that fails without a keystream */
+}
+
+static bh_status treat_files(bh_spans *s, bh_view record)
+{
+	bh_manifest_files *files = s->families.scopes->files;
+
+	if (s->mode != BH_SPANS_OPEN || files == NULL)
+		return BH_OK;
+	if (bh_manifest_files_is_noting(files))
+		return bh_manifest_files_note(files, record);
+	return bh_manifest_files_each_dead(files, record, blank_field, s);
+}
+
 /* ---- families that come and go */
 
 static bh_status add_live(bh_manifest_state *m, uint32_t cf_id, bh_view name)
@@ -256,6 +282,7 @@ static bh_status take_record(bh_spans *s)
 	BH_TRY(apply_spans(s));
 	BH_TRY(note_dropped(s, &m->edit));
 	BH_TRY(hide_default_files(s, record));
+	BH_TRY(treat_files(s, record));
 	if (s->mode == BH_SPANS_OPEN)
 		restore_crcs(s);
 	if (m->fragment_count > 1)

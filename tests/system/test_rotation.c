@@ -9,7 +9,9 @@
 #include <stdatomic.h>
 
 #include "decryptor.h"
+#include "engine/survey.h"
 #include "env/references.h"
+#include "env/reseal_log.h"
 
 #ifdef BH_SANITIZED
 enum { STRIDE = 7, LOAD_GENERATIONS = 8 }; /* one in as many of the kill points */
@@ -227,6 +229,69 @@ static void old_copy(void *arg)
 	test_check(canaries(copy) == 0);
 }
 
+/* ---- a MANIFEST without the keys of files that are gone */
+
+static void count_in_manifest(void *arg, const decrypted *file)
+{
+	if (file->info.sealed && file->info.kind == BH_KIND_MANIFEST)
+		*(size_t *)arg += bytes_count(bh_buf_view(&file->opened), bh_view_str("canary"));
+}
+
+static size_t manifest_canaries(const workspace *ws, const char *copy)
+{
+	char path[PATH_SIZE];
+	size_t count = 0;
+	decryptor d;
+
+	path_join(path, ws->root, copy);
+	tree_copy(ws->db, path);
+	decryptor_open(&d, path);
+	decryptor_walk(&d, count_in_manifest, &count);
+	decryptor_close(&d);
+	return count;
+}
+
+typedef struct scrub_run {
+	bh_db *db;
+	bool done;
+} scrub_run;
+
+static bh_status scrub(void *arg, const char *path, bh_file_kind kind)
+{
+	scrub_run *run = arg;
+
+	return kind == BH_KIND_MANIFEST && !run->done ? bh_reseal_manifest(run->db->fs, path, true, NULL, &run->done) : BH_OK;
+}
+
+static void scrubbed(void *arg)
+{
+	const workspace *ws = arg;
+	bh_db *db = (make_two(ws), test_db_open(ws, NULL));
+	const bh_place place = bh_db_place(db);
+	bh_cf *a = test_cf(db, "a", "events");
+	scrub_run run = { .db = db };
+
+	test_put(a, "canary of a file that goes", "value");
+	test_ok(bh_flush(a));
+	test_ok(bh_delete(a, NULL, bh_view_str("canary of a file that goes")));
+	compact_all(db, "a", "events");
+	test_check(manifest_canaries(ws, "before") > 0);
+	test_ok(bh_each_log(&place, scrub, &run));
+	test_check(run.done && manifest_canaries(ws, "after") == 0);
+	test_put(a, "canary of a file that stays", "value");
+	compact_all(db, "a", "events");
+	bh_cf_close(a);
+	bh_db_close(db);
+	test_check(manifest_canaries(ws, "stays") > 0);
+	db = test_db_open(ws, NULL);
+	a = test_cf(db, "a", "events");
+	test_expect(a, "canary of a file that goes", NULL);
+	test_expect(a, "canary of a file that stays", "value");
+	expect_both(db, false);
+	bh_cf_close(a);
+	bh_db_close(db);
+}
+
 /* ---- under load, generation after generation */
 
 /* BH_GENERATIONS in the environment: for a long run. */
@@ -434,6 +499,7 @@ IN_A_CHILD(swept)
 IN_A_CHILD(swept_beside_suspended)
 IN_A_CHILD(swept_beside_revoked)
 IN_A_CHILD(old_copy)
+IN_A_CHILD(scrubbed)
 IN_A_CHILD(under_load)
 IN_A_CHILD(suspended)
 IN_A_CHILD(refused)
@@ -446,6 +512,7 @@ int main(void)
 		SUSPEND_CASE(test_swept_beside_suspended),
 		SUSPEND_CASE(test_swept_beside_revoked),
 		SUSPEND_CASE(test_old_copy),
+		SUSPEND_CASE(test_scrubbed),
 		SUSPEND_CASE(test_under_load),
 		SUSPEND_CASE(test_suspended),
 		SUSPEND_CASE(test_refused),
