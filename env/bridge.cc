@@ -222,12 +222,12 @@ private:
 	{
 		FileOptions buffered = options;
 		buffered.use_direct_reads = false; // frames have no alignment
-		std::unique_ptr<FSSequentialFile> base;
-		IOStatus s = target()->NewSequentialFile(path, buffered, &base, dbg);
+		std::unique_ptr<FSRandomAccessFile> base;
+		IOStatus s = target()->NewRandomAccessFile(path, buffered, &base, dbg);
 		uint8_t header[BH_HEADER_LEN];
 		Slice got;
 		if (s.ok())
-			s = base->Read(BH_HEADER_LEN, IOOptions(), &got, reinterpret_cast<char *>(header), dbg);
+			s = base->Read(0, BH_HEADER_LEN, IOOptions(), &got, reinterpret_cast<char *>(header), dbg);
 		if (!s.ok())
 			return s;
 		bh_stream_reader *opened = nullptr;

@@ -18,7 +18,7 @@ using namespace ROCKSDB_NAMESPACE;
 class StreamSequentialFile : public FSSequentialFile
 {
 public:
-	StreamSequentialFile(std::string path, bh_fs *fs, bh_file_kind kind, std::unique_ptr<FSSequentialFile> base,
+	StreamSequentialFile(std::string path, bh_fs *fs, bh_file_kind kind, std::unique_ptr<FSRandomAccessFile> base,
 			     StreamReader reader)
 		: path_(std::move(path)), fs_(fs), kind_(kind), base_(std::move(base)), reader_(std::move(reader))
 	{
@@ -79,12 +79,17 @@ private:
 		if (!*more)
 			return failed_;
 		chunk_.resize(kReadChunk);
-		// Asked before the read: if the writer closes in between, the next call sees it.
-		bool live = bh_fs_is_live(fs_, path_.c_str());
+		// Asked before the read: if the writer closes in between, the next call sees it. What lies behind the end of a log
+		// that is being written is room, or a frame on its way.
+		uint64_t end = UINT64_MAX;
+		bool live = bh_live_end(bh_fs_live(fs_), path_.c_str(), &end);
 		Slice got;
-		IOStatus s = base_->Read(chunk_.size(), options, &got, &chunk_[0], dbg);
+		IOStatus s;
+		if (off_ < end)
+			s = base_->Read(off_, BH_MIN(chunk_.size(), end - off_), options, &got, &chunk_[0], dbg);
 		if (!s.ok())
 			return s;
+		off_ += got.size();
 		bh_status status = BH_OK;
 		if (!got.empty())
 			status = bh_stream_reader_push(reader_.get(), bh_view_of(got.data(), got.size()));
@@ -115,8 +120,9 @@ private:
 	const std::string path_;
 	bh_fs *const fs_;
 	const bh_file_kind kind_;
-	const std::unique_ptr<FSSequentialFile> base_;
+	const std::unique_ptr<FSRandomAccessFile> base_; // a sequential one reads ahead, and would keep room for what it was
 	const StreamReader reader_;
+	uint64_t off_ = BH_HEADER_LEN;
 	std::string chunk_;
 	IOStatus failed_;
 	bool finished_ = false;
@@ -174,8 +180,10 @@ public:
 		else if (out_.len > 0)
 			failed_ = base_->Append(out_.slice(), options, dbg);
 		out_.len = 0;
-		if (failed_.ok())
+		if (failed_.ok()) {
 			bh_stream_writer_written(writer_.get());
+			MakeRoom();
+		}
 		return failed_;
 	}
 	IOStatus Append(const Slice &data, const IOOptions &options, const DataVerificationInfo &, IODebugContext *dbg) override
@@ -217,6 +225,8 @@ public:
 	}
 	IOStatus Close(const IOOptions &options, IODebugContext *dbg) override
 	{
+		if (bh_stream_writer_room_left(writer_.get()))
+			base_->Truncate(bh_stream_writer_point(writer_.get()).physical, options, dbg).PermitUncheckedError();
 		bh_live_remove(bh_fs_live(fs_), path_.c_str()); // waits for who replaces it
 		return base_->Close(options, dbg);
 	}
@@ -315,13 +325,31 @@ private:
 		bh_status status = bh_stream_writer_sync_mark(writer_.get(), point, &needed, mark);
 		if (status != BH_OK || !needed)
 			return FromStatus(status, path_);
+		return WriteAt(BH_SYNC_MARK_OFFSET, Slice(reinterpret_cast<const char *>(mark), sizeof(mark)));
+	}
+
+	// Where the room cannot be had (a full disk), appending goes on without it.
+	void MakeRoom()
+	{
+		uint64_t off = 0;
+		size_t len = bh_stream_writer_room(writer_.get(), &off);
+		if (len == 0)
+			return;
+		std::lock_guard<std::mutex> guard(mark_mutex_);
+		IOStatus s = WriteAt(off, Slice(std::string(len, '\0')));
+		if (!s.ok())
+			bh_stream_writer_no_room(writer_.get());
+	}
+
+	// Under mark_mutex_.
+	IOStatus WriteAt(uint64_t off, const Slice &bytes)
+	{
 		if (mark_file_ == nullptr) {
 			IOStatus s = base_fs_->NewRandomRWFile(path_, FileOptions(), &mark_file_, nullptr);
 			if (!s.ok())
 				return s;
 		}
-		return mark_file_->Write(BH_SYNC_MARK_OFFSET, Slice(reinterpret_cast<const char *>(mark), sizeof(mark)),
-					 IOOptions(), nullptr);
+		return mark_file_->Write(off, bytes, IOOptions(), nullptr);
 	}
 
 	const std::string path_;

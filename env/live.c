@@ -88,6 +88,18 @@ bool bh_live_has(bh_live *live, const char *path)
 	return found;
 }
 
+bool bh_live_end(bh_live *live, const char *path, uint64_t *end_out)
+{
+	struct bh_live_entry *entry;
+
+	pthread_mutex_lock(&live->lock);
+	entry = find(live, path);
+	if (entry != NULL)
+		*end_out = bh_stream_writer_point(entry->stream.writer).physical;
+	pthread_mutex_unlock(&live->lock);
+	return entry != NULL;
+}
+
 void bh_live_forget_keys(bh_live *live)
 {
 	pthread_mutex_lock(&live->lock);

@@ -50,6 +50,8 @@ BH_MUST_CHECK bh_status bh_live_add(bh_live *live, const char *path, const bh_li
 /* Idempotent. Waits until nobody holds it. */
 void bh_live_remove(bh_live *live, const char *path);
 bool bh_live_has(bh_live *live, const char *path);
+/* The same; *end_out, if it is there: how far frames have reached the file, bytes from its beginning. */
+bool bh_live_end(bh_live *live, const char *path, uint64_t *end_out);
 /* Has every writer wipe its expanded keys. */
 void bh_live_forget_keys(bh_live *live);
 

@@ -54,6 +54,14 @@ typedef struct bh_sync_point {
 bh_sync_point bh_stream_writer_point(bh_stream_writer *w);
 BH_MUST_CHECK bh_status bh_stream_writer_sync_mark(bh_stream_writer *w, bh_sync_point point, bool *needed_out,
 						   uint8_t mark_out[BH_SYNC_MARK_LEN]);
+/* A WAL that is synced every few bytes would have each sync commit its new size as well, which costs more than the bytes. So once
+ * eight syncs in a row had at most 16 KiB each, zeros are to be written ahead of the frames: returns how many, at *off_out; 0:
+ * none. Called by the appender after bh_stream_writer_written(), and done by it before it appends again. If that fails nothing is
+ * lost: bh_stream_writer_no_room() ends it. When the file is closed it is cut to bh_stream_writer_point().physical if there is
+ * _room_left. */
+size_t bh_stream_writer_room(bh_stream_writer *w, uint64_t *off_out);
+void bh_stream_writer_no_room(bh_stream_writer *w);
+bool bh_stream_writer_room_left(const bh_stream_writer *w);
 uint64_t bh_stream_writer_logical(const bh_stream_writer *w);  /* bytes appended, held ones included */
 uint64_t bh_stream_writer_physical(const bh_stream_writer *w); /* bytes handed out, header included */
 
@@ -61,9 +69,9 @@ uint64_t bh_stream_writer_physical(const bh_stream_writer *w); /* bytes handed o
 typedef struct bh_stream_reader bh_stream_reader;
 typedef enum bh_stream_end {
 	BH_STREAM_OPEN = 0, /* not at the end yet */
-	BH_STREAM_CLEAN,    /* ended on a frame boundary at or above the sync mark */
-	BH_STREAM_TORN,    /* an incomplete frame above the sync mark, or nothing but zeros (a size that reached the disk before its
-			      data) */
+	BH_STREAM_CLEAN, /* ended on a frame boundary at or above the sync mark; or at the mark, with nothing but zeros behind it */
+	BH_STREAM_TORN,  /* an incomplete frame above the sync mark, or nothing but zeros there (a size that reached the disk before
+			    its  data) */
 	BH_STREAM_DAMAGED, /* a complete frame above the sync mark does not authenticate */
 } bh_stream_end;
 /* From the first BH_HEADER_LEN bytes. `scopes` must outlive the reader. Errors: those of bh_header_open, BH_E_FORMAT (not a stream,

@@ -258,6 +258,14 @@ bh_status bh_stream_reader_push(bh_stream_reader *r, bh_view physical)
 	return r->failed = push(r, physical);
 }
 
+/* Right behind what was synced, zeros are the room that a writer makes ahead of its frames. */
+static bool is_torn(const bh_stream_reader *r)
+{
+	bool at_mark = r->mark.frames > 0 && r->at.physical == r->mark.physical;
+
+	return r->zeros ? !at_mark : r->partial.len > 0;
+}
+
 static bh_status finish(bh_stream_reader *r)
 {
 	if (below_mark(r))
@@ -265,7 +273,7 @@ static bh_status finish(bh_stream_reader *r)
 			       (unsigned long long)r->at.frames, (unsigned long long)r->at.physical,
 			       (unsigned long long)r->mark.physical);
 	if (r->end == BH_STREAM_OPEN)
-		r->end = r->zeros || r->partial.len > 0 ? BH_STREAM_TORN : BH_STREAM_CLEAN;
+		r->end = is_torn(r) ? BH_STREAM_TORN : BH_STREAM_CLEAN;
 	if (!r->spans)
 		return BH_OK;
 	/* Behind damage a cut record stays held back: what stands for the damage has to follow a whole one. */

@@ -8,6 +8,7 @@
  * Everything else is the appender's.
  */
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 
 #include "env/frame.h"
@@ -20,10 +21,18 @@ struct bh_stream_writer {
 	bh_sync_point at; /* frames and bytes handed out */
 	uint64_t logical; /* bytes taken in */
 	pthread_mutex_t lock;
-	bh_sync_point written; /* of these, what reached the file */
-	bh_sync_point marked;  /* of these, what a mark calls durable */
-	uint64_t seq;          /* of the last mark */
+	bh_sync_point written;        /* of these, what reached the file */
+	bh_sync_point marked;         /* of these, what a mark calls durable */
+	uint64_t seq;                 /* of the last mark */
+	_Atomic unsigned small_syncs; /* in a row, SYNCS_FOR_ROOM at most */
+	uint64_t room_end;            /* the file is zeros from `at` to here; UINT64_MAX: no more of that */
 };
+
+/* Room ahead (stream.h). 128 KiB are at least eight syncs' worth, and written in a fraction of the time of one. */
+#define SYNCS_FOR_ROOM 8u
+#define SMALL_SYNC (16u * 1024)
+#define ROOM (128u * 1024)
+#define ROOM_ALIGN 4096u
 
 static bool has_spans(bh_file_kind kind)
 {
@@ -183,6 +192,14 @@ bh_sync_point bh_stream_writer_point(bh_stream_writer *w)
 }
 
 /* Under the lock. */
+static void note_sync(bh_stream_writer *w, uint64_t len)
+{
+	unsigned before = atomic_load_explicit(&w->small_syncs, memory_order_relaxed);
+
+	atomic_store_explicit(&w->small_syncs, len <= SMALL_SYNC ? BH_MIN(before + 1, SYNCS_FOR_ROOM) : 0, memory_order_relaxed);
+}
+
+/* Under the lock. */
 static bh_status next_mark(bh_stream_writer *w, bh_sync_point point, uint8_t mark_out[BH_SYNC_MARK_LEN])
 {
 	bh_sync_mark mark = { .seq = ++w->seq, .point = point };
@@ -190,6 +207,7 @@ static bh_status next_mark(bh_stream_writer *w, bh_sync_point point, uint8_t mar
 	if (point.physical > w->written.physical || point.frames > w->written.frames)
 		return bh_fail(BH_E_INVALID, "a sync mark for more than was written");
 	BH_TRY(bh_sync_mark_seal(w->key.aead, &mark, mark_out));
+	note_sync(w, point.physical - w->marked.physical);
 	w->marked = point;
 	return BH_OK;
 }
@@ -207,6 +225,30 @@ bh_status bh_stream_writer_sync_mark(bh_stream_writer *w, bh_sync_point point, b
 	if (status == BH_OK)
 		*needed_out = needed;
 	return status;
+}
+
+size_t bh_stream_writer_room(bh_stream_writer *w, uint64_t *off_out)
+{
+	uint64_t off = BH_MAX(w->at.physical, w->room_end);
+	uint64_t end = (w->at.physical + ROOM) / ROOM_ALIGN * ROOM_ALIGN;
+
+	/* While a sync's worth is left, there is no hurry. */
+	if (w->key.header.kind != BH_KIND_WAL || off - w->at.physical > SMALL_SYNC ||
+	    atomic_load_explicit(&w->small_syncs, memory_order_relaxed) < SYNCS_FOR_ROOM)
+		return 0;
+	w->room_end = end;
+	*off_out = off;
+	return (size_t)(end - off);
+}
+
+void bh_stream_writer_no_room(bh_stream_writer *w)
+{
+	w->room_end = UINT64_MAX;
+}
+
+bool bh_stream_writer_room_left(const bh_stream_writer *w)
+{
+	return w->room_end > w->at.physical;
 }
 
 uint64_t bh_stream_writer_logical(const bh_stream_writer *w)
