@@ -6,6 +6,7 @@
  * the list of column families out of the MANIFEST, RocksDB's own recovery, then what a crash interrupted. Each step undoes nothing
  * of the ones before: a failing open loses nothing.
  */
+#include "erase.h"
 #include "internal.h"
 #include "keeper.h"
 #include "leaser.h"
@@ -222,6 +223,12 @@ static bh_status copy_settings(bh_db *db, const char *dir, const bh_db_options *
 	return BH_OK;
 }
 
+static bh_status erase_at_open(bh_db *db, const bh_merchant_info *info)
+{
+	bh_erase_at_open(db, info);
+	return BH_OK;
+}
+
 static bh_status open_steps(bh_db *db, const char *dir, const bh_db_options *options)
 {
 	bh_keyring *keyring = NULL;
@@ -238,6 +245,7 @@ static bh_status open_steps(bh_db *db, const char *dir, const bh_db_options *opt
 	BH_TRY(open_rocksdb(db));
 	BH_TRY(for_merchants(db, bh_shred_resume));
 	BH_TRY(bh_cold_finish(db));
+	BH_TRY(for_merchants(db, erase_at_open));
 	bh_retire_at_open(db);
 	BH_TRY(bh_leases_begin(db));
 	return bh_keeper_start(db, options, &db->keeper);

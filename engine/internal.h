@@ -67,6 +67,7 @@ struct bh_db {
 	pthread_mutex_t admin;    /* guards `claims` */
 	pthread_cond_t claim_ended;
 	bh_claim *claims;
+	_Atomic bool erasing;      /* one erasure at a time: it holds a snapshot, for which another would wait */
 	_Atomic uint64_t attaches; /* counts merchants attached since the database was opened */
 	pthread_mutex_t resealing; /* held while a log is sealed anew: sweep_logs.c */
 	_Atomic unsigned resealing_waiters;

@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 
 #include "env/references.h"
+#include "erase_record.h"
 #include "files.h"
 #include "park.h"
 
@@ -284,6 +285,7 @@ static bh_status retire(const bh_db *db, const dek_list *all, const bh_merchant_
 	/* What is parked, or has no header yet, refers to who knows what. */
 	if (found.count == 0 || found.unfinished > 0 || bh_is_parked(db, merchant->name))
 		return BH_OK;
+	BH_TRY(bh_erase_rekey(db, merchant));
 	return retire_free(db, merchant->name, &found, left_out);
 }
 

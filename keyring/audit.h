@@ -51,6 +51,8 @@ extern "C" {
 #define BH_AUDIT_CMK_DESTROY_ASKED "cmk.destroy-asked"
 #define BH_AUDIT_CMK_DESTROY_ANSWERED "cmk.destroy-answered"
 #define BH_AUDIT_CERTIFICATE_ISSUED "certificate.issued"
+#define BH_AUDIT_ERASE_BEGUN "erase.begun"     /* rows of a class are about to be erased; no key changes by it */
+#define BH_AUDIT_ERASE_ENDED "erase.ended"     /* no file holds them any more; or: what still does */
 #define BH_AUDIT_PLUGIN_OPENED "plugin.opened" /* a stock tool of RocksDB's shows the database, or has a scratch in a class */
 #define BH_AUDIT_LOG_TORN_TAIL "log.torn-tail" /* an append that a crash cut short was removed */
 #define BH_AUDIT_LOG_GAP "log.gap"             /* events before this line could not be written */

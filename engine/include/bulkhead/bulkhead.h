@@ -9,6 +9,7 @@
 #include <bulkhead/certificate.h>
 #include <bulkhead/db.h>
 #include <bulkhead/env.h>
+#include <bulkhead/erase.h>
 #include <bulkhead/kms.h>
 #include <bulkhead/report.h>
 #include <bulkhead/rotation.h>

@@ -1,0 +1,247 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * erase_record.c: see erase_record.h.
+ */
+#include "erase_record.h"
+
+#include <bulkhead/env.h>
+
+#include "keyring/aead.h"
+
+/* ---- the platform's column family */
+
+#define KEY_PREFIX "\0bulkhead/1/erase/" /* without its NUL */
+enum { KIND_SECRET = 's', KIND_NOTE = 'n' };
+
+/* "\0bulkhead/1/erase/", kind, merchant id, class, 0, then what the kind adds. */
+static bh_status make_key(const bh_erase_scope *scope, char kind, bh_buf *out)
+{
+	BH_TRY(bh_buf_append(out, KEY_PREFIX, sizeof(KEY_PREFIX) - 1));
+	BH_TRY(bh_buf_append_u8(out, (uint8_t)kind));
+	BH_TRY(bh_buf_append(out, scope->merchant_id, BH_ID_LEN));
+	return bh_buf_append(out, scope->scope.cls, strlen(scope->scope.cls) + 1);
+}
+
+static bh_status put(const bh_db *db, const bh_buf *key, bh_view value)
+{
+	char *error = NULL;
+
+	rocksdb_put_cf(db->rocks, db->write_sync, db->default_cf, (const char *)key->data, key->len, (const char *)value.data,
+		       value.len, &error);
+	return bh_status_of_rocksdb(error);
+}
+
+static bh_status get(const bh_db *db, const bh_buf *key, bh_buf *out)
+{
+	char *error = NULL, *value;
+	bh_status status;
+	size_t len = 0;
+
+	value = rocksdb_get_cf(db->rocks, db->read, db->default_cf, (const char *)key->data, key->len, &len, &error);
+	BH_TRY(bh_status_of_rocksdb(error));
+	if (value == NULL)
+		return bh_fail(BH_E_NOT_FOUND, "nothing was ever erased in this class");
+	status = bh_buf_append(out, value, len);
+	rocksdb_free(value);
+	return status;
+}
+
+/* ---- the secret */
+
+/* u8 version, 16 DEK id, 12 nonce, 32 ciphertext, 16 tag. */
+enum { SECRET_VERSION = 1, SECRET_NONCE_AT = 1 + BH_ID_LEN, SECRET_BYTES_AT = SECRET_NONCE_AT + BH_NONCE_LEN };
+enum { SECRET_TAG_AT = SECRET_BYTES_AT + BH_DEK_LEN, SECRET_LEN = SECRET_TAG_AT + BH_TAG_LEN };
+
+static bh_status secret_aead(const bh_db *db, const bh_dek *dek, bh_aead **out)
+{
+	BH_CLEANUP(bh_secret_clear) bh_secret key = { 0 };
+	BH_CLEANUP(bh_buf_clear) bh_buf info = { 0 };
+	const bh_view context = bh_dek_context(dek);
+
+	BH_TRY(bh_buf_append(&info, "bulkhead/1/erase-secret", sizeof("bulkhead/1/erase-secret")));
+	BH_TRY(bh_buf_append(&info, context.data, context.len));
+	BH_TRY(bh_hkdf_secret(bh_dek_key(dek), bh_view_of(bh_keyring_database_id(db->keyring), BH_ID_LEN), bh_buf_view(&info),
+			      BH_DEK_LEN, &key));
+	return bh_aead_new(NULL, bh_secret_view(&key), out);
+}
+
+static bh_status secret_store(const bh_db *db, const bh_erase_scope *scope, const bh_buf *key, const bh_secret *secret)
+{
+	BH_CLEANUP(bh_dek_unrefp) bh_dek *dek = NULL;
+	BH_CLEANUP(bh_aead_freep) bh_aead *aead = NULL;
+	uint8_t value[SECRET_LEN] = { SECRET_VERSION };
+
+	BH_TRY(bh_keyring_dek_current(db->keyring, &scope->scope, &dek));
+	BH_TRY(secret_aead(db, dek, &aead));
+	memcpy(value + 1, bh_dek_id(dek), BH_ID_LEN);
+	BH_TRY(bh_random(value + SECRET_NONCE_AT, BH_NONCE_LEN));
+	BH_TRY(bh_aead_seal(aead, value + SECRET_NONCE_AT, bh_buf_view(key), secret->data, secret->len, value + SECRET_BYTES_AT,
+			    value + SECRET_TAG_AT));
+	return put(db, key, bh_view_of(value, sizeof(value)));
+}
+
+/* *dek_id_out: what it is sealed under. */
+static bh_status secret_load(const bh_db *db, const bh_buf *key, bh_secret *out, uint8_t dek_id_out[BH_ID_LEN])
+{
+	BH_CLEANUP(bh_dek_unrefp) bh_dek *dek = NULL;
+	BH_CLEANUP(bh_aead_freep) bh_aead *aead = NULL;
+	BH_CLEANUP(bh_secret_clear) bh_secret secret = { 0 };
+	BH_CLEANUP(bh_buf_clear) bh_buf value = { 0 };
+
+	BH_TRY(get(db, key, &value));
+	if (value.len != SECRET_LEN)
+		return bh_fail(BH_E_FORMAT, "secret of a class's erasures: %zu bytes", value.len);
+	if (value.data[0] != SECRET_VERSION)
+		return bh_fail(BH_E_VERSION, "secret of a class's erasures: version %u", (unsigned)value.data[0]);
+	BH_TRY(bh_keyring_dek_find(db->keyring, value.data + 1, &dek));
+	BH_TRY(secret_aead(db, dek, &aead));
+	BH_TRY(bh_secret_init(&secret, BH_DEK_LEN));
+	BH_TRY(bh_aead_open(aead, value.data + SECRET_NONCE_AT, bh_buf_view(key), value.data + SECRET_BYTES_AT, BH_DEK_LEN,
+			    value.data + SECRET_TAG_AT, secret.data));
+	memcpy(dek_id_out, value.data + 1, BH_ID_LEN);
+	*out = bh_secret_take(&secret);
+	return BH_OK;
+}
+
+bh_status bh_erase_secret(const bh_db *db, const bh_erase_scope *scope, bool make, bh_secret *out)
+{
+	BH_CLEANUP(bh_secret_clear) bh_secret secret = { 0 };
+	BH_CLEANUP(bh_buf_clear) bh_buf key = { 0 };
+	uint8_t dek_id[BH_ID_LEN];
+	bh_status status;
+
+	BH_TRY(make_key(scope, KIND_SECRET, &key));
+	status = secret_load(db, &key, &secret, dek_id);
+	if (status == BH_E_NOT_FOUND && make) {
+		BH_TRY(bh_secret_random(&secret, BH_DEK_LEN));
+		status = secret_store(db, scope, &key, &secret);
+	}
+	BH_TRY(status);
+	*out = bh_secret_take(&secret);
+	return BH_OK;
+}
+
+static bh_status rekey_class(const bh_db *db, const bh_erase_scope *scope)
+{
+	BH_CLEANUP(bh_secret_clear) bh_secret secret = { 0 };
+	BH_CLEANUP(bh_dek_unrefp) bh_dek *newest = NULL;
+	BH_CLEANUP(bh_buf_clear) bh_buf key = { 0 };
+	uint8_t dek_id[BH_ID_LEN];
+	bh_status status;
+
+	BH_TRY(make_key(scope, KIND_SECRET, &key));
+	status = secret_load(db, &key, &secret, dek_id);
+	if (status == BH_E_NOT_FOUND)
+		return BH_OK;
+	BH_TRY(status);
+	BH_TRY(bh_keyring_dek_current(db->keyring, &scope->scope, &newest));
+	return memcmp(dek_id, bh_dek_id(newest), BH_ID_LEN) == 0 ? BH_OK : secret_store(db, scope, &key, &secret);
+}
+
+bh_status bh_erase_rekey(const bh_db *db, const bh_merchant_info *merchant)
+{
+	bh_erase_scope scope = { 0 };
+
+	memcpy(scope.merchant_id, merchant->id, BH_ID_LEN);
+	memcpy(scope.scope.merchant, merchant->name, sizeof(scope.scope.merchant));
+	for (size_t i = 0; i < merchant->class_count; i++) {
+		memcpy(scope.scope.cls, merchant->classes[i], sizeof(scope.scope.cls));
+		BH_TRY(rekey_class(db, &scope));
+	}
+	return BH_OK;
+}
+
+bh_status bh_erase_digest(const bh_secret *secret, bh_view prefix, uint8_t out[BH_SHA256_LEN])
+{
+	const bh_view parts[] = { bh_view_of("erased prefix", sizeof("erased prefix")), prefix };
+
+	return bh_hmac(bh_secret_view(secret), parts, 2, out);
+}
+
+/* ---- notes */
+
+/* u8 version, u8 phase, u64 sequence, u64 logs, i64 at. */
+enum { NOTE_VERSION = 1, NOTE_LEN = 26 };
+
+static bh_status note_key(const bh_erase_scope *scope, const uint8_t digest[BH_SHA256_LEN], bh_buf *out)
+{
+	BH_TRY(make_key(scope, KIND_NOTE, out));
+	return bh_buf_append(out, digest, BH_SHA256_LEN);
+}
+
+bh_status bh_erase_note_put(const bh_db *db, const bh_erase_scope *scope, const uint8_t digest[BH_SHA256_LEN],
+			    const bh_erase_note *note)
+{
+	BH_CLEANUP(bh_buf_clear) bh_buf key = { 0 };
+	uint8_t value[NOTE_LEN] = { NOTE_VERSION, (uint8_t)note->phase };
+
+	BH_TRY(note_key(scope, digest, &key));
+	bh_put_u64(value + 2, note->sequence);
+	bh_put_u64(value + 10, note->logs);
+	bh_put_u64(value + 18, (uint64_t)note->at_s);
+	return put(db, &key, bh_view_of(value, sizeof(value)));
+}
+
+static bh_status note_decode(bh_view value, bh_erase_note *out)
+{
+	bh_reader r = bh_reader_of(value);
+	uint8_t version = bh_read_u8(&r);
+	bh_erase_note note = { .phase = (bh_erase_phase)bh_read_u8(&r) };
+
+	note.sequence = bh_read_u64(&r);
+	note.logs = bh_read_u64(&r);
+	note.at_s = (int64_t)bh_read_u64(&r);
+	if (bh_reader_ok(&r) && version != NOTE_VERSION)
+		return bh_fail(BH_E_VERSION, "note of an erasure: version %u", (unsigned)version);
+	if (!bh_reader_done(&r) || note.phase < BH_ERASE_BEGUN || note.phase > BH_ERASE_LOGGED)
+		return bh_fail(BH_E_FORMAT, "note of an erasure is malformed");
+	*out = note;
+	return BH_OK;
+}
+
+bh_status bh_erase_note_remove(const bh_db *db, const bh_erase_scope *scope, const uint8_t digest[BH_SHA256_LEN])
+{
+	BH_CLEANUP(bh_buf_clear) bh_buf key = { 0 };
+	char *error = NULL;
+
+	BH_TRY(note_key(scope, digest, &key));
+	rocksdb_delete_cf(db->rocks, db->write_sync, db->default_cf, (const char *)key.data, key.len, &error);
+	return bh_status_of_rocksdb(error);
+}
+
+/* Calls `each` while the iterator stands on keys that begin with `prefix`. */
+static bh_status walk(rocksdb_iterator_t *iter, const bh_buf *prefix,
+		      bh_status (*each)(void *arg, const uint8_t digest[BH_SHA256_LEN], const bh_erase_note *note), void *arg)
+{
+	char *error = NULL;
+
+	for (rocksdb_iter_seek(iter, (const char *)prefix->data, prefix->len); rocksdb_iter_valid(iter); rocksdb_iter_next(iter)) {
+		size_t key_len, value_len;
+		const char *key = rocksdb_iter_key(iter, &key_len);
+		const char *value = rocksdb_iter_value(iter, &value_len);
+		bh_erase_note note;
+
+		if (key_len < prefix->len || memcmp(key, prefix->data, prefix->len) != 0)
+			return BH_OK;
+		if (key_len != prefix->len + BH_SHA256_LEN)
+			return bh_fail(BH_E_FORMAT, "note of an erasure under a key of %zu bytes", key_len);
+		BH_TRY(note_decode(bh_view_of(value, value_len), &note));
+		BH_TRY(each(arg, (const uint8_t *)key + prefix->len, &note));
+	}
+	rocksdb_iter_get_error(iter, &error);
+	return bh_status_of_rocksdb(error);
+}
+
+bh_status bh_erase_notes(const bh_db *db, const bh_erase_scope *scope,
+			 bh_status (*each)(void *arg, const uint8_t digest[BH_SHA256_LEN], const bh_erase_note *note), void *arg)
+{
+	BH_CLEANUP(bh_buf_clear) bh_buf prefix = { 0 };
+	rocksdb_iterator_t *iter;
+	bh_status status;
+
+	BH_TRY(make_key(scope, KIND_NOTE, &prefix));
+	iter = rocksdb_create_iterator_cf(db->rocks, db->read, db->default_cf);
+	status = walk(iter, &prefix, each, arg);
+	rocksdb_iter_destroy(iter);
+	return status;
+}
