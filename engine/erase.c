@@ -11,9 +11,11 @@
  *     4  replaced files gone from the directory    the same
  *     5  all families flushed, so that every WAL   the same
  *        of before is gone
- *     6  noted as LOGGED, if a MANIFEST, or what   the rest, which the next open leaves behind: it ends the erasure
- *        an iterator holds open, is left
- *     7  logged with the evidence, note removed    done
+ *     6  MANIFEST sealed anew without the bounds   the same
+ *        of files that are gone
+ *     7  noted as LOGGED, if logs, or what an      the rest, which the next open leaves behind: it ends the erasure
+ *        iterator holds open, are left
+ *     8  logged with the evidence, note removed    done
  * From the deletion to the end a snapshot of RocksDB's is held that is as old as the deletion. It keeps RocksDB from zeroing the
  * sequence numbers of rows that are written meanwhile, so the scan can tell them from those that should be gone.
  * The merchant's gate is entered all the while, so a suspension or shred waits for the step under way, no longer.

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 
 #include "env/bridge_erase.h"
+#include "env/reseal_log.h"
 #include "keyring/crashpoint.h"
 #include "park.h"
 
@@ -320,6 +321,71 @@ static bh_status list_logs(const bh_erasure *e, bh_erase_logs which, uint64_t li
 	return bh_erase_list_logs(e->db, &e->scope.scope, which, limit, paths);
 }
 
+/* ---- the MANIFEST */
+
+static bh_status scrub_pace(void *arg, uint64_t bytes)
+{
+	const bh_erasure *e = arg;
+
+	(void)bytes;
+	if (atomic_load(&e->db->resealing_waiters) > 0)
+		return bh_fail(BH_E_BUSY, "somebody's keys leave memory");
+	return bh_erasure_go_on(e);
+}
+
+static bh_status scrub_one(bh_erasure *e, const char *name, bool *done_out)
+{
+	BH_CLEANUP(bh_buf_clear) bh_buf path = { 0 };
+	const bh_pace pace = { scrub_pace, e };
+	bh_status status;
+
+	BH_TRY(bh_buf_printf(&path, "%s/%s", e->db->dir, name));
+	pthread_mutex_lock(&e->db->resealing);
+	status = scrub_pace(e, 0);
+	if (status == BH_OK)
+		status = bh_reseal_manifest(e->db->fs, (const char *)path.data, true, &pace, done_out);
+	pthread_mutex_unlock(&e->db->resealing);
+	return status;
+}
+
+/* `names`, a line each, lose what is done; and end in NUL, which does not count. */
+static bh_status scrub_all(bh_erasure *e, bh_buf *names)
+{
+	BH_CLEANUP(bh_buf_clear) bh_buf left = { 0 };
+	char *rest, *name;
+
+	BH_TRY(bh_buf_append_u8(names, 0));
+	for (name = strtok_r((char *)names->data, "\n", &rest); name != NULL; name = strtok_r(NULL, "\n", &rest)) {
+		bool done = false;
+
+		BH_TRY(bh_erasure_go_on(e));
+		/* Whatever failed: it is named as pending, and the next open begins another one. */
+		if (scrub_one(e, name, &done) != BH_OK)
+			bh_db_log(e->db, "%s: is not sealed anew for an erasure: %s", name, bh_status_message());
+		if (!done)
+			BH_TRY(bh_buf_printf(&left, "%s\n", name));
+	}
+	names->len = 0;
+	return bh_buf_append(names, left.data, left.len);
+}
+
+/* Bounds of files that are gone leave the MANIFEST, which RocksDB is writing to. */
+static bh_status scrub_manifest(bh_erasure *e)
+{
+	BH_CLEANUP(bh_buf_clear) bh_buf names = { 0 };
+
+	wait_from_now(e);
+	for (;;) {
+		BH_TRY(list_logs(e, BH_ERASE_LIVE_MANIFEST, e->note.logs, &names));
+		BH_TRY(scrub_all(e, &names));
+		if (names.len == 0 || bh_erasure_is_late(e))
+			break;
+		BH_TRY(bh_erasure_pause(e));
+	}
+	bh_crash_point("erase.scrubbed");
+	return add_pending_lines(e, &names, "has bounds of files that are gone; the next open of the database begins another one");
+}
+
 bh_status bh_erasure_clean_logs(bh_erasure *e)
 {
 	BH_CLEANUP(bh_buf_clear) bh_buf paths = { 0 };
@@ -337,8 +403,5 @@ bh_status bh_erasure_clean_logs(bh_erasure *e)
 	BH_TRY(bh_erase_newest_log(e->db, &e->note.logs));
 	BH_TRY(list_logs(e, BH_ERASE_PARKED, e->note.logs, &paths));
 	BH_TRY(add_pending_lines(e, &paths, "belongs to a suspended merchant; resume it, then open the database anew"));
-	BH_TRY(list_logs(e, BH_ERASE_LIVE_MANIFEST, e->note.logs, &paths));
-	if (bh_is_parked(e->db, e->merchant->name))
-		BH_TRY(add_pending(e, "parked files of the merchant", "left over from a resume; the next open removes them"));
-	return add_pending_lines(e, &paths, "has bounds of files that are gone; the next open of the database begins another one");
+	return scrub_manifest(e);
 }

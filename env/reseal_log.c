@@ -156,6 +156,8 @@ static void check_span(void *arg, uint64_t off, size_t len, uint32_t cf_id)
 	bool available = false;
 
 	(void)len;
+	if (cf_id == BH_CF_DEFAULT) /* blanked because its file is gone; never sealed */
+		return;
 	if (r->lost == BH_OK)
 		r->lost = choice_of(r, cf_id, &c);
 	if (r->lost == BH_OK && c->needed)

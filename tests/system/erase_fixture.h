@@ -34,6 +34,6 @@ rocksdb_options_t *plain_options(void);
 
 bh_erase_result erase_user(bh_cf *cf, const bh_erase_options *options);
 void expect_pending(const bh_erase_result *result, const char *what);
-void expect_done(const bh_erase_result *result); /* all that may wait is the MANIFEST */
+void expect_done(const bh_erase_result *result);
 
 #endif

@@ -72,7 +72,7 @@ static void gone(void *arg)
 	test_check(count_user(a, ERASED) == 0);
 	expect_others(a, 2);
 	f = search_now(ws);
-	test_check(f.hits[BH_KIND_SST] + f.hits[BH_KIND_BLOB] + f.hits[BH_KIND_WAL] + f.hits[BH_KIND_OTHER] + f.hits[0] == 0);
+	test_check(hits_of_all(&f) == 0);
 	bh_erase_result_clear(&result);
 	bh_cf_close(a);
 	bh_cf_close(b);
