@@ -27,6 +27,7 @@ struct bh_fs {
 	pthread_rwlock_t lock;    /* guards the family table */
 	struct family **families; /* [family_count], by id; owned; NULL: unknown */
 	size_t family_count;
+	uint64_t changes;         /* of the table and its DEKs; grows under the lock, read without it */
 	bh_live live;             /* logs being written; has a lock of its own */
 	bh_page_readers *readers; /* paged files being read or written; has locks of its own */
 };
@@ -63,6 +64,11 @@ static void family_free(struct family *family)
 	free(family);
 }
 
+static void note_change(bh_fs *fs)
+{
+	__atomic_add_fetch(&fs->changes, 1, __ATOMIC_RELEASE);
+}
+
 /* Under the lock: the id is of this scope from now on. */
 static bh_status set_family(bh_fs *fs, uint32_t cf_id, const bh_scope *scope)
 {
@@ -75,6 +81,7 @@ static bh_status set_family(bh_fs *fs, uint32_t cf_id, const bh_scope *scope)
 	family->scope = *scope;
 	family_free(fs->families[cf_id]);
 	fs->families[cf_id] = family;
+	note_change(fs);
 	return BH_OK;
 }
 
@@ -178,6 +185,7 @@ static bh_status cf_dropped(void *arg, uint32_t cf_id)
 	if (family_of(fs, cf_id) != NULL) {
 		family_free(fs->families[cf_id]);
 		fs->families[cf_id] = NULL;
+		note_change(fs);
 	}
 	pthread_rwlock_unlock(&fs->lock);
 	return BH_OK;
@@ -243,6 +251,7 @@ static void families_forget(bh_fs *fs)
 	for (size_t i = 0; i < fs->family_count; i++)
 		if (fs->families[i] != NULL)
 			bh_dek_unrefp(&fs->families[i]->dek);
+	note_change(fs);
 	pthread_rwlock_unlock(&fs->lock);
 }
 
@@ -271,7 +280,7 @@ bh_status bh_fs_new(const char *root, bh_keyring *keyring, bh_fs **out)
 
 	if (fs == NULL)
 		return bh_fail(BH_E_NOMEM, "no memory for the file system of %s", root);
-	fs->scopes = (bh_scopes){ fs, dek_for_cf, dek_by_id, cf_added, cf_dropped, cf_attached, false, false, NULL };
+	fs->scopes = (bh_scopes){ fs, dek_for_cf, dek_by_id, cf_added, cf_dropped, cf_attached, false, false, NULL, &fs->changes };
 	*out = fs;
 	return BH_OK;
 }
@@ -286,7 +295,7 @@ bh_status bh_fs_new_view(bh_keyring *keyring, const char *root, const char *merc
 		return bh_fail(BH_E_NOMEM, "no memory for a view of %s", root);
 	}
 	fs->only = only;
-	fs->scopes = (bh_scopes){ fs, dek_for_cf, dek_by_id, cf_added, cf_dropped, cf_attached, true, true, NULL };
+	fs->scopes = (bh_scopes){ fs, dek_for_cf, dek_by_id, cf_added, cf_dropped, cf_attached, true, true, NULL, NULL };
 	*out = fs;
 	return BH_OK;
 }
@@ -300,7 +309,8 @@ bh_status bh_fs_new_scratch(const char *root, const bh_scope *scope, bh_keyring 
 	fs->scratch = true;
 	fs->scratch_scope = *scope;
 	fs->scopes = (bh_scopes){
-		fs, scratch_dek_for_cf, dek_by_id, scratch_cf_added, scratch_cf_dropped, scratch_cf_attached, false, false, NULL,
+		fs,   scratch_dek_for_cf, dek_by_id, scratch_cf_added, scratch_cf_dropped, scratch_cf_attached, false, false, NULL,
+		NULL,
 	};
 	*out = fs;
 	return BH_OK;

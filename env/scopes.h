@@ -39,6 +39,9 @@ typedef struct bh_scopes {
 	bool sieves_logs;
 	/* What a MANIFEST being read says of files is noted, or blanked where they are gone (manifest_files.h). NULL: neither. */
 	struct bh_manifest_files *files;
+	/* Grows, atomically, with everything that may give a column family another DEK, or none: as long as it stays as it is,
+	 * dek_for_cf need not be asked again. NULL: it may always be. */
+	const uint64_t *changes;
 } bh_scopes;
 
 #ifdef __cplusplus

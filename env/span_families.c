@@ -105,9 +105,15 @@ static bh_status bind_dek(bh_families *f, bh_family *family, const bh_dek *dek)
 	return BH_OK;
 }
 
+static uint64_t count_changes(const bh_families *f)
+{
+	return f->scopes->changes ? __atomic_load_n(f->scopes->changes, __ATOMIC_ACQUIRE) : 0;
+}
+
 static bh_status ask_current(bh_families *f, bh_family *family)
 {
 	BH_CLEANUP(bh_dek_unrefp) bh_dek *dek = NULL;
+	const uint64_t changes = count_changes(f); /* before it is asked: what changes meanwhile is asked for again */
 	bh_status st = f->scopes->dek_for_cf(f->scopes->arg, family->cf_id, &dek);
 
 	if (st != BH_OK)
@@ -118,7 +124,13 @@ static bh_status ask_current(bh_families *f, bh_family *family)
 			       (unsigned)family->cf_id);
 	BH_TRY(bind_dek(f, family, dek));
 	family->epoch = f->epoch;
+	family->changes = changes;
 	return BH_OK;
+}
+
+static bool is_unchanged(const bh_families *f, const bh_family *family)
+{
+	return f->scopes->changes && family->ctr && family->epoch != 0 && family->changes == count_changes(f);
 }
 
 bh_status bh_families_seal(bh_families *f, uint32_t cf_id, const bh_ctr **out)
@@ -126,6 +138,8 @@ bh_status bh_families_seal(bh_families *f, uint32_t cf_id, const bh_ctr **out)
 	bh_family *family;
 
 	BH_TRY(find_or_add(f, cf_id, &family));
+	if (family->epoch != f->epoch && is_unchanged(f, family))
+		family->epoch = f->epoch;
 	if (family->epoch != f->epoch)
 		BH_TRY(ask_current(f, family));
 	*out = family->ctr;

@@ -20,7 +20,8 @@ typedef struct bh_family {
 	bool bound;  /* dek_id has been announced */
 	bool known;  /* opening: `ctr` says whether the DEK is available */
 	uint32_t cf_id;
-	uint64_t epoch; /* sealing: when dek_for_cf was last asked */
+	uint64_t epoch;   /* sealing: when dek_for_cf was last asked, or found not to have changed since; 0: to be asked */
+	uint64_t changes; /* sealing: scopes->changes when it was asked */
 	uint8_t dek_id[BH_ID_LEN];
 	bh_ctr *ctr; /* owned; NULL when opening: not available, to be blanked */
 } bh_family;

@@ -205,6 +205,43 @@ static void test_dek_changes(void **state)
 	}
 }
 
+/* Who says when a DEK may have changed is asked no more than that: once, after a change, and after the keys were wiped. */
+static void test_asked_again_after_a_change(void **state)
+{
+	BH_CLEANUP(sealed_clear) sealed s = { 0 };
+	BH_CLEANUP(bh_buf_clear) bh_buf opened = { 0 };
+	BH_CLEANUP(bh_buf_clear) bh_buf batch = { 0 };
+	BH_CLEANUP(bh_buf_clear) bh_buf log = { 0 };
+	uint64_t changes = 0;
+	fixture f;
+	bh_spans *codec;
+
+	(void)state;
+	fixture_init(&f);
+	f.scopes.changes = &changes;
+	begin_batch(&batch, 1);
+	put_entry(&batch, 1, 10, 60);
+	ok(bh_spans_new(BH_KIND_WAL, BH_SPANS_SEAL, fixture_salt, &f.scopes, &codec));
+	for (unsigned i = 0; i < 40; i++) {
+		size_t before = log.len;
+
+		if (i == 10 || i == 20) {
+			f.generation[1]++;
+			changes++;
+		}
+		if (i == 30)
+			bh_spans_forget(codec);
+		log_record(&log, &batch);
+		ok(bh_spans_feed(codec, bh_view_of(log.data + before, log.len - before)));
+		take_sealed(codec, &s);
+		assert_int_equal(f.asked, 1 + i / 10);
+	}
+	bh_spans_free(codec);
+	assert_int_equal(s.said_count, 3); /* wiped keys are no other ones */
+	ok(open_sealed(&f, BH_KIND_WAL, &s, (split){ 0, 0 }, &opened));
+	assert_same(&log, &opened);
+}
+
 /* Bytes left behind keep the DEK of their epoch: the announcement of the next would come before them. */
 static void test_dek_stays_until_bytes_are_taken(void **state)
 {
@@ -312,6 +349,7 @@ int main(void)
 		cmocka_unit_test(test_wal_is_not_held_back),
 		cmocka_unit_test(test_announced_once),
 		cmocka_unit_test(test_dek_changes),
+		cmocka_unit_test(test_asked_again_after_a_change),
 		cmocka_unit_test(test_dek_stays_until_bytes_are_taken),
 		cmocka_unit_test(test_families_told_when_complete),
 		cmocka_unit_test(test_observer_sees_every_span),
