@@ -118,8 +118,11 @@ static inline bool fixture_cf_attached(void *arg, bh_view name)
 
 static inline void fixture_init(fixture *f)
 {
-	*f = (fixture){ .scopes = { NULL, fixture_for_cf, fixture_by_id, fixture_cf_added, fixture_cf_dropped, fixture_cf_attached,
-				    false, false } };
+	*f = (fixture){ .scopes = { .dek_for_cf = fixture_for_cf,
+				    .dek_by_id = fixture_by_id,
+				    .cf_added = fixture_cf_added,
+				    .cf_dropped = fixture_cf_dropped,
+				    .cf_attached = fixture_cf_attached } };
 	f->scopes.arg = f;
 }
 
