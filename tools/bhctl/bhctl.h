@@ -57,6 +57,7 @@ bh_status cmd_delete(bhctl *ctl, int argc, char **argv);
 bh_status cmd_scan(bhctl *ctl, int argc, char **argv);
 bh_status cmd_load(bhctl *ctl, int argc, char **argv);
 bh_status cmd_rotate(bhctl *ctl, int argc, char **argv);
+bh_status cmd_erase(bhctl *ctl, int argc, char **argv);
 bh_status cmd_compact(bhctl *ctl, int argc, char **argv);
 bh_status cmd_status(bhctl *ctl, int argc, char **argv);
 bh_status cmd_verify(bhctl *ctl, int argc, char **argv);

@@ -87,6 +87,12 @@ static const bhctl_command commands[] = {
 	  "  --exposed  the same, and records that somebody may have the older keys\n"
 	  "  --sweep    moves what lies under older generations, and begins no new one\n"
 	  "  --rate N   moves at most N MiB per second; the default is 64" },
+	{ "erase", cmd_erase, "Erases the rows of a key prefix, down to the bytes in the files",
+	  "NAME/CLASS --prefix P [--hex] [--wait S] [--rotate]\n\n"
+	  "  --prefix P   what the keys of the rows begin with\n"
+	  "  --hex        P is written in hex\n"
+	  "  --wait S     waits up to S seconds for who still reads the rows\n"
+	  "  --rotate     destroys the keys, too, that older copies of the files lie under" },
 	{ "compact", cmd_compact, "Rewrites a class without what was deleted or replaced", "NAME/CLASS" },
 	{ "status", cmd_status, "Shows the database, its merchants, their keys and their sizes",
 	  "[NAME] [--live] [--prometheus FILE]" },

@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * cmd_erase.c: the rows of one key prefix leave a class, and the files. With --rotate the keys that older copies of the files lie
+ * under go as well.
+ */
+#include <stdio.h>
+
+#include <bulkhead/erase.h>
+
+#include "tools/bhctl/bhctl.h"
+
+#define WAIT_S_MAX 86400u
+
+typedef struct job {
+	bh_scope scope;
+	bh_buf prefix;
+	bh_erase_options erase;
+	bool rotate;
+	bh_erase_result result;
+} job;
+
+static void job_clear(job *j)
+{
+	bh_buf_clear(&j->prefix);
+	bh_erase_result_clear(&j->result);
+}
+
+static bh_status run(bhctl *ctl, job *j)
+{
+	BH_CLEANUP(bhctl_db_close) bh_db *db = NULL;
+	BH_CLEANUP(bhctl_cf_close) bh_cf *cf = NULL;
+	const bh_rotate_options rotate = { .sweep = true };
+
+	BH_TRY(bhctl_open(ctl, 0, &db));
+	BH_TRY(bh_cf_open(db, j->scope.merchant, j->scope.cls, &cf));
+	BH_TRY(bh_erase_range(cf, bh_buf_view(&j->prefix), &j->erase, &j->result));
+	if (!j->rotate || !j->result.complete)
+		return BH_OK;
+	BH_TRY(bh_merchant_rotate(db, j->scope.merchant, &rotate));
+	return bh_fail_prefix(bh_merchant_sweep(db, j->scope.merchant, NULL),
+			      "the rows are erased, but older keys are not destroyed yet; `bhctl rotate %s --sweep` goes on",
+			      j->scope.merchant);
+}
+
+/* ---- what came of it */
+
+static json_t *pending_json(const bh_buf *pending)
+{
+	json_t *list = json_array();
+
+	for (size_t at = 0; at < pending->len;) {
+		const char *line = (const char *)pending->data + at;
+		size_t len = (size_t)((const char *)memchr(line, '\n', pending->len - at) - line);
+
+		json_array_append_new(list, json_stringn(line, len));
+		at += len + 1;
+	}
+	return list;
+}
+
+static bh_status print_json(const job *j)
+{
+	const bh_erase_result *r = &j->result;
+	char digest[2 * BH_ERASE_DIGEST_LEN + 1];
+
+	bh_hex(r->prefix_digest, sizeof(r->prefix_digest), digest);
+	return out_json(json_pack("{s:s, s:s, s:b, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:b, s:o}", "merchant", j->scope.merchant,
+				  "class", j->scope.cls, "complete", r->complete, "prefix_digest", digest, "sequence",
+				  (json_int_t)r->sequence, "rows", (json_int_t)r->rows, "files_rewritten",
+				  (json_int_t)r->files_rewritten, "bytes_rewritten", (json_int_t)r->bytes_rewritten,
+				  "entries_found", (json_int_t)r->versions, "generation", (json_int_t)r->generation, "rotated",
+				  j->rotate && r->complete, "pending", pending_json(&r->pending)));
+}
+
+static void print_text(const job *j)
+{
+	const bh_erase_result *r = &j->result;
+	char digest[2 * BH_ERASE_DIGEST_LEN + 1];
+
+	bh_hex(r->prefix_digest, sizeof(r->prefix_digest), digest);
+	printf("%s/%s: %llu rows erased, at sequence number %llu; %llu files of %llu bytes rewritten\n", j->scope.merchant,
+	       j->scope.cls, (unsigned long long)r->rows, (unsigned long long)r->sequence, (unsigned long long)r->files_rewritten,
+	       (unsigned long long)r->bytes_rewritten);
+	printf("in the audit log the prefix is %s\n", digest);
+	if (r->complete && j->rotate)
+		puts("older generations of its keys are destroyed: older copies of the files need an older keyring, too");
+	if (r->complete)
+		printf("complete: no file of the database holds a byte of them\n");
+	else
+		printf("INCOMPLETE\n%.*s", (int)r->pending.len, (const char *)r->pending.data);
+}
+
+static bh_status print(bhctl *ctl, const job *j)
+{
+	if (!ctl->json)
+		print_text(j);
+	else
+		BH_TRY(print_json(j));
+	if (j->result.complete)
+		return BH_OK;
+	ctl->reported = true;
+	return bh_fail(BH_E_BUSY, "'%s/%s': the rows are deleted, but something still holds bytes of them%s", j->scope.merchant,
+		       j->scope.cls, j->rotate ? "; the keys were not rotated" : "");
+}
+
+bh_status cmd_erase(bhctl *ctl, int argc, char **argv)
+{
+	BH_CLEANUP(job_clear) job j = { .rotate = false };
+	const char *prefix = NULL, *wait = NULL;
+	bool hex = false;
+	const bhctl_option options[] = { { .name = "prefix", .value = &prefix },
+					 { .name = "hex", .flag = &hex },
+					 { .name = "wait", .value = &wait },
+					 { .name = "rotate", .flag = &j.rotate },
+					 { 0 } };
+	uint64_t wait_s = 0;
+	char **args;
+	int count;
+
+	BH_TRY(bhctl_parse(ctl, argc, argv, options, 1, 1, &args, &count));
+	BH_TRY(bhctl_need_db(ctl));
+	BH_TRY(bhctl_target(args[0], &j.scope));
+	if (prefix == NULL)
+		return bhctl_usage_error(ctl, "whose rows? give --prefix");
+	BH_TRY(bhctl_bytes("--prefix", bh_view_str(prefix), hex, &j.prefix));
+	if (wait != NULL)
+		BH_TRY(bhctl_number("--wait", wait, &wait_s));
+	if (wait_s > WAIT_S_MAX)
+		return bhctl_usage_error(ctl, "--wait: at most %u s", WAIT_S_MAX);
+	j.erase.wait_ms = (unsigned)wait_s * 1000;
+	BH_TRY(run(ctl, &j));
+	return print(ctl, &j);
+}
