@@ -198,7 +198,8 @@ static op_kind pick_kind(test_random *random)
 			return weights[i].kind;
 		roll -= weights[i].per_mille;
 	}
-	static const op_kind rare[] = { OP_COMPACT, OP_COMPACT, OP_COMPACT, OP_COMPACT, OP_COMPACT, OP_FLUSH, OP_REOPEN, OP_CYCLE };
+	static const op_kind rare[] = { OP_COMPACT, OP_COMPACT, OP_COMPACT, OP_COMPACT, OP_COMPACT,
+					OP_FLUSH,   OP_REOPEN,  OP_CYCLE,   OP_ROTATE };
 
 	return rare[test_random_below(random, sizeof(rare) / sizeof(rare[0]))];
 }

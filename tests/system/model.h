@@ -79,7 +79,8 @@ typedef enum op_kind {
 	OP_FLUSH,
 	OP_COMPACT,
 	OP_REOPEN,
-	OP_CYCLE, /* a merchant goes and comes back */
+	OP_CYCLE,  /* a merchant goes and comes back */
+	OP_ROTATE, /* it gets new keys, and perhaps all that lies under older ones is moved */
 } op_kind;
 
 typedef struct model_op {

@@ -412,6 +412,18 @@ static void do_cycle(model_run *run, test_random *random)
 	test_check(family_digest(run, family) == state_family_digest(run->state, family));
 }
 
+static void do_rotate(model_run *run, test_random *random)
+{
+	const bh_sweep_options options = { .bytes_per_s = UINT64_MAX };
+	int family = (int)test_random_below(random, MODEL_FAMILIES);
+
+	test_ok(bh_merchant_rotate(run->db, merchants[family / 2], NULL));
+	if (test_random_below(random, 2) == 0)
+		return;
+	test_ok(bh_merchant_sweep(run->db, merchants[family / 2], &options));
+	test_check(family_digest(run, family) == state_family_digest(run->state, family));
+}
+
 void run_op(model_run *run, const model_op *o)
 {
 	test_random random = { o->seed };
@@ -430,5 +442,6 @@ void run_op(model_run *run, const model_op *o)
 		run_open(run);
 		break;
 	case OP_CYCLE: do_cycle(run, &random); break;
+	case OP_ROTATE: do_rotate(run, &random); break;
 	}
 }
