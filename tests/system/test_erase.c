@@ -95,9 +95,10 @@ static void gone(void *arg)
 
 static void expect_erased(bh_cf *cf, bh_view prefix, uint64_t rows)
 {
+	const bh_erase_options long_enough = { .wait_ms = 60000 };
 	bh_erase_result result = { 0 };
 
-	test_ok(bh_erase_range(cf, prefix, NULL, &result));
+	test_ok(bh_erase_range(cf, prefix, &long_enough, &result));
 	expect_done(&result);
 	test_check(result.rows == rows);
 	bh_erase_result_clear(&result);
@@ -275,6 +276,40 @@ static void suspended(void *arg)
 	f = search_now(ws);
 	test_check(hits_of_all(&f) == 0);
 	test_ok(bh_merchant_shred(db, "a", NULL));
+	bh_db_close(db);
+	rocksdb_options_destroy(options);
+}
+
+static void *shred_soon(void *arg)
+{
+	usleep(20 * 1000);
+	test_ok(bh_merchant_shred(arg, "a", NULL));
+	return NULL;
+}
+
+static void shredded(void *arg)
+{
+	const workspace *ws = arg;
+	rocksdb_options_t *options = plain_options();
+	bh_db *db = (make_two(ws), test_db_open(ws, options));
+	bh_cf *a = test_cf(db, "a", "events"), *b = test_cf(db, "b", "events");
+	bh_status status;
+	pthread_t thread;
+
+	for (int version = 0; version < 4; version++) {
+		put_all(a, version);
+		test_ok(bh_flush(a));
+	}
+	test_check(pthread_create(&thread, NULL, shred_soon, db) == 0);
+	status = bh_erase_range(a, bh_view_str("user7/"), NULL, NULL);
+	pthread_join(thread, NULL);
+	test_check(status == BH_OK || status == BH_E_SHREDDED);
+	test_status(bh_erase_range(a, bh_view_str("user7/"), NULL, NULL), BH_E_SHREDDED);
+	test_expect(b, "k1", "b1");
+	bh_cf_close(a);
+	bh_cf_close(b);
+	bh_db_close(db);
+	db = test_db_open(ws, options);
 	bh_db_close(db);
 	rocksdb_options_destroy(options);
 }
@@ -480,6 +515,7 @@ IN_A_CHILD(snapshots)
 IN_A_CHILD(iterators)
 IN_A_CHILD(under_load)
 IN_A_CHILD(suspended)
+IN_A_CHILD(shredded)
 IN_A_CHILD(parked)
 IN_A_CHILD(logged)
 IN_A_CHILD(options)
@@ -489,8 +525,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		SUSPEND_CASE(test_gone),      SUSPEND_CASE(test_prefixes),   SUSPEND_CASE(test_snapshots),
 		SUSPEND_CASE(test_iterators), SUSPEND_CASE(test_under_load), SUSPEND_CASE(test_suspended),
-		SUSPEND_CASE(test_parked),    SUSPEND_CASE(test_logged),     SUSPEND_CASE(test_options),
-		SUSPEND_CASE(test_killed),
+		SUSPEND_CASE(test_parked),    SUSPEND_CASE(test_logged),     SUSPEND_CASE(test_shredded),
+		SUSPEND_CASE(test_options),   SUSPEND_CASE(test_killed),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
