@@ -4,10 +4,13 @@
  *
  * Two threads read and write merchant B without pause. Time is cut into windows that alternate: in a control window nothing else
  * happens; in an event window merchant A is suspended, revoked or resumed, or another merchant is shredded. The ratio is B's
- * operations in an event window over those in the control window before it. Two threads on two cores leave nothing idle: the
- * event's own work is in the ratio, so it says more with a longer window.
+ * operations a second in an event window over those in the two control windows beside it. Two threads on two cores leave nothing
+ * idle: the event's own work is in the ratio, so it says more with a longer window.
  *
- *     bh_isolation [--db DIR] [--window-ms N] [--rounds N] [--rows N]
+ *     bh_isolation [--db DIR] [--window-ms N] [--rounds N] [--rows N] [--idle N]
+ *
+ * --idle: so many merchants more, who do nothing. Beside the ratio stand how long the event took, the CPU time of all threads but
+ * B's meanwhile, and the longest that an operation of B took in the window: medians all.
  */
 #include <bulkhead/bulkhead.h>
 
@@ -23,11 +26,13 @@
 enum { THREADS = 2, VALUE_LEN = 100, ROUNDS_MAX = 1000 };
 
 static const char *dir = "/tmp/bh_isolation";
-static int window_ms = 1000, rounds = 10, rows = 100000;
+static int window_ms = 1000, rounds = 10, rows = 100000, idle = 0;
 
 static bh_cf *cf_a;
+static pthread_t workers[THREADS];
 static _Atomic bool stop;
 static _Atomic uint64_t done;
+static _Atomic int64_t slowest_us; /* operation of B, since it was set to 0 */
 
 static void must(bh_status status, const char *what)
 {
@@ -44,12 +49,37 @@ static void sleep_ms(int ms)
 	nanosleep(&t, NULL);
 }
 
-static int64_t now_ms(void)
+static int64_t now_us(void)
 {
 	struct timespec t;
 
 	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+	return (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
+}
+
+static int64_t now_ms(void)
+{
+	return now_us() / 1000;
+}
+
+static double cpu_ms(clockid_t clock)
+{
+	struct timespec t;
+
+	clock_gettime(clock, &t);
+	return (double)t.tv_sec * 1000 + (double)t.tv_nsec / 1e6;
+}
+
+/* CPU time of all threads but B's. */
+static double others_cpu_ms(void)
+{
+	double ms = cpu_ms(CLOCK_PROCESS_CPUTIME_ID);
+	clockid_t clock;
+
+	for (int i = 0; i < THREADS; i++)
+		if (pthread_getcpuclockid(workers[i], &clock) == 0)
+			ms -= cpu_ms(clock);
+	return ms;
 }
 
 /* ---- the database */
@@ -103,10 +133,30 @@ static void add_doomed(bh_db *db)
 	}
 }
 
+/* Merchants that do nothing: what RocksDB does for each column family it does for theirs, too. */
+static void add_idle(bh_db *db)
+{
+	char name[24];
+
+	for (int i = 0; i < idle; i++) {
+		snprintf(name, sizeof(name), "idle%d", i);
+		add_merchant(db, name);
+	}
+}
+
 /* ---- B */
+
+static void keep_slowest(int64_t took_us)
+{
+	int64_t slowest = atomic_load_explicit(&slowest_us, memory_order_relaxed);
+
+	while (took_us > slowest && !atomic_compare_exchange_weak(&slowest_us, &slowest, took_us))
+		;
+}
 
 static void *work(void *arg)
 {
+	int64_t before = now_us(), now;
 	uint64_t seed = (uint64_t)(uintptr_t)&seed;
 	bh_buf value = { 0 };
 	bh_cf *cf = arg;
@@ -119,6 +169,9 @@ static void *work(void *arg)
 
 		must(status == BH_E_NOT_FOUND ? BH_OK : status, "merchant B");
 		atomic_fetch_add_explicit(&done, 1, memory_order_relaxed);
+		now = now_us();
+		keep_slowest(now - before);
+		before = now;
 	}
 	bh_buf_clear(&value);
 	return NULL;
@@ -179,17 +232,30 @@ static const event events[] = {
 };
 #define EVENTS (sizeof(events) / sizeof(events[0]))
 
-/* Operations of B in one window, in which `happens` begins with the window; a window lasts at least as long as the event. */
-static double window(bh_db *db, const event *e, int round, int64_t *took_ms)
+typedef struct sample {
+	double ops_per_ms; /* of B, in the window */
+	double took_ms;    /* the event alone */
+	double cpu_ms;     /* of others than B, while it took place */
+	double slowest_ms; /* operation of B in the window */
+} sample;
+
+/* A window in which `e` happens, from its begin on; it lasts at least as long as the event. */
+static sample window(bh_db *db, const event *e, int round)
 {
 	const int64_t began = now_ms();
 	const uint64_t before = atomic_load(&done);
+	const double cpu = others_cpu_ms();
+	sample s;
 
+	atomic_store(&slowest_us, 0);
 	e->happens(db, round);
-	*took_ms = now_ms() - began;
+	s.took_ms = (double)(now_ms() - began);
+	s.cpu_ms = others_cpu_ms() - cpu;
 	while (now_ms() - began < window_ms)
 		sleep_ms(1);
-	return (double)(atomic_load(&done) - before) / (double)(now_ms() - began);
+	s.slowest_ms = (double)atomic_load(&slowest_us) / 1000;
+	s.ops_per_ms = (double)(atomic_load(&done) - before) / (double)(now_ms() - began);
+	return s;
 }
 
 static int by_value(const void *a, const void *b)
@@ -199,29 +265,44 @@ static int by_value(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
-static void report(const char *name, double *ratios, int64_t took_ms)
+/* Sorts the `rounds` values. */
+static double median(double *values)
 {
-	qsort(ratios, (size_t)rounds, sizeof(*ratios), by_value);
-	printf("| %s | %.3f | %.3f | %.3f | %.0f ms |\n", name, ratios[rounds / 2], ratios[0], ratios[rounds - 1],
-	       (double)took_ms / rounds);
+	qsort(values, (size_t)rounds, sizeof(*values), by_value);
+	return values[rounds / 2];
+}
+
+static void report(const char *name, double *ratios, double *took, double *cpu, double *slowest)
+{
+	const double middle = median(ratios);
+
+	printf("| %s | %.3f | %.3f | %.3f | %.0f ms | %.0f ms | %.0f ms |\n", name, middle, ratios[0], ratios[rounds - 1],
+	       median(took), median(cpu), median(slowest));
 }
 
 static void measure(bh_db *db)
 {
-	static double ratios[EVENTS][ROUNDS_MAX];
-	int64_t took[EVENTS] = { 0 }, once;
+	static double ratios[EVENTS][ROUNDS_MAX], took[EVENTS][ROUNDS_MAX], cpu[EVENTS][ROUNDS_MAX];
+	static double slowest[EVENTS][ROUNDS_MAX];
 
 	for (int round = 0; round < rounds; round++) {
-		for (size_t i = 0; i < EVENTS; i++) {
-			double control = window(db, &events[0], round, &once);
+		sample before = window(db, &events[0], round);
 
-			ratios[i][round] = window(db, &events[i], round, &once) / control;
-			took[i] += once;
+		for (size_t i = 0; i < EVENTS; i++) {
+			const sample s = window(db, &events[i], round), after = window(db, &events[0], round);
+
+			ratios[i][round] = 2 * s.ops_per_ms / (before.ops_per_ms + after.ops_per_ms);
+			before = after;
+			took[i][round] = s.took_ms;
+			cpu[i][round] = s.cpu_ms;
+			slowest[i][round] = s.slowest_ms;
 		}
 	}
-	printf("| event in the window | B's ratio to control: median | min | max | the event took |\n|---|---|---|---|---|\n");
+	printf("| event in the window | B's ratio to control: median | min | max | the event took | CPU time beside B's | "
+	       "B's slowest operation |\n"
+	       "|---|---|---|---|---|---|---|\n");
 	for (size_t i = 0; i < EVENTS; i++)
-		report(events[i].name, ratios[i], took[i]);
+		report(events[i].name, ratios[i], took[i], cpu[i], slowest[i]);
 }
 
 /* A number from 1 to `max`; what is none ends the program. */
@@ -239,11 +320,9 @@ static int number(const char *text, long max)
 static void parse(int argc, char **argv)
 {
 	static const struct option known[] = {
-		{ "db", required_argument, NULL, 'd' },
-		{ "window-ms", required_argument, NULL, 'w' },
-		{ "rounds", required_argument, NULL, 'r' },
-		{ "rows", required_argument, NULL, 'n' },
-		{ 0 },
+		{ "db", required_argument, NULL, 'd' },     { "window-ms", required_argument, NULL, 'w' },
+		{ "rounds", required_argument, NULL, 'r' }, { "rows", required_argument, NULL, 'n' },
+		{ "idle", required_argument, NULL, 'i' },   { 0 },
 	};
 
 	for (int c; (c = getopt_long(argc, argv, "", known, NULL)) != -1;) {
@@ -252,14 +331,16 @@ static void parse(int argc, char **argv)
 		case 'w': window_ms = number(optarg, 3600000); break;
 		case 'r': rounds = number(optarg, ROUNDS_MAX); break;
 		case 'n': rows = number(optarg, 100000000); break;
-		default: fprintf(stderr, "usage: bh_isolation [--db DIR] [--window-ms N] [--rounds N] [--rows N]\n"); exit(2);
+		case 'i': idle = number(optarg, 100000); break;
+		default:
+			fprintf(stderr, "usage: bh_isolation [--db DIR] [--window-ms N] [--rounds N] [--rows N] [--idle N]\n");
+			exit(2);
 		}
 	}
 }
 
 int main(int argc, char **argv)
 {
-	pthread_t threads[THREADS];
 	bh_db *db = NULL;
 	bh_cf *b;
 	char uri[512];
@@ -276,13 +357,14 @@ int main(int argc, char **argv)
 	fill(cf_a);
 	fill(b);
 	add_doomed(db);
+	add_idle(db);
 	for (int i = 0; i < THREADS; i++)
-		pthread_create(&threads[i], NULL, work, b);
+		pthread_create(&workers[i], NULL, work, b);
 	sleep_ms(window_ms);
 	measure(db);
 	atomic_store(&stop, true);
 	for (int i = 0; i < THREADS; i++)
-		pthread_join(threads[i], NULL);
+		pthread_join(workers[i], NULL);
 	bh_cf_close(cf_a);
 	bh_cf_close(b);
 	bh_db_close(db);

@@ -24,6 +24,7 @@
 #include "files.h"
 #include "keyring/crashpoint.h"
 #include "leaser.h"
+#include "pacer.h"
 #include "park.h"
 
 #define IMPORT_PREFIX "import-" /* of a link that RocksDB moves from: no name of its own looks like that */
@@ -31,6 +32,7 @@
 /* The parked directory, opened. All zero is closed. */
 typedef struct parked {
 	bh_buf path;
+	bh_pacer pacer; /* its WALs may hold everybody's rows */
 	rocksdb_env_t *env;
 	rocksdb_options_t *options;
 	bh_family_set set;
@@ -62,6 +64,8 @@ static bh_status parked_open(bh_db *db, const char *merchant, parked *p)
 	if (!bh_is_parked(db, merchant))
 		return bh_fail(BH_E_FORMAT, "%s: is missing; restore it from a backup", (const char *)p->path.data);
 	BH_TRY(bh_fs_new_view(db->keyring, (const char *)p->path.data, merchant, &view));
+	bh_pacer_begin(&p->pacer, &db->hurry);
+	bh_fs_set_pause(view, bh_pacer_pause, &p->pacer);
 	BH_TRY(bh_bridge_env_new(view, &p->env));
 	p->options = rocksdb_options_create_copy(db->options);
 	rocksdb_options_set_env(p->options, p->env);
@@ -132,6 +136,17 @@ static bh_status recover(bh_db *db, const bh_merchant *merchant, exports *out)
 	return BH_OK;
 }
 
+/* One at a time: two would take twice a pacer's share from the others. */
+static bh_status recover_in_turn(bh_db *db, const bh_merchant *merchant, exports *out)
+{
+	bh_status status;
+
+	pthread_mutex_lock(&db->recovering);
+	status = recover(db, merchant, out);
+	pthread_mutex_unlock(&db->recovering);
+	return status;
+}
+
 /* ---- into the live database */
 
 static bh_status link_files(const bh_export *export_, const char *dir)
@@ -151,12 +166,16 @@ static bh_status import_files(bh_db *db, rocksdb_options_t *options, const bh_sc
 {
 	BH_CLEANUP(bh_buf_clear) bh_buf dir = { 0 };
 	char name[BH_CF_NAME_SIZE];
+	bh_status status;
 
 	bh_cf_name_format(scope, name);
 	BH_TRY(bh_options_use_class(options, db->dir, scope->merchant, scope->cls));
 	BH_TRY(bh_buf_printf(&dir, "%s/" BH_TENANTS_DIR "/%s", db->dir, name));
 	BH_TRY(link_files(export_, (const char *)dir.data));
-	return bh_bridge_import(db->rocks, options, name, export_, (const char *)dir.data, IMPORT_PREFIX, &cls->handle);
+	bh_options_file_hold(db);
+	status = bh_bridge_import(db->rocks, options, name, export_, (const char *)dir.data, IMPORT_PREFIX, &cls->handle);
+	bh_options_file_release();
+	return status;
 }
 
 static bh_status import_class(bh_db *db, const bh_merchant *merchant, const bh_export *export_, bh_class *cls)
@@ -189,7 +208,7 @@ static bh_status bring_back(bh_db *db, bh_merchant *merchant)
 	BH_CLEANUP(exports_clear) exports e = { 0 };
 
 	BH_TRY(bh_merchant_remove_files(db, merchant->name));
-	BH_TRY(recover(db, merchant, &e));
+	BH_TRY(recover_in_turn(db, merchant, &e));
 	bh_crash_point("resume.recovered");
 	BH_TRY(import_all(db, merchant, &e));
 	bh_crash_point("resume.imported");

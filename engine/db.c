@@ -262,12 +262,15 @@ bh_status bh_db_open(const char *dir, const bh_db_options *options, bh_db **out)
 	pthread_mutex_init(&db->admin, NULL);
 	pthread_cond_init(&db->claim_ended, NULL);
 	pthread_mutex_init(&db->resealing, NULL);
+	pthread_mutex_init(&db->recovering, NULL);
 	pthread_mutex_init(&db->lock, NULL);
+	atomic_store(&db->hurry, true);
 	status = open_steps(db, dir, options != NULL ? options : &defaults);
 	if (status != BH_OK) {
 		bh_db_close(db);
 		return status;
 	}
+	atomic_store(&db->hurry, false);
 	*out = db;
 	return BH_OK;
 }
@@ -285,8 +288,10 @@ static void close_families(bh_db *db)
 		bh_merchant_unref(merchant);
 	}
 	db->merchants = NULL;
-	if (db->default_cf != NULL)
-		rocksdb_column_family_handle_destroy(db->default_cf);
+	if (db->default_cf == NULL)
+		return;
+	bh_options_file_write(db);
+	rocksdb_column_family_handle_destroy(db->default_cf);
 }
 
 static void destroy_options(bh_db *db)
@@ -308,6 +313,7 @@ void bh_db_close(bh_db *db)
 
 	if (db == NULL)
 		return;
+	atomic_store(&db->hurry, true);
 	bh_keeper_stop(db->keeper); /* these two first: they work on all of the others */
 	bh_leaser_free(db->leaser);
 	close_families(db);
@@ -323,6 +329,7 @@ void bh_db_close(bh_db *db)
 	free(passphrase);
 	free(db->dir);
 	pthread_cond_destroy(&db->claim_ended);
+	pthread_mutex_destroy(&db->recovering);
 	pthread_mutex_destroy(&db->admin);
 	pthread_mutex_destroy(&db->resealing);
 	pthread_mutex_destroy(&db->lock);

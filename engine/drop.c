@@ -21,7 +21,9 @@ bh_status bh_merchant_drop_families(bh_db *db, bh_merchant *merchant, const char
 
 		if (handle == NULL)
 			continue;
+		bh_options_file_hold(db);
 		rocksdb_drop_column_family(db->rocks, handle, &error);
+		bh_options_file_release();
 		BH_TRY(bh_status_of_rocksdb(error));
 		rocksdb_column_family_handle_destroy(handle);
 		merchant->classes[i].handle = NULL;

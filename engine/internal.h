@@ -4,8 +4,8 @@
  *
  * Lock order: bh_merchant.op (one change of its state at a time), then the leaser's, then bh_db.lock (the merchant list, the
  * snapshots), then bh_merchant.lock (its iterators). The keyring and bh_fs have locks of their own below these; bh_db.admin (the
- * claims) and bh_db.resealing (one log at a time) are taken alone. Reads and writes take none of them. A KMS is waited for with
- * `op` or a claim at most: nobody else's.
+ * claims) and bh_db.resealing (one log at a time) are taken alone; bh_db.recovering comes after an `op`, and nothing but the
+ * keyring's after it. Reads and writes take none of them. A KMS is waited for with `op` or a claim at most: nobody else's.
  */
 #ifndef BH_ENGINE_INTERNAL_H
 #define BH_ENGINE_INTERNAL_H
@@ -67,9 +67,12 @@ struct bh_db {
 	pthread_mutex_t admin;    /* guards `claims` */
 	pthread_cond_t claim_ended;
 	bh_claim *claims;
-	_Atomic bool erasing;      /* one erasure at a time: it holds a snapshot, for which another would wait */
-	_Atomic uint64_t attaches; /* counts merchants attached since the database was opened */
-	pthread_mutex_t resealing; /* held while a log is sealed anew: sweep_logs.c */
+	_Atomic bool erasing;        /* one erasure at a time: it holds a snapshot, for which another would wait */
+	_Atomic uint64_t attaches;   /* counts merchants attached since the database was opened */
+	_Atomic bool hurry;          /* nobody is served: it is being opened or closed */
+	pthread_mutex_t recovering;  /* a parked directory: one at a time */
+	_Atomic bool options_behind; /* families were made or dropped since RocksDB wrote its OPTIONS file */
+	pthread_mutex_t resealing;   /* held while a log is sealed anew: sweep_logs.c */
 	_Atomic unsigned resealing_waiters;
 	pthread_mutex_t lock; /* guards the two lists below */
 	bh_merchant *merchants;
@@ -113,6 +116,13 @@ BH_MUST_CHECK bh_status bh_merchant_remove_files(const bh_db *db, const char *me
  * whole database, so the keys stay until RocksDB has removed the last file. Bounded: raw handles may pin files for ever. Returns
  * whether all is let go. */
 bool bh_merchant_wait_for_jobs(const bh_db *db, const bh_merchant *merchant);
+
+/* options_file.c */
+/* Around a call that makes or drops a column family, on the same thread: the OPTIONS file is not written for it. */
+void bh_options_file_hold(bh_db *db);
+void bh_options_file_release(void);
+/* At close: now it is. */
+void bh_options_file_write(bh_db *db);
 
 /* detach.c; `op` held */
 /* What operations are told while a merchant is detached for `cause`. */

@@ -10,6 +10,8 @@
  * has one call at a time, and one whose last call was slow or unanswered shares BH_LEASER_SLOW_WORKERS of them with others of its
  *     kind. So a dead KMS costs others nothing from its second call on, and on the first call at most what it takes to fill all
  *     workers at once, which the 40 % of the limit that are left at renewal are for.
+ *   - Attaching may take long, too: a merchant's rows are read out of everybody's WALs, slowly (pacer.h). One KMS worker is left to
+ *     calls that are neither slow nor attach, however many merchants come back at once.
  *   - One worker detaches. It asks no KMS, so that taking keys from memory never queues behind a call that hangs.
  *
  * It knows nothing of databases: what it does to merchants it does through bh_leaser_host.

@@ -57,7 +57,8 @@ struct bh_leaser {
 	bh_lease_row *rows;
 	bh_lease_queue kms, local;
 	unsigned slow_running;
-	int64_t scan_at_ms; /* when the scheduler looks next, of CLOCK_MONOTONIC */
+	unsigned long_running; /* of the KMS workers: slow ones, and those that attach */
+	int64_t scan_at_ms;    /* when the scheduler looks next, of CLOCK_MONOTONIC */
 	bool stopping;
 	unsigned thread_count;
 	pthread_t threads[1 + BH_LEASER_KMS_WORKERS + 1];

@@ -42,12 +42,31 @@ bool bh_lease_queue_cancel(bh_lease_queue *q, bh_lease_job *j)
 	return false;
 }
 
+static bool is_detach(const bh_lease_job *j)
+{
+	return j == &j->row->work && j->row->work_act == BH_LEASE_DETACH;
+}
+
+/* An attach takes its time when it has WALs to read. Detaching is not for the KMS workers. */
+static bool is_long(const bh_lease_job *j)
+{
+	return !is_detach(j) && (j->row->slow || j == &j->row->work);
+}
+
+/* One KMS worker is left to what is soon done: the renewals of everybody else. */
+static bool may_run(const bh_leaser *leaser, const bh_lease_job *j)
+{
+	if (j->row->slow && leaser->slow_running >= BH_LEASER_SLOW_WORKERS)
+		return false;
+	return !is_long(j) || leaser->long_running < BH_LEASER_KMS_WORKERS - 1;
+}
+
 bh_lease_job *bh_lease_queue_take(bh_leaser *leaser, bh_lease_queue *q)
 {
 	for (bh_lease_job **link = &q->first; *link != NULL; link = &(*link)->next) {
 		bh_lease_job *j = *link;
 
-		if (q == &leaser->kms && j->row->slow && leaser->slow_running >= BH_LEASER_SLOW_WORKERS)
+		if (q == &leaser->kms && !may_run(leaser, j))
 			continue;
 		queue_remove(q, link);
 		return j;
@@ -253,15 +272,17 @@ static void run_attach(bh_leaser *leaser, bh_lease_row *r)
 void bh_leaser_run(bh_leaser *leaser, bh_lease_job *j)
 {
 	bh_lease_row *r = j->row;
-	bool slow = r->slow;
+	const bool slow = r->slow, takes_long = is_long(j);
 
 	leaser->slow_running += slow;
+	leaser->long_running += takes_long;
 	if (j == &r->call)
 		run_call(leaser, r);
-	else if (r->work_act == BH_LEASE_DETACH)
+	else if (is_detach(j))
 		run_detach(leaser, r);
 	else
 		run_attach(leaser, r);
 	leaser->slow_running -= slow;
-	pthread_cond_broadcast(&leaser->jobs); /* one more slow one may run */
+	leaser->long_running -= takes_long;
+	pthread_cond_broadcast(&leaser->jobs); /* one more slow or long one may run */
 }

@@ -138,7 +138,9 @@ bh_status bh_merchant_make_family(bh_db *db, const bh_merchant *merchant, bh_cla
 	bh_cf_name_format(&scope, name);
 	status = bh_options_use_class(options, db->dir, scope.merchant, scope.cls);
 	if (status == BH_OK) {
+		bh_options_file_hold(db);
 		cls->handle = rocksdb_create_column_family(db->rocks, options, name, &error);
+		bh_options_file_release();
 		if (error != NULL)
 			cls->handle = NULL;
 		status = bh_status_of_rocksdb(error);

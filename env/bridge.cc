@@ -439,6 +439,11 @@ void bh_bridge_compact(rocksdb_t *db, rocksdb_column_family_handle_t *cf, bh_vie
 		*error = strdup(s.ToString().c_str());
 }
 
+bool bh_bridge_options_file_must_be_written(const rocksdb_options_t *options)
+{
+	return options->rep.fail_if_options_file_error;
+}
+
 void bh_bridge_redact_info_log(rocksdb_options_t *options)
 {
 	if (options->rep.info_log != nullptr)

@@ -93,6 +93,7 @@ private:
 		bh_status status = BH_OK;
 		if (!got.empty())
 			status = bh_stream_reader_push(reader_.get(), bh_view_of(got.data(), got.size()));
+		bh_fs_pause(fs_);
 		bool damaged = bh_stream_reader_end(reader_.get()) == BH_STREAM_DAMAGED;
 		finished_ = status == BH_OK && (damaged || (got.empty() && !live));
 		if (finished_)

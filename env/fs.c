@@ -28,6 +28,8 @@ struct bh_fs {
 	struct family **families; /* [family_count], by id; owned; NULL: unknown */
 	size_t family_count;
 	uint64_t changes;         /* of the table and its DEKs; grows under the lock, read without it */
+	void (*pause)(void *arg); /* NULL: none */
+	void *pause_arg;
 	bh_live live;             /* logs being written; has a lock of its own */
 	bh_page_readers *readers; /* paged files being read or written; has locks of its own */
 };
@@ -316,6 +318,18 @@ bh_status bh_fs_new_scratch(const char *root, const bh_scope *scope, bh_keyring 
 	return BH_OK;
 }
 
+void bh_fs_set_pause(bh_fs *fs, void (*pause)(void *arg), void *arg)
+{
+	fs->pause = pause;
+	fs->pause_arg = arg;
+}
+
+void bh_fs_pause(const bh_fs *fs)
+{
+	if (fs->pause != NULL)
+		fs->pause(fs->pause_arg);
+}
+
 void bh_fs_free(bh_fs *fs)
 {
 	if (fs == NULL)
@@ -359,13 +373,29 @@ void bh_fs_keys_changed(bh_fs *fs)
 
 /* ---- files */
 
+static _Thread_local bool options_file_held;
+
+void bh_fs_hold_options_file(bool held)
+{
+	options_file_held = held;
+}
+
+static bh_status check_wanted(const bh_fs *fs, const char *path)
+{
+	if ((options_file_held || fs->only != NULL) && bh_path_is_new_options(path))
+		return bh_fail(BH_E_BUSY, "is not written now, since all writers would wait for it: later, when nobody does");
+	return BH_OK;
+}
+
 bh_status bh_fs_new_file(bh_fs *fs, const char *path, const bh_path_info *info, bh_file_key *key_out,
 			 uint8_t header_out[BH_HEADER_LEN])
 {
 	uint32_t page_size = bh_file_kind_is_paged(info->kind) ? BH_PAGE_SIZE_DEFAULT : 0;
 	BH_CLEANUP(bh_dek_unrefp) bh_dek *dek = NULL;
-	bh_status status = bh_keyring_dek_current(fs->keyring, &info->scope, &dek);
+	bh_status status = check_wanted(fs, path);
 
+	if (status == BH_OK)
+		status = bh_keyring_dek_current(fs->keyring, &info->scope, &dek);
 	if (status == BH_OK)
 		status = bh_header_create(info->kind, page_size, info->number, dek, key_out, header_out);
 	return bh_fail_prefix(status, "%s", path);

@@ -45,6 +45,10 @@ BH_MUST_CHECK bh_status bh_fs_new_scratch(const char *root, const bh_scope *scop
  * its files.
  */
 BH_MUST_CHECK bh_status bh_fs_new_view(bh_keyring *keyring, const char *root, const char *merchant, bh_fs **out);
+/* Has pause(arg) called after each piece of a stream (256 KiB at most) that is read through `fs`, by the thread that reads it.
+ * Before anybody reads. */
+void bh_fs_set_pause(bh_fs *fs, void (*pause)(void *arg), void *arg);
+void bh_fs_pause(const bh_fs *fs);
 void bh_fs_free(bh_fs *fs);
 bh_keyring *bh_fs_keyring(bh_fs *fs);
 const bh_scopes *bh_fs_scopes(const bh_fs *fs); /* lives as long as `fs` */
@@ -52,8 +56,8 @@ const bh_scopes *bh_fs_scopes(const bh_fs *fs); /* lives as long as `fs` */
 /* What the file at `path` is. Errors: BH_E_INVALID (a path under tenants/ that names no merchant and class). */
 BH_MUST_CHECK bh_status bh_fs_classify(const bh_fs *fs, const char *path, bh_path_info *out);
 
-/* A fresh key and header for a new file at `path`. Errors: those of the keyring, BH_E_CRYPTO, BH_E_NOMEM; prefixed with the path.
- */
+/* A fresh key and header for a new file at `path`. Errors: those of the keyring, BH_E_CRYPTO, BH_E_NOMEM, BH_E_BUSY (an
+ * OPTIONS file that is not wanted now); prefixed with the path. */
 BH_MUST_CHECK bh_status bh_fs_new_file(bh_fs *fs, const char *path, const bh_path_info *info, bh_file_key *key_out,
 				       uint8_t header_out[BH_HEADER_LEN]);
 /* Whether a file with this opened header may stand at `path`. Errors: BH_E_TAG (another kind, number or scope: a swapped file). */
@@ -65,6 +69,11 @@ BH_MUST_CHECK bh_status bh_fs_check_move(const bh_fs *fs, const char *from, cons
 /* Tells that DEKs were added, taken away or replaced: what was looked up before is looked up anew, and no key of them is left in
  * the logs that are being written. */
 void bh_fs_keys_changed(bh_fs *fs);
+
+/* RocksDB writes an OPTIONS file anew whenever a family is made or dropped, all families in it, and reads it back, while all
+ * writers wait. While `held` on the calling thread, beginning one there fails with BH_E_BUSY, which RocksDB notes in its log and
+ * passes over (unless fail_if_options_file_error is set). A view's OPTIONS file is never written: nobody reads it. */
+void bh_fs_hold_options_file(bool held);
 
 /* The logs being written. */
 struct bh_live *bh_fs_live(bh_fs *fs);

@@ -92,6 +92,13 @@ bool bh_is_temp_name(const char *name)
 	return has_suffix(name, BH_TEMP_SUFFIX);
 }
 
+bool bh_path_is_new_options(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+
+	return strncmp(slash != NULL ? slash + 1 : path, "OPTIONS-", 8) == 0 && has_suffix(path, ".dbtmp");
+}
+
 static bool is_unsealed(const char *name)
 {
 	return strcmp(name, "LOCK") == 0 || strcmp(name, "LOG") == 0 || strncmp(name, "LOG.old.", 8) == 0;
