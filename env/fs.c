@@ -106,13 +106,14 @@ static bh_dek *cached_dek(bh_fs *fs, uint32_t cf_id, bool *known_out, bh_scope *
 	return dek;
 }
 
-static void cache_dek(bh_fs *fs, uint32_t cf_id, bh_dek *dek)
+/* Not if anything changed since the DEK was asked for: it may be an old one by now, or one that was taken away. */
+static void cache_dek(bh_fs *fs, uint32_t cf_id, bh_dek *dek, uint64_t changes)
 {
 	struct family *family;
 
 	pthread_rwlock_wrlock(&fs->lock);
 	family = family_of(fs, cf_id);
-	if (family != NULL && family->dek == NULL)
+	if (family != NULL && family->dek == NULL && fs->changes == changes)
 		family->dek = bh_dek_ref(dek);
 	pthread_rwlock_unlock(&fs->lock);
 }
@@ -123,6 +124,7 @@ static bh_status dek_for_cf(void *arg, uint32_t cf_id, bh_dek **out)
 	bh_scope scope;
 	bh_dek *dek;
 	bool known;
+	uint64_t changes = __atomic_load_n(&fs->changes, __ATOMIC_ACQUIRE);
 
 	if (cf_id == BH_CF_DEFAULT) {
 		*out = NULL;
@@ -133,7 +135,7 @@ static bh_status dek_for_cf(void *arg, uint32_t cf_id, bh_dek **out)
 		return bh_fail(BH_E_NOT_FOUND, "column family %u is unknown: no MANIFEST edit has added it", cf_id);
 	if (dek == NULL) {
 		BH_TRY(bh_keyring_dek_current(fs->keyring, &scope, &dek));
-		cache_dek(fs, cf_id, dek);
+		cache_dek(fs, cf_id, dek, changes);
 	}
 	*out = dek;
 	return BH_OK;

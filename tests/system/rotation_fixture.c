@@ -20,13 +20,29 @@ generations generations_of(bh_db *db, const char *merchant)
 	return found;
 }
 
+static void print_pins(bh_db *db, const char *merchant)
+{
+	bh_generation *all = NULL;
+	size_t count = 0;
+
+	test_ok(bh_merchant_generations(db, merchant, &all, &count));
+	for (size_t i = 0; i < count; i++)
+		if (!all[i].retired && !all[i].newest)
+			fprintf(stderr, "generation %u of %s: %llu files, %llu WALs, %llu MANIFESTs %s\n",
+				(unsigned)all[i].generation, all[i].cls, (unsigned long long)all[i].files,
+				(unsigned long long)all[i].wals, (unsigned long long)all[i].manifests, all[i].log);
+	free(all);
+}
+
 void expect_generations(bh_db *db, const char *merchant, size_t kept, size_t retired, uint32_t newest)
 {
 	const generations found = generations_of(db, merchant);
 
-	if (found.kept != kept || found.retired != retired || found.newest != newest)
-		test_fail_at(__FILE__, __LINE__, "merchant '%s': %zu generations kept, %zu retired, newest %u; wanted %zu, %zu, %u",
-			     merchant, found.kept, found.retired, (unsigned)found.newest, kept, retired, (unsigned)newest);
+	if (found.kept == kept && found.retired == retired && found.newest == newest)
+		return;
+	print_pins(db, merchant);
+	test_fail_at(__FILE__, __LINE__, "merchant '%s': %zu generations kept, %zu retired, newest %u; wanted %zu, %zu, %u",
+		     merchant, found.kept, found.retired, (unsigned)found.newest, kept, retired, (unsigned)newest);
 }
 
 void expect_pins(bh_db *db, const char *merchant, bool files, bool wals, bool manifests)
