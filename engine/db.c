@@ -70,14 +70,8 @@ static bool exists(const char *dir, const char *name)
 	return bh_buf_printf(&path, "%s/%s", dir, name) == BH_OK && lstat((const char *)path.data, &st) == 0;
 }
 
-static bool is_leftover(const char *name)
-{
-	size_t len = strlen(name), suffix = strlen(BH_TEMP_SUFFIX);
-
-	return len > suffix && strcmp(name + len - suffix, BH_TEMP_SUFFIX) == 0;
-}
-
-/* A log whose header was not durable when the process was killed: it never had a name, so nothing in it was acknowledged. */
+/* What a kill left: a log whose header was not durable, so that it never had its name and nothing in it was acknowledged; a file
+ * that was being resealed, which has its name in either case. */
 static bh_status remove_leftovers(const char *path)
 {
 	bh_status status = BH_OK;
@@ -85,12 +79,23 @@ static bh_status remove_leftovers(const char *path)
 	DIR *dir = opendir(path);
 
 	if (dir == NULL)
-		return bh_fail(BH_E_IO, "%s: cannot be listed: %s", path, strerror(errno));
+		return errno == ENOENT ? BH_OK : bh_fail(BH_E_IO, "%s: cannot be listed: %s", path, strerror(errno));
 	while (status == BH_OK && (entry = readdir(dir)) != NULL)
-		if (is_leftover(entry->d_name) && unlinkat(dirfd(dir), entry->d_name, 0) != 0)
+		if (bh_is_temp_name(entry->d_name) && unlinkat(dirfd(dir), entry->d_name, 0) != 0)
 			status = bh_fail(BH_E_IO, "%s/%s: cannot be removed: %s", path, entry->d_name, strerror(errno));
 	closedir(dir);
 	return status;
+}
+
+static bh_status remove_class_leftovers(bh_db *db, const bh_merchant_info *merchant)
+{
+	for (size_t i = 0; i < merchant->class_count; i++) {
+		BH_CLEANUP(bh_buf_clear) bh_buf path = { 0 };
+
+		BH_TRY(bh_buf_printf(&path, "%s/" BH_TENANTS_DIR "/%s/%s", db->dir, merchant->name, merchant->classes[i]));
+		BH_TRY(remove_leftovers((const char *)path.data));
+	}
+	return BH_OK;
 }
 
 /* ---- opening */
@@ -242,6 +247,7 @@ static bh_status open_steps(bh_db *db, const char *dir, const bh_db_options *opt
 	BH_TRY(check_current(db));
 	BH_TRY(bh_cold_start(db));
 	BH_TRY(remove_leftovers(db->dir));
+	BH_TRY(for_merchants(db, remove_class_leftovers));
 	BH_TRY(open_rocksdb(db));
 	BH_TRY(for_merchants(db, bh_shred_resume));
 	BH_TRY(bh_cold_finish(db));

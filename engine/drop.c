@@ -49,6 +49,15 @@ bh_status bh_merchant_remove_files(const bh_db *db, const char *merchant)
 	return bh_tree_remove((const char *)path.data, merchant);
 }
 
+/* What a reseal leaves is not RocksDB's. */
+static bh_status note_entry(void *arg, const char *name)
+{
+	bool *empty = arg;
+
+	*empty = *empty && bh_is_temp_name(name);
+	return BH_OK;
+}
+
 static bool is_let_go(const bh_db *db, const bh_merchant *merchant)
 {
 	bool empty = true;
@@ -56,9 +65,10 @@ static bool is_let_go(const bh_db *db, const bh_merchant *merchant)
 	for (size_t i = 0; i < merchant->class_count && empty; i++) {
 		BH_CLEANUP(bh_buf_clear) bh_buf path = { 0 };
 
-		if (bh_buf_printf(&path, "%s/" BH_TENANTS_DIR "/%s/%s", db->dir, merchant->name, merchant->classes[i].name) ==
-		    BH_OK)
-			empty = bh_dir_is_empty((const char *)path.data);
+		if (bh_buf_printf(&path, "%s/" BH_TENANTS_DIR "/%s/%s", db->dir, merchant->name, merchant->classes[i].name) !=
+			    BH_OK ||
+		    bh_dir_each((const char *)path.data, note_entry, &empty) != BH_OK)
+			empty = false;
 	}
 	return empty;
 }

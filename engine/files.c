@@ -56,20 +56,6 @@ bh_status bh_dir_each(const char *path, bh_status (*each)(void *arg, const char 
 	return status;
 }
 
-bool bh_dir_is_empty(const char *path)
-{
-	DIR *dir = opendir(path);
-	struct dirent *entry;
-	bool empty = true;
-
-	if (dir == NULL)
-		return true;
-	while (empty && (entry = readdir(dir)) != NULL)
-		empty = is_dots(entry->d_name);
-	closedir(dir);
-	return empty;
-}
-
 static bh_status remove_at(int parent, const char *name);
 
 static bh_status remove_entries(int fd, const char *name)

@@ -15,7 +15,6 @@ bool bh_path_exists(const char *path);
 BH_MUST_CHECK bh_status bh_dir_make(const char *path);
 /* Makes the entries of a directory durable. Errors: BH_E_IO. */
 BH_MUST_CHECK bh_status bh_dir_sync(const char *path);
-bool bh_dir_is_empty(const char *path); /* also one that is not there */
 /* Removes `name` in the directory `parent`, with all it holds, and syncs `parent`. What is not there is fine: RocksDB removes as
  * well. Errors: BH_E_IO. */
 BH_MUST_CHECK bh_status bh_tree_remove(const char *parent, const char *name);

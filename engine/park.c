@@ -64,6 +64,8 @@ static bh_status link_one(void *arg, const char *name)
 	const transfer *t = arg;
 	bh_status status;
 
+	if (bh_is_temp_name(name))
+		return BH_OK;
 	BH_TRY(transfer_paths(t, name, &from, &to));
 	status = bh_file_link(text(&from), text(&to));
 	/* What a job that is ending removes by itself is in no MANIFEST. */

@@ -43,7 +43,7 @@ static bh_status add_below(int fd, usage *out)
 	while (status == BH_OK && (entry = readdir(dir)) != NULL) {
 		int below;
 
-		if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0 ||
+		if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0 || bh_is_temp_name(entry->d_name) ||
 		    fstatat(dirfd(dir), entry->d_name, &st, AT_SYMLINK_NOFOLLOW) != 0)
 			continue;
 		if (S_ISREG(st.st_mode))

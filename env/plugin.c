@@ -155,7 +155,7 @@ static bh_status add_class(bh_plugin *plugin, const char *merchant, const char *
 	if (dir == NULL)
 		return bh_fail(BH_E_IO, "%s: cannot be listed: %s", (const char *)path.data, strerror(errno));
 	while (status == BH_OK && (entry = readdir(dir)) != NULL)
-		if (entry->d_name[0] != '.')
+		if (entry->d_name[0] != '.' && !bh_is_temp_name(entry->d_name))
 			status = add_file(plugin, (const char *)path.data, entry->d_name);
 	closedir(dir);
 	return status;

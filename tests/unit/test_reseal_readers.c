@@ -47,11 +47,14 @@ int __real_open(const char *path, int flags, ...);
 int __wrap_open(const char *path, int flags, ...);
 int __wrap_open(const char *path, int flags, ...)
 {
+	mode_t mode = 0;
 	va_list ap;
 
-	va_start(ap, flags);
-	mode_t mode = (flags & O_CREAT) != 0 ? va_arg(ap, mode_t) : 0;
-	va_end(ap);
+	if ((flags & O_CREAT) != 0) {
+		va_start(ap, flags);
+		mode = va_arg(ap, mode_t);
+		va_end(ap);
+	}
 	return fails() ? -1 : __real_open(path, flags, mode);
 }
 
@@ -101,15 +104,17 @@ static void reader_open(rig *r, const char *path, reader *out)
 	uint8_t header[BH_HEADER_LEN];
 	bh_page_file *file = NULL;
 	struct stat st;
-	void *b = NULL;
+	void *opened = NULL;
 
 	*out = (reader){ 0 };
 	bh_page_readers_hold(bh_fs_page_readers(r->fs));
-	assert_done(below_open(out, path, &b));
-	assert_int_equal(fstat(((below *)b)->fd, &st), 0);
-	assert_done(bh_raw_header(((below *)b)->fd, path, header));
+	assert_done(below_open(out, path, &opened));
+	const below *b = opened;
+	if (b == NULL || fstat(b->fd, &st) != 0)
+		abort();
+	assert_done(bh_raw_header(b->fd, path, header));
 	assert_done(bh_page_file_new(bh_view_of(header, sizeof(header)), (uint64_t)st.st_size, bh_fs_scopes(r->fs), &file));
-	assert_done(bh_page_reader_new(bh_fs_page_readers(r->fs), path, file, b, &ops, out, &out->reader));
+	assert_done(bh_page_reader_new(bh_fs_page_readers(r->fs), path, file, opened, &ops, out, &out->reader));
 	bh_page_readers_let_go(bh_fs_page_readers(r->fs));
 }
 
