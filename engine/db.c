@@ -196,7 +196,8 @@ static bh_status open_rocksdb(bh_db *db)
 
 		status = status == BH_OK ? adopted : status;
 	}
-	return status;
+	BH_TRY(status);
+	return bh_bridge_check_handles(db->rocks, db->default_cf, db->dir);
 }
 
 /* Without CURRENT there is no database. That is right just once, before the first merchant; later it means that CURRENT is lost,

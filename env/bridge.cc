@@ -371,6 +371,16 @@ bh_status bh_bridge_env_new(bh_fs *fs, rocksdb_env_t **out)
 	return BH_OK;
 }
 
+static bh_status LayoutStatus(bool same)
+{
+	if (same)
+		return BH_OK;
+	return bh_fail(BH_E_UNSUPPORTED,
+		       "this RocksDB library lays out its handles otherwise than the headers Bulkhead was built with (%d.%d.%d); "
+		       "build against the library that is installed",
+		       ROCKSDB_MAJOR, ROCKSDB_MINOR, ROCKSDB_PATCH);
+}
+
 bh_status bh_bridge_check_layout(void)
 {
 	rocksdb_options_t *options = rocksdb_options_create();
@@ -386,12 +396,18 @@ bh_status bh_bridge_check_layout(void)
 	same = same && rocksdb_options_get_max_manifest_file_size(options) == 7654321;
 	rocksdb_env_destroy(env);
 	rocksdb_options_destroy(options);
-	if (same)
-		return BH_OK;
-	return bh_fail(BH_E_UNSUPPORTED,
-		       "this RocksDB library lays out its handles otherwise than the headers Bulkhead was built with (%d.%d.%d); "
-		       "build against the library that is installed",
-		       ROCKSDB_MAJOR, ROCKSDB_MINOR, ROCKSDB_PATCH);
+	return LayoutStatus(same);
+}
+
+bh_status bh_bridge_check_handles(rocksdb_t *db, rocksdb_column_family_handle_t *cf, const char *dir)
+{
+	size_t len = 0;
+	char *name = rocksdb_column_family_handle_get_name(cf, &len);
+	bool same = cf->rep->GetName() == std::string(name, len) && cf->rep->GetID() == rocksdb_column_family_handle_get_id(cf) &&
+		    db->rep->GetName() == dir && db->rep->GetLatestSequenceNumber() == rocksdb_get_latest_sequence_number(db);
+
+	rocksdb_free(name);
+	return LayoutStatus(same);
 }
 
 void bh_bridge_set_cf_path(rocksdb_options_t *options, const char *dir)

@@ -2,8 +2,9 @@
  *
  * bridge.h: what RocksDB's C API cannot express, for the C side. bridge.cc converts and forwards: no policy, no crypto.
  *
- * The C API's handles are one-member structs around C++ objects; bridge.cc mirrors two of them (rocksdb_env_t, rocksdb_options_t)
- * and bh_bridge_check_layout() proves at start-up that the library agrees.
+ * The C API's handles are one-member structs around C++ objects; bridge_handles.hh mirrors four of them. bh_bridge_check_layout()
+ * proves at start-up that the library agrees on rocksdb_env_t and rocksdb_options_t, bh_bridge_check_handles() on the others once
+ * there are any.
  */
 #ifndef BH_BRIDGE_H
 #define BH_BRIDGE_H
@@ -22,6 +23,8 @@ BH_MUST_CHECK bh_status bh_bridge_env_new(bh_fs *fs, rocksdb_env_t **out);
 
 /* Checks that the RocksDB library lays out the C handles as this build does. Errors: BH_E_UNSUPPORTED. */
 BH_MUST_CHECK bh_status bh_bridge_check_layout(void);
+/* The same of the handles of a database that was opened as `dir`, and of one of its column families. Errors: BH_E_UNSUPPORTED. */
+BH_MUST_CHECK bh_status bh_bridge_check_handles(rocksdb_t *db, rocksdb_column_family_handle_t *cf, const char *dir);
 
 /* Lets a column family keep its SST and blob files in `dir` (cf_paths, one path, no size limit). */
 void bh_bridge_set_cf_path(rocksdb_options_t *options, const char *dir);

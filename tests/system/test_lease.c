@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "keyring/kms.h"
+#include "tests/traces.h"
 
 /* ---- a KMS whose calls can be held, or cut off */
 
@@ -131,12 +132,35 @@ static void refused(void *arg)
 	end(&s);
 }
 
+/* A's DEK, of which the halves are looked for: its own, and those that a key schedule begins with. */
+static traced_key trace_of_a(stage *s)
+{
+	const bh_scope scope = { .merchant = "a", .cls = "events" };
+	BH_CLEANUP(bh_dek_unrefp) bh_dek *dek = NULL;
+
+	test_ok(bh_keyring_dek_current(s->db->keyring, &scope, &dek));
+	return trace_of(bh_dek_key(dek).data);
+}
+
+static void expect_traces(const traced_key *key, bool some)
+{
+#ifdef BH_SANITIZED
+	(void)key;
+	(void)some;
+#else
+	test_check((traces_count(key, 1) > 0) == some);
+#endif
+}
+
 static void unreachable(void *arg)
 {
 	stage s = { .ws = arg };
+	traced_key key;
 
 	begin(&s);
 	write_rows(&s);
+	key = trace_of_a(&s);
+	expect_traces(&key, true);
 	atomic_store(&is_cut, true);
 	pass(&s, LIMIT * 7 / 10);
 	WAIT_UNTIL(look(&s).state == BH_LEASE_LATE);
@@ -145,6 +169,7 @@ static void unreachable(void *arg)
 	pass(&s, LIMIT * 3 / 10);
 	is_detached(&s, BH_SUSPEND_KMS_UNREACHABLE, BH_LEASE_LOST);
 	is_refused(&s, BH_E_KMS_UNREACHABLE);
+	expect_traces(&key, false); /* nor is it kept for when the KMS is back */
 	b_goes_on(&s, 20);
 	atomic_store(&is_cut, false);
 	pass(&s, BH_LEASE_PROBE_MAX_MS);
