@@ -255,6 +255,24 @@ bh_old_dek bh_survey_total(const bh_survey *survey)
 
 /* ---- retirement */
 
+static bh_status sync_class(void *arg, const char *name)
+{
+	BH_CLEANUP(bh_buf_clear) bh_buf path = { 0 };
+
+	BH_TRY(bh_buf_printf(&path, "%s/%s", (const char *)arg, name));
+	return bh_dir_sync((const char *)path.data);
+}
+
+/* What the survey saw in the place of older files must be there after a power cut, too. */
+static bh_status sync_places(const bh_db *db, const char *merchant)
+{
+	BH_CLEANUP(bh_buf_clear) bh_buf path = { 0 };
+
+	BH_TRY(bh_buf_printf(&path, "%s/" BH_TENANTS_DIR "/%s", db->dir, merchant));
+	BH_TRY(bh_dir_each((const char *)path.data, sync_class, path.data));
+	return bh_dir_sync(db->dir);
+}
+
 static bh_status retire_free(const bh_db *db, const char *merchant, const bh_survey *survey, size_t *left_out)
 {
 	BH_CLEANUP(bh_buf_clear) bh_buf ids = { 0 };
@@ -269,6 +287,7 @@ static bh_status retire_free(const bh_db *db, const char *merchant, const bh_sur
 	*left_out = survey->count - ids.len / BH_ID_LEN;
 	if (ids.len == 0)
 		return BH_OK;
+	BH_TRY(sync_places(db, merchant));
 	return bh_keyring_deks_retire(db->keyring, merchant, ids.data, ids.len / BH_ID_LEN,
 				      (marks & BH_DEK_EXPOSED) != 0
 					      ? "exposed; the last byte under it is gone from the database's files"

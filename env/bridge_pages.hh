@@ -47,8 +47,8 @@ public:
 		bh_page_reader *made = nullptr;
 		size_ = bh_page_file_size(file.get());
 		BH_TRY(bh_page_reader_new(readers, path_.c_str(), file.get(), base.get(), &kBelow, this, &made));
-		file.release();
-		base.release();
+		(void)file.release(); // the reader's, both of them
+		(void)base.release();
 		reader_.reset(made);
 		return BH_OK;
 	}
