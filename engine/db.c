@@ -301,6 +301,13 @@ static void close_families(bh_db *db)
 	rocksdb_column_family_handle_destroy(db->default_cf);
 }
 
+/* After the last byte. A failure loses what was sealed since the keeper's last look. */
+static void store_sealed(bh_db *db)
+{
+	if (bh_keyring_sealed_store(db->keyring) != BH_OK)
+		bh_db_log(db, "what was sealed under each DEK is not written down: %s", bh_status_message());
+}
+
 static void destroy_options(bh_db *db)
 {
 	if (db->options == NULL)
@@ -325,8 +332,10 @@ void bh_db_close(bh_db *db)
 	bh_leaser_free(db->leaser);
 	close_families(db);
 	bh_snapshot_end_all(db);
-	if (db->rocks != NULL)
+	if (db->rocks != NULL) {
 		rocksdb_close(db->rocks);
+		store_sealed(db);
+	}
 	destroy_options(db);
 	if (db->env != NULL)
 		rocksdb_env_destroy(db->env);

@@ -3,13 +3,14 @@
  * keeper.c: see keeper.h.
  *
  *     what it finds                                             what it does
- *     the newest generation is older, or more lies under it,    rotates (rotate.c)
- *     than the options allow
+ *     the newest generation is older, or more was sealed under  rotates (rotate.c)
+ *     it, than the options allow
  *     files were written, or the merchant was attached, since   asks the CMK for its version, and rewraps what is behind; at every
  *     its CMK was asked last                                    REWRAP_LOOKS-th look at most
  *     an older generation is marked                             sweeps (sweep.c)
  *     no SST or blob file lies under older generations          sweeps: what is left are WALs and the MANIFEST
- * Otherwise older generations wait for compactions to move what lies under them.
+ * Otherwise older generations wait for compactions to move what lies under them. At the end of each look what was sealed under each
+ * DEK is written down: a kill loses what was sealed since, but for what lies there, which the first look after it finds.
  */
 #include "keeper.h"
 
@@ -60,46 +61,110 @@ static void tell(const bh_keeper *k, const char *merchant, const char *what, bh_
 
 /* ---- what lies there */
 
-typedef struct files_seen {
-	uint64_t bytes;
+/* A merchant as a look finds it. Taken in this order, so that what is done beside it makes too little of what lies under the newest
+ * generation, and never too much. */
+typedef struct view {
+	const bh_merchant_info *merchant;
+	bh_dek_info *deks; /* owned: of all merchants */
+	size_t dek_count;
+	uint32_t newest; /* generation of the merchant's */
+	bh_survey old;
+	uint64_t *pages; /* owned: bytes of sealed pages in each of its classes */
 	uint64_t written;
-} files_seen;
+} view;
+
+static void view_clear(view *v)
+{
+	free(v->deks);
+	bh_survey_clear(&v->old);
+	free(v->pages);
+}
+
+static bool is_in(const char *path, const char *cls)
+{
+	const char *end = strrchr(path, '/');
+	const size_t len = strlen(cls);
+
+	return (size_t)(end - path) > len && *(end - len - 1) == '/' && memcmp(end - len, cls, len) == 0;
+}
 
 static bh_status see_file(void *arg, const char *path)
 {
-	files_seen *seen = arg;
+	view *v = arg;
 	struct stat st;
 
 	if (stat(path, &st) != 0)
 		return BH_OK;
-	seen->bytes += (uint64_t)st.st_size;
-	seen->written += (uint64_t)st.st_ino * 0x9e3779b97f4a7c15u ^ (uint64_t)st.st_size;
+	for (size_t i = 0; i < v->merchant->class_count; i++)
+		if (is_in(path, v->merchant->classes[i]))
+			v->pages[i] += (uint64_t)st.st_size - BH_MIN((uint64_t)st.st_size, (uint64_t)BH_HEADER_LEN);
+	v->written += (uint64_t)st.st_ino * 0x9e3779b97f4a7c15u ^ (uint64_t)st.st_size;
 	return BH_OK;
+}
+
+static bool is_of(const view *v, const bh_dek_info *dek)
+{
+	return memcmp(dek->merchant_id, v->merchant->id, BH_ID_LEN) == 0;
+}
+
+static bh_status view_take(const bh_keeper *k, view *v)
+{
+	const bh_place place = bh_db_place(k->db);
+
+	v->pages = calloc(v->merchant->class_count + 1, sizeof(*v->pages));
+	if (v->pages == NULL)
+		return bh_fail(BH_E_NOMEM, "no memory to look at %zu classes", v->merchant->class_count);
+	BH_TRY(bh_keyring_deks(k->db->keyring, &v->deks, &v->dek_count));
+	for (size_t i = 0; i < v->dek_count; i++)
+		if (is_of(v, &v->deks[i]))
+			v->newest = BH_MAX(v->newest, v->deks[i].generation);
+	BH_TRY(bh_survey_files(&place, v->merchant->name, &v->old));
+	return bh_each_class_file(&place, v->merchant->name, see_file, v);
 }
 
 /* ---- rotation */
 
-static bool is_due(const bh_keeper *k, const bh_survey *old, const bh_dek_info *newest, const files_seen *seen)
+/* Bytes of sealed pages under one of the newest DEKs. */
+static uint64_t lies_under(const view *v, const bh_dek_info *dek)
 {
-	const uint64_t below = seen->bytes - BH_MIN(seen->bytes, bh_survey_total(old).bytes);
+	uint64_t all = 0, older = 0;
 
-	if (k->max_age_s != 0 && time(NULL) - newest->created_at_s >= k->max_age_s)
-		return true;
-	return k->max_bytes != 0 && below > k->max_bytes;
+	for (size_t i = 0; i < v->merchant->class_count; i++)
+		if (strcmp(v->merchant->classes[i], dek->scope.cls) == 0)
+			all = v->pages[i];
+	for (size_t i = 0; i < v->old.count; i++) {
+		const bh_old_dek *old = &v->old.deks[i];
+
+		if (memcmp(old->dek.id, dek->id, BH_ID_LEN) == 0)
+			return 0; /* somebody has just rotated it */
+		if (strcmp(old->dek.scope.cls, dek->scope.cls) == 0)
+			older += old->bytes - BH_MIN(old->bytes, old->files * BH_HEADER_LEN);
+	}
+	return all - BH_MIN(all, older);
 }
 
-static bh_status newest_of(const bh_keeper *k, const bh_merchant_info *merchant, bh_dek_info *out)
+static bool has_had_its_time(const bh_keeper *k, const bh_dek_info *dek)
 {
-	bh_dek_info *deks = NULL;
-	size_t count = 0;
+	if (k->max_age_s != 0 && time(NULL) - dek->created_at_s >= k->max_age_s)
+		return true;
+	return k->max_bytes != 0 && dek->sealed > k->max_bytes;
+}
 
-	*out = (bh_dek_info){ 0 };
-	BH_TRY(bh_keyring_deks(k->db->keyring, &deks, &count));
-	for (size_t i = 0; i < count; i++)
-		if (memcmp(deks[i].merchant_id, merchant->id, BH_ID_LEN) == 0 && deks[i].generation > out->generation)
-			*out = deks[i];
-	free(deks);
-	return BH_OK;
+/* What lies under a DEK was sealed under it, whatever a kill has lost of the count. */
+static bool is_due(const bh_keeper *k, view *v)
+{
+	bool due = false;
+
+	for (size_t i = 0; i < v->dek_count; i++) {
+		bh_dek_info *dek = &v->deks[i];
+
+		if (!is_of(v, dek) || dek->generation != v->newest)
+			continue;
+		dek->sealed = BH_MAX(dek->sealed, lies_under(v, dek));
+		bh_keyring_sealed_raise(k->db->keyring, dek->id, dek->sealed);
+		due |= has_had_its_time(k, dek);
+	}
+	return due;
 }
 
 /* ---- wraps */
@@ -121,7 +186,7 @@ static record *record_of(bh_keeper *k, const uint8_t id[BH_ID_LEN])
 }
 
 /* Whether its keys were put to use since its CMK was asked. */
-static bool wants_rewrap(bh_keeper *k, const bh_merchant_info *merchant, const files_seen *seen)
+static bool wants_rewrap(bh_keeper *k, const bh_merchant_info *merchant, const view *seen)
 {
 	bh_merchant *attached = bh_merchant_find(k->db, merchant->name);
 	record *r = record_of(k, merchant->id);
@@ -138,32 +203,25 @@ static bool wants_rewrap(bh_keeper *k, const bh_merchant_info *merchant, const f
 
 /* ---- one look */
 
-static bh_status keep_generations(bh_keeper *k, const bh_merchant_info *merchant, const files_seen *seen)
+static bh_status keep_generations(bh_keeper *k, view *v)
 {
-	BH_CLEANUP(bh_survey_clear) bh_survey old = { 0 };
-	const bh_place place = bh_db_place(k->db);
-	bh_dek_info newest;
-	bh_old_dek total;
+	const bh_old_dek total = bh_survey_total(&v->old);
 
-	BH_TRY(bh_survey_files(&place, merchant->name, &old));
-	BH_TRY(newest_of(k, merchant, &newest));
-	if (is_due(k, &old, &newest, seen))
-		return bh_merchant_rotate(k->db, merchant->name, NULL);
-	total = bh_survey_total(&old);
-	if (old.count == 0 || (total.files > 0 && total.dek.marks == 0))
+	if (is_due(k, v))
+		return bh_merchant_rotate(k->db, v->merchant->name, NULL);
+	if (v->old.count == 0 || (total.files > 0 && total.dek.marks == 0))
 		return BH_OK;
-	return bh_sweep_until(k->db, merchant->name, &k->stopping);
+	return bh_sweep_until(k->db, v->merchant->name, &k->stopping);
 }
 
 static bh_status keep(bh_keeper *k, const bh_merchant_info *merchant)
 {
-	const bh_place place = bh_db_place(k->db);
-	files_seen seen = { 0 };
+	BH_CLEANUP(view_clear) view v = { .merchant = merchant };
 
-	BH_TRY(bh_each_class_file(&place, merchant->name, see_file, &seen));
-	if (wants_rewrap(k, merchant, &seen))
+	BH_TRY(view_take(k, &v));
+	if (wants_rewrap(k, merchant, &v))
 		tell(k, merchant->name, "its wraps are not renewed", bh_merchant_rewrap(k->db, merchant->name, NULL, NULL));
-	return keep_generations(k, merchant, &seen);
+	return keep_generations(k, &v);
 }
 
 static void look(bh_keeper *k)
@@ -180,6 +238,8 @@ static void look(bh_keeper *k)
 		bh_merchant_info_clear(&merchants[i]);
 	}
 	free(merchants);
+	if (bh_keyring_sealed_store(k->db->keyring) != BH_OK)
+		bh_db_log(k->db, "what was sealed under each DEK is not written down: %s", bh_status_message());
 }
 
 /* ---- the thread */

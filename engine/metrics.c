@@ -87,6 +87,11 @@ static bh_status deks(bh_buf *out, const char *name, const bh_merchant_report *m
 	return sample(out, name, m, NULL, NULL, m->dek_count);
 }
 
+static bh_status sealed(bh_buf *out, const char *name, const bh_merchant_report *m)
+{
+	return sample(out, name, m, NULL, NULL, (double)m->sealed_bytes);
+}
+
 static bh_status cmk_version(bh_buf *out, const char *name, const bh_merchant_report *m)
 {
 	return sample(out, name, m, "cmk", m->cmk_uri, m->cmk_version);
@@ -144,6 +149,8 @@ static const metric metrics[] = {
 	{ "bulkhead_merchant_files", "gauge", "Files of the merchant, by place", files },
 	{ "bulkhead_merchant_bytes", "gauge", "Bytes of the merchant's files, by place", bytes },
 	{ "bulkhead_merchant_deks", "gauge", "DEK generations of the merchant that are not destroyed", deks },
+	{ "bulkhead_merchant_sealed_bytes", "gauge",
+	  "Bytes ever sealed under the newest generation of the merchant's DEKs; of the class that has most", sealed },
 	{ "bulkhead_merchant_cmk_version", "gauge", "Newest version of the CMK that wrapped one of them", cmk_version },
 	{ "bulkhead_kms_last_call_seconds", "gauge", "How long the last call for the merchant's lease took", kms_last },
 };

@@ -123,9 +123,17 @@ static void fill_lease(const bh_db *db, bh_merchant_report *out)
 
 static void fill_deks(const bh_merchant_info *info, const bh_dek_info *deks, size_t count, bh_merchant_report *out)
 {
+	uint32_t newest = 0;
+
 	for (size_t i = 0; i < count; i++) {
 		if (deks[i].tombstone || memcmp(deks[i].merchant_id, info->id, BH_ID_LEN) != 0)
 			continue;
+		if (deks[i].generation > newest) {
+			newest = deks[i].generation;
+			out->sealed_bytes = 0;
+		}
+		if (deks[i].generation == newest)
+			out->sealed_bytes = BH_MAX(out->sealed_bytes, deks[i].sealed);
 		out->dek_count++;
 		out->cmk_version = BH_MAX(out->cmk_version, deks[i].cmk_version);
 	}

@@ -47,7 +47,8 @@ static void describe(const bh_dek_info *dek, const bh_survey *survey, bh_generat
 				.exposed = (dek->marks & BH_DEK_EXPOSED) != 0,
 				.created_at_s = dek->created_at_s,
 				.marked_at_s = dek->marked_at_s,
-				.retired_at_s = dek->retired_at_s };
+				.retired_at_s = dek->retired_at_s,
+				.sealed = dek->sealed };
 	memcpy(out->cls, dek->scope.cls, sizeof(out->cls));
 	for (size_t i = 0; i < survey->count; i++) {
 		const bh_old_dek *old = &survey->deks[i];

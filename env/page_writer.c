@@ -19,6 +19,7 @@ struct bh_page_writer {
 	uint64_t next; /* index of the next page to seal */
 	uint64_t logical;
 	uint64_t physical;
+	uint64_t tallied; /* bytes of pages that the DEK's tally has */
 	size_t held;
 	uint8_t header[BH_HEADER_LEN];
 	uint8_t page[]; /* page_data bytes */
@@ -111,6 +112,16 @@ static bh_status check_usable(const bh_page_writer *w)
 	return w->broken ? bh_fail(BH_E_CRYPTO, "sealing failed before: this file cannot be continued") : BH_OK;
 }
 
+/* Once for all pages of a call. What a broken writer had sealed before counts for nothing. */
+static void tally(bh_page_writer *w)
+{
+	const uint64_t sealed = w->physical - BH_HEADER_LEN;
+
+	if (sealed > w->tallied)
+		bh_tally_add(bh_dek_tally(w->key.dek), sealed - w->tallied);
+	w->tallied = sealed;
+}
+
 /* Undoes what `out` got from a call that failed half-way. */
 static bh_status break_writer(bh_page_writer *w, bh_status status, bh_buf *out, size_t out_len)
 {
@@ -132,6 +143,7 @@ bh_status bh_page_writer_append(bh_page_writer *w, bh_view data, bh_buf *out)
 	status = take(w, data, full, out);
 	if (status != BH_OK)
 		return break_writer(w, status, out, out_len);
+	tally(w);
 	w->logical += data.len;
 	return BH_OK;
 }
@@ -150,6 +162,7 @@ bh_status bh_page_writer_finish(bh_page_writer *w, bh_buf *out)
 	if (status != BH_OK)
 		return break_writer(w, status, out, out_len);
 	bh_wipe(w->page, w->page_data);
+	tally(w);
 	w->held = 0;
 	w->finished = true;
 	return BH_OK;

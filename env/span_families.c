@@ -14,10 +14,20 @@ void bh_families_init(bh_families *f, const uint8_t salt[BH_SALT_LEN], const bh_
 	memcpy(f->salt, salt, BH_SALT_LEN);
 }
 
+static void settle(bh_family *family)
+{
+	if (family->sealed > 0)
+		bh_tally_add(family->tally, family->sealed);
+	family->sealed = 0;
+}
+
 void bh_families_clear(bh_families *f)
 {
-	for (size_t i = 0; i < f->slot_count; i++)
+	for (size_t i = 0; i < f->slot_count; i++) {
+		settle(&f->slots[i]);
+		bh_tally_unref(f->slots[i].tally);
 		bh_ctr_free(f->slots[i].ctr);
+	}
 	free(f->slots);
 	free(f->pending);
 	*f = (bh_families){ 0 };
@@ -102,6 +112,8 @@ static bh_status bind_dek(bh_families *f, bh_family *family, const bh_dek *dek)
 	memcpy(family->dek_id, bh_dek_id(dek), BH_ID_LEN);
 	BH_TRY(announce(f, family));
 	family->bound = true;
+	bh_tally_unref(family->tally);
+	family->tally = bh_tally_ref(bh_dek_tally(dek));
 	return BH_OK;
 }
 
@@ -138,12 +150,22 @@ bh_status bh_families_seal(bh_families *f, uint32_t cf_id, const bh_ctr **out)
 	bh_family *family;
 
 	BH_TRY(find_or_add(f, cf_id, &family));
-	if (family->epoch != f->epoch && is_unchanged(f, family))
-		family->epoch = f->epoch;
-	if (family->epoch != f->epoch)
-		BH_TRY(ask_current(f, family));
+	if (family->epoch != f->epoch) {
+		settle(family);
+		if (is_unchanged(f, family))
+			family->epoch = f->epoch;
+		else
+			BH_TRY(ask_current(f, family));
+	}
 	*out = family->ctr;
 	return BH_OK;
+}
+
+void bh_families_sealed(bh_families *f, uint32_t cf_id, size_t len)
+{
+	bh_family *family = f->last && f->last->cf_id == cf_id ? f->last : probe(f->slots, f->slot_count, cf_id);
+
+	family->sealed += len;
 }
 
 void bh_families_forget(bh_families *f)

@@ -23,7 +23,9 @@ typedef struct bh_family {
 	uint64_t epoch;   /* sealing: when dek_for_cf was last asked, or found not to have changed since; 0: to be asked */
 	uint64_t changes; /* sealing: scopes->changes when it was asked */
 	uint8_t dek_id[BH_ID_LEN];
-	bh_ctr *ctr; /* owned; NULL when opening: not available, to be blanked */
+	bh_ctr *ctr;     /* owned; NULL when opening: not available, to be blanked */
+	bh_tally *tally; /* sealing: of the DEK; counted. NULL: none was asked for yet */
+	uint64_t sealed; /* bytes that the tally does not have yet */
 } bh_family;
 
 typedef struct bh_families {
@@ -47,6 +49,9 @@ void bh_families_clear(bh_families *f);
 BH_MUST_CHECK bh_status bh_families_seal(bh_families *f, uint32_t cf_id, const bh_ctr **out);
 /* Sealing: wipes every keystream; those still in use are derived anew, from the same DEK to the same bytes. */
 void bh_families_forget(bh_families *f);
+/* `len` bytes of the family, whose keystream was asked for, were sealed. Its DEK's tally has them from the next epoch in which the
+ * family has bytes on, or when the families are cleared: one atomic addition for bytes that leave together. */
+void bh_families_sealed(bh_families *f, uint32_t cf_id, size_t len);
 /* The keystream to open them with, NULL: blank. Borrowed until the next announcement. Errors: BH_E_FORMAT (nothing was announced),
  * those of dek_by_id that do not mean "not available". */
 BH_MUST_CHECK bh_status bh_families_open(bh_families *f, uint32_t cf_id, const bh_ctr **out);

@@ -113,6 +113,8 @@ bh_status bh_spans_apply(bh_spans *s, uint32_t cf_id, const bh_ctr *ctr, size_t 
 {
 	if (s->observer)
 		s->observer(s->observer_arg, s->base + at, len, cf_id);
+	if (s->mode == BH_SPANS_SEAL)
+		bh_families_sealed(&s->families, cf_id, len);
 	if (ctr)
 		return bh_span_run_add(&s->run, ctr, s->buf, s->base, at, len);
 	memset(s->buf + at, 0, len);

@@ -16,12 +16,14 @@ struct bh_dek {
 	bh_scope scope;
 	bh_buf context;
 	bh_secret key;
+	bh_tally *tally;
 };
 
 static void dek_free(bh_dek *dek)
 {
 	bh_secret_clear(&dek->key);
 	bh_buf_clear(&dek->context);
+	bh_tally_unref(dek->tally);
 	free(dek);
 }
 
@@ -42,6 +44,8 @@ bh_status bh_dek_new(const uint8_t id[BH_ID_LEN], const bh_scope *scope, uint32_
 	bh_status status = bh_buf_append(&dek->context, context.data, context.len);
 	if (status == BH_OK)
 		status = bh_secret_copy(&dek->key, key);
+	if (status == BH_OK)
+		status = bh_tally_new(&dek->tally);
 	if (status != BH_OK) {
 		dek_free(dek);
 		return status;
@@ -86,6 +90,19 @@ uint32_t bh_dek_generation(const bh_dek *dek)
 bh_view bh_dek_context(const bh_dek *dek)
 {
 	return bh_buf_view(&dek->context);
+}
+
+bh_tally *bh_dek_tally(const bh_dek *dek)
+{
+	return dek->tally;
+}
+
+void bh_dek_count_in(bh_dek *dek, bh_tally *tally)
+{
+	if (dek->tally == tally)
+		return;
+	bh_tally_unref(dek->tally);
+	dek->tally = bh_tally_ref(tally);
 }
 
 bool bh_dek_is_shared(const bh_dek *dek)

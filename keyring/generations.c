@@ -40,6 +40,7 @@ bh_status bh_dek_record_bury(bh_dek_record *dek, int64_t retired_at_s)
 	BH_TRY(bh_dek_record_fingerprint(dek, fingerprint));
 	memcpy(dek->fingerprint, fingerprint, sizeof(fingerprint));
 	dek->retired_at_s = retired_at_s;
+	dek->sealed = 0;
 	bh_buf_clear(&dek->wrapped);
 	return BH_OK;
 }
@@ -49,8 +50,10 @@ static bh_status malformed(const char *what)
 	return bh_fail(BH_E_FORMAT, "a record has the wrong form (%s); it was written by another version of this program", what);
 }
 
-/* DEK: blob16 class, 16 id, u32 generation, u32 CMK version, i64 created at, u8 marks, i64 marked at, blob16 wrap; in a tombstone
- * the wrap is empty, and i64 retired at, 32 fingerprint follow */
+/* DEK: blob16 class, 16 id, u32 generation, u32 CMK version, i64 created at, u8 marks, i64 marked at, u64 bytes sealed if the marks
+ * say so, blob16 wrap; in a tombstone the wrap is empty, and i64 retired at, 32 fingerprint follow */
+
+enum { SEALED_FOLLOWS = 0x80 }; /* among the marks; no mark of the DEK */
 
 bh_status bh_dek_record_encode(const bh_dek_record *dek, bh_buf *out)
 {
@@ -59,8 +62,10 @@ bh_status bh_dek_record_encode(const bh_dek_record *dek, bh_buf *out)
 	BH_TRY(bh_buf_append_u32(out, dek->generation));
 	BH_TRY(bh_buf_append_u32(out, dek->cmk_version));
 	BH_TRY(bh_buf_append_u64(out, (uint64_t)dek->created_at_s));
-	BH_TRY(bh_buf_append_u8(out, (uint8_t)dek->marks));
+	BH_TRY(bh_buf_append_u8(out, (uint8_t)(dek->marks | (dek->sealed != 0 ? SEALED_FOLLOWS : 0))));
 	BH_TRY(bh_buf_append_u64(out, (uint64_t)dek->marked_at_s));
+	if (dek->sealed != 0)
+		BH_TRY(bh_buf_append_u64(out, dek->sealed));
 	BH_TRY(bh_buf_append_blob16(out, bh_buf_view(&dek->wrapped)));
 	if (!bh_dek_record_is_tombstone(dek))
 		return BH_OK;
@@ -98,11 +103,16 @@ bh_status bh_dek_record_decode(bh_reader *r, bh_dek_record *out)
 	out->generation = bh_read_u32(r);
 	out->cmk_version = bh_read_u32(r);
 	out->created_at_s = (int64_t)bh_read_u64(r);
-	out->marks = bh_read_u8(r);
+	unsigned marks = bh_read_u8(r);
+	bool sealed_follows = (marks & SEALED_FOLLOWS) != 0;
+	out->marks = marks & ~(unsigned)SEALED_FOLLOWS;
 	out->marked_at_s = (int64_t)bh_read_u64(r);
+	out->sealed = sealed_follows ? bh_read_u64(r) : 0;
 	bh_view wrapped = bh_read_blob16(r);
 	if (!bh_reader_ok(r) || out->generation == 0 || out->cmk_version == 0 || wrapped.len > BH_KMS_WRAPPED_MAX)
 		return malformed("DEK");
+	if (sealed_follows && (out->sealed == 0 || wrapped.len == 0))
+		return malformed("bytes sealed under a DEK");
 	memcpy(out->id, id.data, BH_ID_LEN);
 	if (wrapped.len == 0)
 		return tombstone_read(r, out) ? BH_OK : malformed("tombstone of a DEK");

@@ -38,6 +38,7 @@ typedef struct bh_dek_record {
 	int64_t created_at_s;
 	unsigned marks;
 	int64_t marked_at_s;                /* the last mark; 0 exactly without marks */
+	uint64_t sealed;                    /* bytes sealed under it, when that was last written down; 0 in a tombstone */
 	bh_buf wrapped;                     /* empty: a tombstone */
 	int64_t retired_at_s;               /* of a tombstone; 0: it was not retired, but went with its merchant */
 	uint8_t fingerprint[BH_SHA256_LEN]; /* of a tombstone: what the wrap was */

@@ -122,8 +122,8 @@ static bh_status keyring_open(const char *dir, const bh_keyring_options *options
 	BH_TRY(bh_keyring_file_load(&keyring->file, &mac_key, options->generation_floor, apply_record, keyring));
 	BH_TRY(bh_keyring_audit_open(keyring, options));
 	keyring->generation = keyring->file.mark.generation;
-	BH_TRY(bh_dek_table_reserve(&keyring->live, 1));
-	bh_dek_table_insert(&keyring->live, keyring->platform);
+	BH_TRY(bh_keyring_live_reserve(keyring, 1));
+	bh_keyring_live_insert(keyring, keyring->platform, 0);
 	return BH_OK;
 }
 
@@ -151,6 +151,7 @@ void bh_keyring_close(bh_keyring *keyring)
 	if (keyring == NULL)
 		return;
 	bh_dek_table_clear(&keyring->live);
+	bh_tally_table_clear(&keyring->tallies);
 	bh_dek_unref(keyring->platform);
 	bh_keyring_audit_close(keyring);
 	bh_signer_free(keyring->signer);

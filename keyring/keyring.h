@@ -21,6 +21,7 @@
 #include "secret.h"
 #include "shred_record.h"
 #include "sign.h"
+#include "tally.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -62,6 +63,7 @@ const bh_scope *bh_dek_scope(const bh_dek *dek);
 uint32_t bh_dek_generation(const bh_dek *dek);
 bh_view bh_dek_context(const bh_dek *dek); /* canonical encryption context */
 bh_view bh_dek_key(const bh_dek *dek);     /* the 32 secret bytes; for HKDF alone */
+bh_tally *bh_dek_tally(const bh_dek *dek); /* where who seals under it adds; borrowed */
 /* A DEK outside of any keyring: one that nobody keeps (env/reseal_log.c), or of a unit test. Copies `key`. */
 BH_MUST_CHECK bh_status bh_dek_new(const uint8_t id[BH_ID_LEN], const bh_scope *scope, uint32_t generation, bh_view context,
 				   bh_view key, bh_dek **out);
@@ -140,6 +142,7 @@ typedef struct bh_dek_info {
 	int64_t created_at_s;
 	unsigned marks; /* BH_DEK_SWEEP, BH_DEK_EXPOSED (generations.h) */
 	int64_t marked_at_s;
+	uint64_t sealed; /* bytes that were ever sealed under it, as far as is known; 0 in a tombstone, and for the platform's */
 	bool tombstone;
 	int64_t retired_at_s;               /* 0: it was not, but may have gone with its merchant */
 	uint8_t fingerprint[BH_SHA256_LEN]; /* of the wrap: of tombstones, and of all from SHREDDING on; else zero */
@@ -209,6 +212,12 @@ BH_MUST_CHECK bh_status bh_keyring_merchant_mark(bh_keyring *keyring, const char
  * BH_E_IO. */
 BH_MUST_CHECK bh_status bh_keyring_deks_retire(bh_keyring *keyring, const char *name, const uint8_t *dek_ids, size_t count,
 					       const char *detail);
+
+/* What was sealed under a DEK is `bytes` at least. Nothing for one that was not in memory yet. */
+void bh_keyring_sealed_raise(bh_keyring *keyring, const uint8_t dek_id[BH_ID_LEN], uint64_t bytes);
+/* Writes down what was sealed under the DEKs of all merchants, where it is more than KEYRING says: one record. A kill loses what
+ * was sealed since. Errors: BH_E_INVALID (read-only; after a fork), BH_E_IO, BH_E_NOMEM. */
+BH_MUST_CHECK bh_status bh_keyring_sealed_store(bh_keyring *keyring);
 
 /* Renews the wraps of a merchant's DEKs ("": of the platform's) that are below the newest version of its CMK; with a `cmk_uri` that
  * is not the one it has, all of them under that CMK, which is the merchant's afterwards. Each DEK is unwrapped by the CMK it has,

@@ -189,7 +189,7 @@ static void merchant_install(bh_keyring *keyring, const bh_unlock *unlock, const
 	for (size_t i = 0; i < now->dek_count; i++) {
 		bh_dek *dek = bh_dek_table_find(&unlock->deks, now->deks[i].id);
 		if (dek != NULL && !bh_dek_record_is_tombstone(&now->deks[i]))
-			bh_dek_table_insert(&keyring->live, dek);
+			bh_keyring_live_insert(keyring, dek, now->deks[i].sealed);
 	}
 }
 
@@ -295,7 +295,7 @@ static bh_status unlock_install(bh_unlock *unlock)
 	bh_status status;
 
 	bh_keyring_write_lock(keyring);
-	status = bh_dek_table_reserve(&keyring->live, unlock->deks.count);
+	status = bh_keyring_live_reserve(keyring, unlock->deks.count);
 	for (size_t i = 0; status != BH_E_NOMEM && i < unlock->merchants.count; i++) {
 		const bh_merchant_record *merchant = &unlock->merchants.merchants[i];
 		if (may_install(keyring, merchant))
@@ -457,7 +457,8 @@ static size_t dek_count(const bh_keyring_state *state)
 	return count;
 }
 
-static bh_status dek_info_fill(const bh_merchant_record *merchant, const bh_dek_record *record, bh_dek_info *out)
+static bh_status dek_info_fill(const bh_keyring *keyring, const bh_merchant_record *merchant, const bh_dek_record *record,
+			       bh_dek_info *out)
 {
 	memcpy(out->id, record->id, BH_ID_LEN);
 	bh_scope_set(&out->scope, merchant->name, record->cls);
@@ -467,6 +468,7 @@ static bh_status dek_info_fill(const bh_merchant_record *merchant, const bh_dek_
 	out->created_at_s = record->created_at_s;
 	out->marks = record->marks;
 	out->marked_at_s = record->marked_at_s;
+	out->sealed = bh_keyring_sealed_of(keyring, record);
 	out->tombstone = bh_dek_record_is_tombstone(record);
 	out->retired_at_s = record->retired_at_s;
 	return merchant->state >= BH_MERCHANT_SHREDDING || out->tombstone ? bh_dek_record_fingerprint(record, out->fingerprint)
@@ -485,7 +487,7 @@ static bh_status dek_infos_fill(const bh_keyring *keyring, bh_dek_info *infos)
 	for (size_t i = 0; i < keyring->state.count; i++) {
 		const bh_merchant_record *merchant = &keyring->state.merchants[i];
 		for (size_t j = 0; j < merchant->dek_count; j++)
-			BH_TRY(dek_info_fill(merchant, &merchant->deks[j], ++infos));
+			BH_TRY(dek_info_fill(keyring, merchant, &merchant->deks[j], ++infos));
 	}
 	return BH_OK;
 }

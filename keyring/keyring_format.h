@@ -74,6 +74,7 @@ typedef enum bh_keyring_record_type {
 	BH_KEYRING_SHRED = 4,          /* begun, or got further: all that is known of it */
 	BH_KEYRING_DEKS_ADDED = 5,     /* of one merchant: a generation for all of its classes */
 	BH_KEYRING_DEKS_MARKED = 6,    /* of one merchant: all but the newest generation */
+	BH_KEYRING_DEKS_SEALED = 7,    /* of any: how much was sealed under them */
 } bh_keyring_record_type;
 
 typedef struct bh_keyring_record {

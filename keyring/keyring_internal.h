@@ -5,8 +5,8 @@
  * Locks, in the order in which they are taken:
  *     change  one durable change at a time; guards `file`. Held over fsync, never over a call to a KMS.
  *     audit   has a lock of its own, below both; an append is held over fdatasync, so never made while `lock` is held.
- *     lock    guards `state`, `generation` and `live`. Held for memory operations alone, so that a lookup waits for nobody's disk
- * or KMS. `state` is written under both, so either is enough to read it. Everything else is immutable after open.
+ *     lock    guards `state`, `generation`, `live` and `tallies`. Held for memory operations alone, so that a lookup waits for
+ * nobody's disk or KMS. `state` is written under both, so either is enough to read it. Everything else is immutable after open.
  */
 #ifndef BH_KEYRING_INTERNAL_H
 #define BH_KEYRING_INTERNAL_H
@@ -23,6 +23,8 @@
 bool bh_dek_is_shared(const bh_dek *dek);
 /* Whether the DEK was inherited over a fork: its bytes are zeros now, and nothing may be sealed under them. */
 bool bh_dek_is_wiped(const bh_dek *dek);
+/* From now on `tally` is the DEK's. Before anybody else has it. */
+void bh_dek_count_in(bh_dek *dek, bh_tally *tally);
 
 /* Unwrapped DEKs, one counted reference each, in two orders. */
 typedef struct bh_dek_table {
@@ -48,6 +50,7 @@ struct bh_keyring {
 	bh_keyring_state state;
 	uint64_t generation;
 	bh_dek_table live;
+	bh_tally_table tallies; /* of all DEKs that are live, or were and have a wrap still */
 };
 
 static inline void bh_keyring_read_lock(bh_keyring *keyring)
@@ -119,6 +122,15 @@ void bh_dek_table_remove_merchant(bh_dek_table *table, const char *merchant);
 bh_dek *bh_dek_table_find(const bh_dek_table *table, const uint8_t id[BH_ID_LEN]);
 bh_dek *bh_dek_table_current(const bh_dek_table *table, const bh_scope *scope); /* newest generation */
 void bh_dek_table_clear(bh_dek_table *table);
+
+/* keyring_sealed.c; the caller of these holds `lock`. DEKs come into `live` this way alone: `sealed` is what is known to be sealed
+ * under it already. Room is reserved. */
+BH_MUST_CHECK bh_status bh_keyring_live_reserve(bh_keyring *keyring, size_t extra);
+void bh_keyring_live_insert(bh_keyring *keyring, bh_dek *dek, uint64_t sealed);
+/* What was sealed under it; 0 for a tombstone. */
+uint64_t bh_keyring_sealed_of(const bh_keyring *keyring, const bh_dek_record *dek);
+/* Lets the tallies of tombstones go. */
+void bh_keyring_sealed_forget(bh_keyring *keyring);
 
 /* keyring_audit.c: what the keyring says to the audit log.
  *

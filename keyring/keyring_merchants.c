@@ -19,9 +19,9 @@ static bh_status grant(bh_keyring *keyring, const char *name, const bh_dek_table
 
 	if (merchant == NULL || !bh_keyring_is_live(keyring, merchant))
 		return bh_fail(BH_E_NO_KEY, "merchant '%s': its keys were taken out of memory meanwhile", name);
-	BH_TRY(bh_dek_table_reserve(&keyring->live, deks->count));
+	BH_TRY(bh_keyring_live_reserve(keyring, deks->count));
 	for (size_t i = 0; i < deks->count; i++)
-		bh_dek_table_insert(&keyring->live, deks->by_id[i]);
+		bh_keyring_live_insert(keyring, deks->by_id[i], 0);
 	return BH_OK;
 }
 
@@ -51,7 +51,11 @@ static bh_status state_replace(bh_keyring *keyring, const bh_keyring_head *head,
 bh_status bh_keyring_replace(bh_keyring *keyring, bh_keyring_state *next)
 {
 	BH_TRY(state_replace(keyring, NULL, next));
-	return state_install(keyring, next, NULL, NULL);
+	BH_TRY(state_install(keyring, next, NULL, NULL));
+	bh_keyring_write_lock(keyring);
+	bh_keyring_sealed_forget(keyring);
+	bh_keyring_unlock(keyring);
+	return BH_OK;
 }
 
 bh_status bh_keyring_replace_head(bh_keyring *keyring, const bh_keyring_head *head)
@@ -206,9 +210,9 @@ static void refused_note(bh_keyring *keyring, const char *name, const char *cmk_
 static bh_status live_insert(bh_keyring *keyring, const bh_dek_table *deks)
 {
 	bh_keyring_write_lock(keyring);
-	bh_status status = bh_dek_table_reserve(&keyring->live, deks->count);
+	bh_status status = bh_keyring_live_reserve(keyring, deks->count);
 	for (size_t i = 0; status == BH_OK && i < deks->count; i++)
-		bh_dek_table_insert(&keyring->live, deks->by_id[i]);
+		bh_keyring_live_insert(keyring, deks->by_id[i], 0);
 	bh_keyring_unlock(keyring);
 	return status;
 }

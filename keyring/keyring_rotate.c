@@ -312,9 +312,9 @@ static void put_back(bh_keyring *keyring, const bh_merchant_record *merchant, co
 {
 	bh_keyring_write_lock(keyring);
 	const bh_dek_record *newest = &merchant->deks[merchant->dek_count - 1];
-	if (bh_dek_table_find(&keyring->live, newest->id) != NULL && bh_dek_table_reserve(&keyring->live, aside->count) == BH_OK)
+	if (bh_dek_table_find(&keyring->live, newest->id) != NULL && bh_keyring_live_reserve(keyring, aside->count) == BH_OK)
 		for (size_t i = 0; i < aside->count; i++)
-			bh_dek_table_insert(&keyring->live, aside->by_id[i]);
+			bh_keyring_live_insert(keyring, aside->by_id[i], 0);
 	bh_keyring_unlock(keyring);
 }
 

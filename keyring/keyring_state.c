@@ -446,6 +446,41 @@ static bh_status apply_deks_marked(bh_keyring_state *state, bh_view payload)
 	return BH_OK;
 }
 
+/* DEKs sealed: once or more, 16 merchant id, 16 DEK id, u64 bytes */
+
+bh_status bh_dek_sealed_encode(const uint8_t merchant_id[BH_ID_LEN], const uint8_t dek_id[BH_ID_LEN], uint64_t bytes, bh_buf *out)
+{
+	BH_TRY(bh_buf_append(out, merchant_id, BH_ID_LEN));
+	BH_TRY(bh_buf_append(out, dek_id, BH_ID_LEN));
+	return bh_buf_append_u64(out, bytes);
+}
+
+static bh_dek_record *dek_of(const bh_merchant_record *merchant, const uint8_t id[BH_ID_LEN])
+{
+	const bh_dek_record *found =
+		merchant != NULL && !is_ending(merchant->state) ? bh_deks_find(merchant->deks, merchant->dek_count, id) : NULL;
+
+	return found != NULL ? &merchant->deks[found - merchant->deks] : NULL;
+}
+
+static bh_status apply_deks_sealed(bh_keyring_state *state, bh_view payload)
+{
+	bh_reader r = bh_reader_of(payload);
+
+	do {
+		uint8_t merchant_id[BH_ID_LEN] = { 0 }, id[BH_ID_LEN] = { 0 };
+
+		id_read(&r, merchant_id);
+		id_read(&r, id);
+		uint64_t bytes = bh_read_u64(&r);
+		bh_dek_record *dek = dek_of(bh_keyring_state_find_id(state, merchant_id), id);
+		if (!bh_reader_ok(&r) || dek == NULL || bh_dek_record_is_tombstone(dek) || bytes <= dek->sealed)
+			return malformed("impossible number of bytes sealed under a DEK");
+		dek->sealed = bytes;
+	} while (!bh_reader_done(&r));
+	return BH_OK;
+}
+
 static bh_status apply_merchant_added(bh_keyring_state *state, bh_view payload)
 {
 	BH_CLEANUP(bh_merchant_record_clear) bh_merchant_record merchant = { 0 };
@@ -468,6 +503,7 @@ bh_status bh_keyring_state_apply(bh_keyring_state *state, uint8_t type, bh_view 
 	case BH_KEYRING_SHRED: return apply_shred(state, payload);
 	case BH_KEYRING_DEKS_ADDED: return apply_deks_added(state, payload);
 	case BH_KEYRING_DEKS_MARKED: return apply_deks_marked(state, payload);
+	case BH_KEYRING_DEKS_SEALED: return apply_deks_sealed(state, payload);
 	default: return bh_fail(BH_E_VERSION, "has a record of type %u, which this build does not know", type);
 	}
 }

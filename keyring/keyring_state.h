@@ -83,6 +83,10 @@ BH_MUST_CHECK bh_status bh_deks_added_encode(const uint8_t merchant_id[BH_ID_LEN
 /* `marks` for all generations but the newest and the retired. */
 BH_MUST_CHECK bh_status bh_deks_marked_encode(const uint8_t merchant_id[BH_ID_LEN], unsigned marks, int64_t at_s, bh_buf *out);
 
+/* How much was sealed under one DEK; several, of any merchants, make up the payload. */
+BH_MUST_CHECK bh_status bh_dek_sealed_encode(const uint8_t merchant_id[BH_ID_LEN], const uint8_t dek_id[BH_ID_LEN], uint64_t bytes,
+					     bh_buf *out);
+
 /* Applies one edit. Errors: BH_E_FORMAT (malformed, or not possible in this state), BH_E_VERSION (a type this build does not know),
  * BH_E_NOMEM. */
 BH_MUST_CHECK bh_status bh_keyring_state_apply(bh_keyring_state *state, uint8_t type, bh_view payload);

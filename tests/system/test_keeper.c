@@ -5,6 +5,7 @@
  */
 #include <limits.h>
 #include <pthread.h>
+#include <signal.h>
 #include <unistd.h>
 
 #include "rotation_fixture.h"
@@ -144,6 +145,163 @@ static void not_rotated_before(void *arg)
 	bh_db_close(db);
 }
 
+/* ---- bytes are those that were sealed, not those that lie there */
+
+enum { FEW_ROWS = 8, ROW_LEN = 2048, LIMIT = 256 * 1024 };
+
+static bh_generation newest_of(bh_db *db, const char *cls)
+{
+	bh_generation *all = NULL, newest = { 0 };
+	size_t count = 0;
+
+	test_ok(bh_merchant_generations(db, "a", &all, &count));
+	for (size_t i = 0; i < count; i++)
+		if (strcmp(all[i].cls, cls) == 0 && all[i].generation > newest.generation)
+			newest = all[i];
+	free(all);
+	return newest;
+}
+
+/* The same few rows again, to an SST: WAL and file, about 2 * FEW_ROWS * ROW_LEN bytes. */
+static void write_rows_again(bh_db *db, const char *cls)
+{
+	bh_cf *cf = test_cf(db, "a", cls);
+	uint8_t value[ROW_LEN];
+
+	for (int i = 0; i < FEW_ROWS; i++) {
+		char key[16];
+
+		test_ok(bh_random(value, sizeof(value)));
+		test_ok(bh_put(cf, NULL, row_key(key, i), bh_view_of(value, sizeof(value))));
+	}
+	bh_cf_close(cf);
+	compact_all(db, "a", cls);
+}
+
+static void rotated_by_what_was_sealed(void *arg)
+{
+	const workspace *ws = arg;
+	bh_db *db = (make_two(ws), open_kept(ws, (bh_db_options){ .maintenance_ms = LOOK_MS, .dek_bytes = LIMIT }));
+	uint64_t per_round = 2 * FEW_ROWS * ROW_LEN, most = 4 * LIMIT / per_round, rounds = 0;
+
+	usleep(10 * LOOK_MS * 1000);
+	test_check(!a_second_generation(db));
+	for (; !a_second_generation(db) && rounds < most; rounds++) {
+		write_rows_again(db, "events");
+		usleep(2 * LOOK_MS * 1000);
+	}
+	/* Not before there was reason to: a round writes WAL and SST, and compacts once or twice. */
+	test_check(rounds < most && rounds * 3 * per_round > LIMIT);
+	/* What is there now would not have been enough. */
+	compact_all(db, "a", "events");
+	test_check(newest_of(db, "events").sealed < LIMIT / 2);
+	expect_both(db, false);
+	bh_db_close(db);
+}
+
+static void who_only_reads_is_not_rotated(void *arg)
+{
+	const workspace *ws = arg;
+	bh_db *db = (make_two(ws), open_kept(ws, (bh_db_options){ .maintenance_ms = LOOK_MS, .dek_bytes = LIMIT }));
+	uint64_t before;
+
+	write_rows_again(db, "events");
+	usleep(5 * LOOK_MS * 1000);
+	before = newest_of(db, "events").sealed;
+	test_check(before > 2 * FEW_ROWS * ROW_LEN && before < LIMIT);
+	for (size_t read = 0; read < 4 * LIMIT; read += ROW_LEN) {
+		bh_cf *cf = test_cf(db, "a", "events");
+		bh_buf value = { 0 };
+		char key[16];
+
+		test_ok(bh_get(cf, NULL, row_key(key, (int)(read / ROW_LEN % FEW_ROWS)), &value));
+		test_check(value.len == ROW_LEN);
+		bh_buf_clear(&value);
+		bh_cf_close(cf);
+	}
+	usleep(5 * LOOK_MS * 1000);
+	test_check(newest_of(db, "events").sealed == before);
+	expect_generations(db, "a", 2, 0, 1);
+	bh_db_close(db);
+}
+
+/* Without a keeper: the close alone writes it down. */
+static void the_count_survives_a_reopening(void *arg)
+{
+	const workspace *ws = arg;
+	bh_db *db = (make_two(ws), open_kept(ws, (bh_db_options){ .maintenance_ms = UINT_MAX }));
+	uint64_t before, after;
+
+	for (int i = 0; i < 4; i++)
+		write_rows_again(db, "events");
+	before = newest_of(db, "events").sealed;
+	test_check(before > 8 * FEW_ROWS * ROW_LEN);
+	bh_db_close(db);
+	db = open_kept(ws, (bh_db_options){ .maintenance_ms = UINT_MAX });
+	after = newest_of(db, "events").sealed;
+	test_check(after >= before && after < before + ROW_LEN); /* an open writes a MANIFEST */
+	test_ok(bh_merchant_suspend(db, "a", NULL));
+	test_ok(bh_merchant_resume(db, "a", NULL));
+	test_check(newest_of(db, "events").sealed >= after);
+	bh_db_close(db);
+}
+
+static void write_until_killed(void *arg)
+{
+	bh_db *db = open_kept(arg, (bh_db_options){ .maintenance_ms = LOOK_MS });
+
+	for (int i = 0; i < 6; i++)
+		write_rows_again(db, "events");
+	usleep(20 * LOOK_MS * 1000); /* a look at least */
+	raise(SIGKILL);
+}
+
+static void killed_before_a_look(void *arg)
+{
+	bh_db *db = open_kept(arg, (bh_db_options){ .maintenance_ms = UINT_MAX });
+
+	write_rows_again(db, "profile");
+	raise(SIGKILL);
+}
+
+static void look_after_the_kill(void *arg)
+{
+	bh_db *db = open_kept(arg, (bh_db_options){ .maintenance_ms = UINT_MAX });
+	uint64_t events = newest_of(db, "events").sealed, profile = newest_of(db, "profile").sealed;
+
+	test_check(events > 12 * FEW_ROWS * ROW_LEN && profile < FEW_ROWS * ROW_LEN);
+	bh_db_close(db);
+	/* What lies there was sealed: the next look finds it. */
+	db = open_kept(arg, (bh_db_options){ .maintenance_ms = LOOK_MS });
+	usleep(20 * LOOK_MS * 1000);
+	test_check(newest_of(db, "events").sealed >= events);
+	test_check(newest_of(db, "profile").sealed >= FEW_ROWS * ROW_LEN);
+	bh_db_close(db);
+}
+
+static void test_the_count_survives_kills(void **state)
+{
+	test_child_ok(make_two_child, *state);
+	test_child_killed(write_until_killed, *state);
+	test_child_killed(killed_before_a_look, *state);
+	test_child_ok(look_after_the_kill, *state);
+}
+
+/* What a sweep seals anew counts for the new generation. */
+static void a_sweep_counts_for_the_new_generation(void *arg)
+{
+	const workspace *ws = arg;
+	bh_db *db = (make_two(ws), open_kept(ws, (bh_db_options){ .maintenance_ms = UINT_MAX }));
+	uint64_t before;
+
+	write_rows_again(db, "events");
+	test_ok(bh_merchant_rotate(db, "a", NULL));
+	before = newest_of(db, "events").sealed;
+	test_ok(bh_merchant_sweep(db, "a", NULL));
+	test_check(before < FEW_ROWS * ROW_LEN && newest_of(db, "events").sealed > before + FEW_ROWS * ROW_LEN);
+	bh_db_close(db);
+}
+
 /* ---- wraps */
 
 static bool all_wraps_are_new(bh_db *db)
@@ -251,6 +409,10 @@ IN_A_CHILD(no_call_from_who_reads_and_writes)
 IN_A_CHILD(rotated_by_age)
 IN_A_CHILD(rotated_by_bytes)
 IN_A_CHILD(not_rotated_before)
+IN_A_CHILD(rotated_by_what_was_sealed)
+IN_A_CHILD(who_only_reads_is_not_rotated)
+IN_A_CHILD(the_count_survives_a_reopening)
+IN_A_CHILD(a_sweep_counts_for_the_new_generation)
 IN_A_CHILD(rewrapped_when_put_to_use)
 IN_A_CHILD(an_interrupted_sweep_is_gone_on_with)
 IN_A_CHILD(the_exposed_go_at_once)
@@ -264,6 +426,11 @@ int main(void)
 		SUSPEND_CASE(test_rotated_by_age),
 		SUSPEND_CASE(test_rotated_by_bytes),
 		SUSPEND_CASE(test_not_rotated_before),
+		SUSPEND_CASE(test_rotated_by_what_was_sealed),
+		SUSPEND_CASE(test_who_only_reads_is_not_rotated),
+		SUSPEND_CASE(test_the_count_survives_a_reopening),
+		SUSPEND_CASE(test_the_count_survives_kills),
+		SUSPEND_CASE(test_a_sweep_counts_for_the_new_generation),
 		SUSPEND_CASE(test_rewrapped_when_put_to_use),
 		SUSPEND_CASE(test_an_interrupted_sweep_is_gone_on_with),
 		SUSPEND_CASE(test_the_exposed_go_at_once),

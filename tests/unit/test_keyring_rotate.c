@@ -163,6 +163,65 @@ static void a_rotation_needs_an_active_merchant_with_its_keys(void **state)
 	assert_int_equal(deks_of(r, deks), 2);
 }
 
+static uint64_t sealed_of(rig *r, size_t idx)
+{
+	bh_dek_info deks[8];
+
+	assert_true(idx < deks_of(r, deks));
+	return deks[idx].sealed;
+}
+
+static void seal(rig *r, uint64_t bytes)
+{
+	bh_dek *dek = NULL;
+
+	assert_done(bh_keyring_dek_current(r->keyring, &profile, &dek));
+	bh_tally_add(bh_dek_tally(dek), bytes);
+	bh_dek_unref(dek);
+}
+
+/* Over a lock, a reopening, a rotation, a rewrap; written down when it is asked for, and once. */
+static void what_was_sealed_is_counted_for_the_life_of_a_dek(void **state)
+{
+	rig *r = *state;
+	bh_rewrap_result result;
+	bh_dek_info deks[8];
+	uint32_t version;
+
+	seal(r, 100);
+	assert_int_equal(sealed_of(r, 0), 100);
+	assert_int_equal(sealed_of(r, 1), 0);
+	assert_done(bh_keyring_merchant_lock(r->keyring, "acme"));
+	assert_int_equal(sealed_of(r, 0), 100);
+	assert_done(bh_keyring_sealed_store(r->keyring));
+	uint64_t generation = bh_keyring_generation(r->keyring);
+	assert_done(bh_keyring_sealed_store(r->keyring)); /* nothing new */
+	assert_int_equal(bh_keyring_generation(r->keyring), generation);
+	assert_done(bh_keyring_merchant_unlock(r->keyring, "acme"));
+	seal(r, 11);
+	assert_int_equal(sealed_of(r, 0), 111);
+	reopen(r);
+	assert_int_equal(sealed_of(r, 0), 100); /* as a kill leaves it */
+	assert_done(bh_keyring_merchant_unlock(r->keyring, "acme"));
+	deks_of(r, deks);
+	bh_keyring_sealed_raise(r->keyring, deks[0].id, 90);
+	assert_int_equal(sealed_of(r, 0), 100);
+	bh_keyring_sealed_raise(r->keyring, deks[0].id, 105);
+	assert_done(bh_keyring_merchant_rotate(r->keyring, "acme", 0));
+	seal(r, 7);
+	assert_done(bh_keyring_sealed_store(r->keyring));
+	assert_done(bh_kms_rotate(r->console, &version));
+	assert_done(bh_keyring_merchant_rewrap(r->keyring, "acme", NULL, &result));
+	reopen(r);
+	assert_int_equal(sealed_of(r, 0), 105);
+	assert_int_equal(sealed_of(r, 2), 7);
+	assert_done(bh_keyring_deks_retire(r->keyring, "acme", deks[0].id, 1, NULL));
+	assert_int_equal(sealed_of(r, 0), 0);
+	reopen(r);
+	assert_int_equal(sealed_of(r, 0), 0);
+	assert_int_equal(sealed_of(r, 2), 7);
+}
+
 static void a_retired_dek_leaves_a_tombstone_and_no_wrap(void **state)
 {
 	rig *r = *state;
@@ -421,6 +480,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(a_rotation_adds_a_generation_for_every_class, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_rotation_needs_an_active_merchant_with_its_keys, setup, teardown),
+		cmocka_unit_test_setup_teardown(what_was_sealed_is_counted_for_the_life_of_a_dek, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_retired_dek_leaves_a_tombstone_and_no_wrap, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_shred_after_a_rotation_leaves_tombstones_alone, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_rewrap_brings_every_wrap_to_the_newest_version, setup, teardown),

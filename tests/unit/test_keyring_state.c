@@ -32,6 +32,7 @@ static bh_merchant_record merchant_sample(const char *name, uint8_t id, size_t d
 		dek->generation = 1;
 		dek->cmk_version = 2;
 		dek->created_at_s = 100;
+		dek->sealed = i == 0 ? 0 : UINT64_MAX - i; /* with and without */
 		assert_done(bh_buf_append(&dek->wrapped, "wrapped-dek-bytes", 17));
 	}
 	return merchant;
@@ -188,6 +189,41 @@ static void test_edits_that_cannot_be(void **state)
 	bh_keyring_state_clear(&sample);
 }
 
+static bh_status note_sealed(bh_keyring_state *state, uint8_t merchant, uint8_t dek, uint64_t bytes)
+{
+	uint8_t merchant_id[BH_ID_LEN], dek_id[BH_ID_LEN];
+	bh_buf payload = { 0 };
+
+	memset(merchant_id, merchant, BH_ID_LEN);
+	memset(dek_id, dek, BH_ID_LEN);
+	assert_done(bh_dek_sealed_encode(merchant_id, dek_id, bytes, &payload));
+	bh_status status = bh_keyring_state_apply(state, BH_KEYRING_DEKS_SEALED, bh_buf_view(&payload));
+	for (size_t len = 0; len < payload.len; len++)
+		assert_status(bh_keyring_state_apply(state, BH_KEYRING_DEKS_SEALED, bh_view_of(payload.data, len)), BH_E_FORMAT);
+	bh_buf_clear(&payload);
+	return status;
+}
+
+static void test_what_was_sealed_only_grows_and_ends_with_the_wrap(void **state)
+{
+	bh_keyring_state sample = state_sample();
+	const bh_dek_record *dek = &sample.merchants[0].deks[0];
+	bh_shred_record shred = shred_sample();
+	(void)state;
+
+	assert_done(note_sealed(&sample, 0x10, 0x10, 5));
+	assert_status(note_sealed(&sample, 0x10, 0x10, 5), BH_E_FORMAT);
+	assert_status(note_sealed(&sample, 0x10, 0x10, 4), BH_E_FORMAT);
+	assert_status(note_sealed(&sample, 0x20, 0x10, 9), BH_E_FORMAT); /* another merchant's */
+	assert_status(note_sealed(&sample, 0x99, 0x10, 9), BH_E_FORMAT);
+	assert_int_equal(dek->sealed, 5);
+	assert_done(note_shred(&sample, 0x10, &shred));
+	assert_status(note_sealed(&sample, 0x10, 0x10, 9), BH_E_FORMAT);
+	assert_done(bh_merchant_record_destroy(&sample.merchants[0], 400000));
+	assert_int_equal(dek->sealed, 0);
+	bh_keyring_state_clear(&sample);
+}
+
 static void test_shreds_that_cannot_be(void **state)
 {
 	bh_keyring_state sample = state_sample();
@@ -259,6 +295,7 @@ int main(void)
 		cmocka_unit_test(test_snapshot_round_trip_and_truncations),
 		cmocka_unit_test(test_snapshot_survives_every_flip),
 		cmocka_unit_test(test_edits_that_cannot_be),
+		cmocka_unit_test(test_what_was_sealed_only_grows_and_ends_with_the_wrap),
 		cmocka_unit_test(test_shreds_that_cannot_be),
 		cmocka_unit_test(test_fingerprints),
 		cmocka_unit_test(test_state_machine),

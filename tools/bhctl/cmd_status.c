@@ -120,8 +120,10 @@ static json_t *deks_json(const view *v, const bh_survey *survey, const bh_mercha
 			continue;
 		item = json_pack("{s:i, s:b}", "generation", (int)dek->generation, "destroyed", dek->tombstone);
 		out_set_id(item, "id", dek->id);
-		if (!dek->tombstone)
+		if (!dek->tombstone) {
 			json_object_set_new(item, "cmk_version", json_integer((json_int_t)dek->cmk_version));
+			json_object_set_new(item, "sealed", json_integer((json_int_t)dek->sealed));
+		}
 		out_set_time(item, "created_at", dek->created_at_s);
 		if ((dek->marks & BH_DEK_SWEEP) != 0)
 			json_object_set_new(item, "sweep", json_true());
@@ -300,8 +302,9 @@ static void print_class(const json_t *cls)
 			printf(", %s%s\n", json_object_get(dek, "retired_at") != NULL ? "retired " : "destroyed",
 			       text_of(dek, "retired_at"));
 		else
-			printf(", wrapped by CMK version %lld, of %s%s%s\n", number_of(dek, "cmk_version"),
-			       text_of(dek, "created_at"), json_object_get(dek, "sweep") != NULL ? ", to be swept" : "",
+			printf(", wrapped by CMK version %lld, of %s, %lld bytes sealed%s%s\n", number_of(dek, "cmk_version"),
+			       text_of(dek, "created_at"), number_of(dek, "sealed"),
+			       json_object_get(dek, "sweep") != NULL ? ", to be swept" : "",
 			       json_object_get(dek, "exposed") != NULL ? ", exposed" : "");
 		print_pins(json_object_get(dek, "needed_by"));
 	}

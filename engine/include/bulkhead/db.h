@@ -50,7 +50,8 @@ typedef struct bh_db_options {
 	unsigned maintenance_ms;   /* how often the database's own thread looks after generations of keys (rotation.h), ms; 0:
 				      60,000; UINT_MAX: there is no such thread */
 	unsigned dek_age_s;        /* a merchant's DEKs are rotated when they are so old, s; 0: 90 days; UINT_MAX: never */
-	uint64_t dek_bytes;        /* ... or when more than so many bytes of SSTs and blob files lie under them; 0: any number */
+	uint64_t dek_bytes;        /* ... or when more than so many bytes were ever sealed under one of them: flushes, compactions,
+				      logs and reseals, each time anew. Several times of what a class holds; 0: any number */
 	const bh_clock *clock;     /* for tests alone; NULL: the system's. Copied */
 	const char *actor;         /* who acts, for the audit log; NULL: "uid:<login name or number>" of the process */
 	const char *audit_floor;   /* "SIZE:ROOT": refuse an audit log that does not begin with that; NULL: no floor */

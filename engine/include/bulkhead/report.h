@@ -29,9 +29,10 @@ typedef struct bh_merchant_report {
 	uint64_t live_bytes;    /* their sizes on disk as stat() tells them, bytes */
 	uint64_t parked_files;  /* below DB/parked/<name>; hard links count where they are */
 	uint64_t parked_bytes;
-	uint32_t dek_count;   /* DEK generations of all its classes, destroyed ones not counted */
-	uint32_t cmk_version; /* the newest that wrapped one of them; 0: none */
-	char *cmk_uri;        /* owned by the report */
+	uint64_t sealed_bytes; /* ever sealed under its newest generation of DEKs; of the class that has most */
+	uint32_t dek_count;    /* DEK generations of all its classes, destroyed ones not counted */
+	uint32_t cmk_version;  /* the newest that wrapped one of them; 0: none */
+	char *cmk_uri;         /* owned by the report */
 	bh_kms_statistics
 		kms; /* calls to its CMK since the database was opened, of any kind: how many, how they ended, how long they took */
 	int64_t kms_last_ms; /* how long the last one that was made for its lease took; -1: there was none */

@@ -69,8 +69,8 @@ typedef struct bh_sweep_options {
  * BH_E_FORMAT (a damaged file, named; it stays as it is), BH_E_IO. */
 BH_API BH_MUST_CHECK bh_status bh_merchant_sweep(bh_db *db, const char *name, const bh_sweep_options *options);
 
-/* One generation of one class, and what in the database's files is sealed under it: all counts are 0 for the newest, for which
- * nobody asks. */
+/* One generation of one class, and what in the database's files lies under it: files, bytes and logs are 0 for the newest, for
+ * which nobody asks. */
 typedef struct bh_generation {
 	char cls[65];
 	uint32_t generation; /* from 1 */
@@ -79,7 +79,9 @@ typedef struct bh_generation {
 	bool sweep;   /* its data is to be moved now */
 	bool exposed;
 	int64_t created_at_s, marked_at_s, retired_at_s; /* 0: not */
-	uint64_t files, bytes;                           /* SSTs and blob files; bytes on disk */
+	uint64_t sealed; /* bytes that were ever sealed under it, in files and logs, as far as is known: newest or not; 0: destroyed
+			  */
+	uint64_t files, bytes; /* SSTs and blob files; bytes on disk */
 	uint64_t wals, manifests;
 	char log[64]; /* the name of one of these; "" */
 } bh_generation;
