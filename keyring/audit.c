@@ -26,7 +26,8 @@ typedef struct place {
 	bh_merkle tree;
 	uint8_t root[BH_SHA256_LEN]; /* of it; any, where it is empty */
 	uint8_t prev[BH_SHA256_LEN];
-	uint64_t len; /* bytes of the file */
+	uint64_t len;      /* bytes of the file */
+	uint64_t anchored; /* of these, up to the end of the last anchor */
 } place;
 
 struct bh_audit {
@@ -137,15 +138,20 @@ static bh_status lines_add_entry(place *at, bh_view body, bh_buf *lines)
 static bh_status lines_add_checkpoint(const bh_audit *audit, place *at, bh_buf *lines)
 {
 	bh_audit_checkpoint checkpoint = { .position.size = at->tree.size, .at_ms = now_ms() };
-	uint8_t message[BH_AUDIT_SIGNED_LEN];
+	uint8_t message[BH_AUDIT_ANCHOR_SIGNED_LEN];
 	size_t start = lines->len;
+	const uint64_t offset = at->len + start;
 
 	BH_TRY(bh_merkle_root(&at->tree, at->root));
 	memcpy(checkpoint.position.root, at->root, BH_SHA256_LEN);
 	memcpy(checkpoint.prev, at->prev, BH_SHA256_LEN);
-	bh_audit_checkpoint_message(&checkpoint, message);
-	BH_TRY(bh_sign(audit->signer, bh_view_of(message, sizeof(message)), checkpoint.signature));
-	BH_TRY(bh_audit_checkpoint_encode(&checkpoint, lines));
+	if (offset - at->anchored >= BH_AUDIT_ANCHOR_EVERY)
+		checkpoint.offset = offset;
+	size_t len = bh_audit_checkpoint_message(&checkpoint, message);
+	BH_TRY(bh_sign(audit->signer, bh_view_of(message, len), checkpoint.signature));
+	BH_TRY(bh_audit_checkpoint_encode(&checkpoint, &at->tree, lines));
+	if (checkpoint.offset != 0)
+		at->anchored = at->len + lines->len;
 	return bh_sha256(bh_view_of(lines->data + start, lines->len - start), at->prev);
 }
 
@@ -346,12 +352,14 @@ static bh_status tail_cut(bh_audit *audit, const bh_audit_scan_result *found)
 static bh_status file_check(bh_audit *audit, uint64_t len, const known *k)
 {
 	uint8_t public_key[BH_SIGN_PUBLIC_LEN];
-	const bh_audit_scan_options options = { .public_key = public_key, .floors = k->positions, .floor_count = k->count };
+	const bh_audit_scan_options options = {
+		.public_key = public_key, .floors = k->positions, .floor_count = k->count, .from_anchor = true
+	};
 	bh_audit_scan_result found;
 
 	bh_signer_public(audit->signer, public_key);
 	BH_TRY(bh_fail_prefix(bh_audit_scan(audit->fd, BH_AUDIT_FILE, len, &options, &found), "%s", audit->path));
-	audit->at = (place){ .tree = found.tree, .len = found.good_len };
+	audit->at = (place){ .tree = found.tree, .len = found.good_len, .anchored = found.anchored };
 	memcpy(audit->at.root, found.last.position.root, BH_SHA256_LEN);
 	memcpy(audit->at.prev, found.prev, BH_SHA256_LEN);
 	return tail_cut(audit, &found);

@@ -4,7 +4,8 @@
  *
  * One JSON object a line. Every line carries the hash of the line before it, and every append ends in a checkpoint: the signed head
  * of an RFC 6962 tree over all entries. So whoever has the database's public key finds any change, offline (audit_scan.h); a cut
- * back to an earlier checkpoint is found by who knows a later size and root: KEYRING's commit mark, or the caller's floor. Byte
+ * back to an earlier checkpoint is found by who knows a later size and root: KEYRING's commit mark, or the caller's floor. Now and
+ * then a checkpoint is an anchor, from which the next open begins, so that an open does not take longer as the log grows. Byte
  * tables and "what is found by whom" are in README.md. Rows are not logged, and no line holds bytes of a key.
  *
  * Durability: an append is one write and one fdatasync, and counts when it returns. A failing one is taken back; where that fails
@@ -27,6 +28,7 @@ extern "C" {
 #endif
 
 #define BH_AUDIT_FILE "AUDIT"
+#define BH_AUDIT_ANCHOR_EVERY (256u << 10) /* bytes after which a checkpoint is an anchor, from which an open can begin */
 #define BH_AUDIT_MARK_EVERY 64 /* entries after which KEYRING's commit mark follows, where nothing brings it along before */
 
 /* The actions. */
@@ -96,7 +98,8 @@ typedef struct bh_audit_options {
 	bool restart; /* the operator gives up the log that is there: it is set aside as AUDIT.<ms since 1970> and another begins */
 } bh_audit_options;
 
-/* Opens DIR/AUDIT, checks all of it, and cuts off a torn tail. `known`: positions that it must have passed, KEYRING's commit mark
+/* Opens DIR/AUDIT, checks it from the last anchor on that all of `known` have passed (all of it, if there is none), and cuts off a
+ * torn tail. `known`: positions that it must have passed, KEYRING's commit mark
  * among them; if all have size 0 nothing is known yet, and then the file may be missing and is made. `signer` and `dir` are
  * borrowed until close. The caller holds the directory's lock. Errors: BH_E_FORMAT (missing though entries are known; symbolic
  * link, directory; damaged line), BH_E_TAG (chain, signature, or another history than `mark`'s), BH_E_ROLLBACK (ends before

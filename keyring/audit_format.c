@@ -210,25 +210,53 @@ bh_status bh_audit_entry_encode(uint64_t seq, const uint8_t prev[BH_SHA256_LEN],
 /* Checkpoints.
  *
  * What is signed:
- *     0    32  "bulkhead/1/audit-checkpoint", then zero
+ *     0    32  "bulkhead/1/audit-checkpoint", or "bulkhead/1/audit-anchor", then zero
  *    32     8  size
  *    40     8  time, milliseconds since 1970
  *    48    32  root
  *    80    32  SHA-256 of the line before the checkpoint
+ *   112     8  offset, in an anchor alone
+ * An anchor's peaks need no signature: they add up to the root.
  */
-static const char message_label[] = "bulkhead/1/audit-checkpoint";
+static const char checkpoint_label[] = "bulkhead/1/audit-checkpoint";
+static const char anchor_label[] = "bulkhead/1/audit-anchor";
 
-void bh_audit_checkpoint_message(const bh_audit_checkpoint *checkpoint, uint8_t out[BH_AUDIT_SIGNED_LEN])
+size_t bh_audit_checkpoint_message(const bh_audit_checkpoint *checkpoint, uint8_t out[BH_AUDIT_ANCHOR_SIGNED_LEN])
 {
-	memset(out, 0, BH_AUDIT_SIGNED_LEN);
-	memcpy(out, message_label, sizeof(message_label) - 1);
+	const char *label = checkpoint->offset != 0 ? anchor_label : checkpoint_label;
+
+	memset(out, 0, BH_AUDIT_ANCHOR_SIGNED_LEN);
+	memcpy(out, label, strlen(label));
 	bh_put_u64(out + 32, checkpoint->position.size);
 	bh_put_u64(out + 40, (uint64_t)checkpoint->at_ms);
 	memcpy(out + 48, checkpoint->position.root, BH_SHA256_LEN);
 	memcpy(out + 80, checkpoint->prev, BH_SHA256_LEN);
+	bh_put_u64(out + 112, checkpoint->offset);
+	return checkpoint->offset != 0 ? BH_AUDIT_ANCHOR_SIGNED_LEN : BH_AUDIT_SIGNED_LEN;
 }
 
-bh_status bh_audit_checkpoint_encode(const bh_audit_checkpoint *checkpoint, bh_buf *out)
+static bool has_peak(uint64_t size, unsigned level)
+{
+	return (size >> level & 1) != 0;
+}
+
+/* The largest subtree, which is the leftmost, first. */
+static bh_status append_peaks(const bh_merkle *tree, bh_buf *out)
+{
+	const char *before = ",\"peaks\":[";
+	char hex[HASH_HEX_LEN + 1];
+
+	for (unsigned level = 64; level-- > 0;) {
+		if (!has_peak(tree->size, level))
+			continue;
+		bh_hex(tree->peaks[level], BH_SHA256_LEN, hex);
+		BH_TRY(bh_buf_printf(out, "%s\"%s\"", before, hex));
+		before = ",";
+	}
+	return bh_buf_printf(out, "]");
+}
+
+bh_status bh_audit_checkpoint_encode(const bh_audit_checkpoint *checkpoint, const bh_merkle *tree, bh_buf *out)
 {
 	char prev[HASH_HEX_LEN + 1], root[HASH_HEX_LEN + 1], signature[2 * BH_SIGNATURE_LEN + 1], time[BH_AUDIT_TIME_SIZE];
 
@@ -236,8 +264,15 @@ bh_status bh_audit_checkpoint_encode(const bh_audit_checkpoint *checkpoint, bh_b
 	bh_hex(checkpoint->position.root, BH_SHA256_LEN, root);
 	bh_hex(checkpoint->signature, BH_SIGNATURE_LEN, signature);
 	bh_audit_time_format(checkpoint->at_ms, time);
-	return bh_buf_printf(out, "{\"checkpoint\":%llu,\"prev\":\"%s\",\"time\":\"%s\",\"root\":\"%s\",\"signature\":\"%s\"}\n",
-			     (unsigned long long)checkpoint->position.size, prev, time, root, signature);
+	if (checkpoint->offset == 0)
+		return bh_buf_printf(out,
+				     "{\"checkpoint\":%llu,\"prev\":\"%s\",\"time\":\"%s\",\"root\":\"%s\",\"signature\":\"%s\"}\n",
+				     (unsigned long long)checkpoint->position.size, prev, time, root, signature);
+	BH_TRY(bh_buf_printf(out, BH_AUDIT_ANCHOR_BEGIN "%llu,\"offset\":%llu,\"prev\":\"%s\",\"time\":\"%s\",\"root\":\"%s\"",
+			     (unsigned long long)checkpoint->position.size, (unsigned long long)checkpoint->offset, prev, time,
+			     root));
+	BH_TRY(append_peaks(tree, out));
+	return bh_buf_printf(out, ",\"signature\":\"%s\"}\n", signature);
 }
 
 /* Lines */
@@ -286,35 +321,82 @@ static int64_t read_time(bh_reader *r)
 	return at_ms;
 }
 
-bool bh_audit_line_looks_like_checkpoint(bh_view line)
+static bool begins_with(bh_view line, const char *literal)
 {
 	bh_reader r = bh_reader_of(line);
 
-	read_literal(&r, "{\"checkpoint\":");
+	read_literal(&r, literal);
 	return bh_reader_ok(&r);
 }
 
-static bh_status checkpoint_decode(bh_view line, bh_audit_checkpoint *out)
+static bool looks_like_anchor(bh_view line)
+{
+	return begins_with(line, BH_AUDIT_ANCHOR_BEGIN);
+}
+
+bool bh_audit_line_looks_like_checkpoint(bh_view line)
+{
+	return begins_with(line, "{\"checkpoint\":") || looks_like_anchor(line);
+}
+
+static void read_peaks(bh_reader *r, bh_merkle *tree)
+{
+	const char *before = ",\"peaks\":[\"";
+
+	for (unsigned level = 64; level-- > 0 && bh_reader_ok(r);) {
+		if (!has_peak(tree->size, level))
+			continue;
+		read_literal(r, before);
+		read_hex(r, tree->peaks[level], BH_SHA256_LEN);
+		read_literal(r, "\"");
+		before = ",\"";
+	}
+	read_literal(r, "]");
+}
+
+static void read_fields(bh_reader *r, bool anchor, bh_audit_checkpoint *out, bh_merkle *tree)
+{
+	read_literal(r, anchor ? BH_AUDIT_ANCHOR_BEGIN : "{\"checkpoint\":");
+	out->position.size = read_number(r);
+	if (anchor)
+		read_literal(r, ",\"offset\":");
+	out->offset = anchor ? read_number(r) : 0;
+	read_literal(r, ",\"prev\":\"");
+	read_hex(r, out->prev, BH_SHA256_LEN);
+	read_literal(r, "\",\"time\":\"");
+	out->at_ms = read_time(r);
+	read_literal(r, "\",\"root\":\"");
+	read_hex(r, out->position.root, BH_SHA256_LEN);
+	read_literal(r, "\"");
+	tree->size = out->position.size;
+	if (anchor)
+		read_peaks(r, tree);
+	read_literal(r, ",\"signature\":\"");
+	read_hex(r, out->signature, BH_SIGNATURE_LEN);
+}
+
+static bh_status peaks_check(const bh_audit_checkpoint *anchor, const bh_merkle *tree)
+{
+	uint8_t root[BH_SHA256_LEN];
+
+	BH_TRY(bh_merkle_root(tree, root));
+	return memcmp(root, anchor->position.root, sizeof(root)) == 0
+		       ? BH_OK
+		       : bh_fail(BH_E_TAG, "is an anchor of another tree than its root's");
+}
+
+static bh_status checkpoint_decode(bh_view line, bh_audit_checkpoint *out, bh_merkle *tree)
 {
 	BH_CLEANUP(bh_buf_clear) bh_buf again = { 0 };
 	bh_reader r = bh_reader_of(line);
 
-	read_literal(&r, "{\"checkpoint\":");
-	out->position.size = read_number(&r);
-	read_literal(&r, ",\"prev\":\"");
-	read_hex(&r, out->prev, BH_SHA256_LEN);
-	read_literal(&r, "\",\"time\":\"");
-	out->at_ms = read_time(&r);
-	read_literal(&r, "\",\"root\":\"");
-	read_hex(&r, out->position.root, BH_SHA256_LEN);
-	read_literal(&r, "\",\"signature\":\"");
-	read_hex(&r, out->signature, BH_SIGNATURE_LEN);
+	read_fields(&r, looks_like_anchor(line), out, tree);
 	if (!bh_reader_ok(&r))
 		return bh_fail(BH_E_FORMAT, "is no whole checkpoint");
-	BH_TRY(bh_audit_checkpoint_encode(out, &again));
+	BH_TRY(bh_audit_checkpoint_encode(out, tree, &again));
 	if (again.len != line.len || memcmp(again.data, line.data, line.len) != 0)
 		return bh_fail(BH_E_FORMAT, "is not written as a checkpoint is");
-	return BH_OK;
+	return out->offset != 0 ? peaks_check(out, tree) : BH_OK;
 }
 
 static bh_status entry_decode(bh_view line, bh_audit_line *out)
@@ -331,14 +413,10 @@ static bh_status entry_decode(bh_view line, bh_audit_line *out)
 
 bh_status bh_audit_line_decode(bh_view line, bh_audit_line *out)
 {
-	bh_audit_line decoded = { .is_checkpoint = bh_audit_line_looks_like_checkpoint(line) };
-
-	if (decoded.is_checkpoint) {
-		BH_TRY(checkpoint_decode(line, &decoded.checkpoint));
-		memcpy(decoded.prev, decoded.checkpoint.prev, BH_SHA256_LEN);
-	} else {
-		BH_TRY(entry_decode(line, &decoded));
-	}
-	*out = decoded;
+	out->is_checkpoint = bh_audit_line_looks_like_checkpoint(line);
+	if (!out->is_checkpoint)
+		return entry_decode(line, out);
+	BH_TRY(checkpoint_decode(line, &out->checkpoint, &out->tree));
+	memcpy(out->prev, out->checkpoint.prev, BH_SHA256_LEN);
 	return BH_OK;
 }

@@ -17,7 +17,7 @@ typedef struct scan {
 
 	bh_merkle tree;
 	uint8_t prev[BH_SHA256_LEN];
-	uint64_t line_no; /* of the line under way, from 1 */
+	uint64_t line_no; /* of the line under way, from 1; from the anchor on, where the scan began at one */
 	uint64_t line_end;
 	bh_audit_scan_result good;
 } scan;
@@ -100,13 +100,14 @@ static bh_status floors_reached(const scan *s)
 
 static bh_status signature_check(const scan *s, const bh_audit_checkpoint *checkpoint)
 {
-	uint8_t message[BH_AUDIT_SIGNED_LEN];
+	uint8_t message[BH_AUDIT_ANCHOR_SIGNED_LEN];
+	size_t len = bh_audit_checkpoint_message(checkpoint, message);
 
-	bh_audit_checkpoint_message(checkpoint, message);
-	return bh_sign_verify(s->options->public_key, bh_view_of(message, sizeof(message)), checkpoint->signature);
+	return bh_sign_verify(s->options->public_key, bh_view_of(message, len), checkpoint->signature);
 }
 
-static bh_status take_checkpoint(scan *s, const bh_audit_checkpoint *checkpoint)
+/* `line_len`: bytes of its line, which the scan has just passed. */
+static bh_status take_checkpoint(scan *s, const bh_audit_checkpoint *checkpoint, size_t line_len)
 {
 	uint8_t root[BH_SHA256_LEN];
 
@@ -116,6 +117,9 @@ static bh_status take_checkpoint(scan *s, const bh_audit_checkpoint *checkpoint)
 	BH_TRY(bh_merkle_root(&s->tree, root));
 	if (memcmp(root, checkpoint->position.root, sizeof(root)) != 0)
 		return bh_fail(BH_E_TAG, "is a checkpoint over other entries than those before it");
+	if (checkpoint->offset != 0 && checkpoint->offset != s->line_end - line_len)
+		return bh_fail(BH_E_TAG, "is an anchor made for byte %llu, and lies at %llu",
+			       (unsigned long long)checkpoint->offset, (unsigned long long)(s->line_end - line_len));
 	if (s->every_signature)
 		BH_TRY(signature_check(s, checkpoint));
 	s->good.last = *checkpoint;
@@ -124,6 +128,8 @@ static bh_status take_checkpoint(scan *s, const bh_audit_checkpoint *checkpoint)
 	s->good.lines = s->line_no;
 	s->good.checkpoints++;
 	s->good.tail_entries = 0;
+	if (checkpoint->offset != 0)
+		s->good.anchored = s->line_end;
 	return BH_OK;
 }
 
@@ -151,7 +157,7 @@ static bh_status take_line(scan *s, bh_view bytes)
 	BH_TRY(bh_sha256(bytes, s->prev));
 	if (!line.is_checkpoint)
 		return take_entry(s, line.seq, bytes);
-	BH_TRY(take_checkpoint(s, &line.checkpoint));
+	BH_TRY(take_checkpoint(s, &line.checkpoint, bytes.len));
 	memcpy(s->good.prev, s->prev, BH_SHA256_LEN);
 	return BH_OK;
 }
@@ -207,9 +213,88 @@ static bh_status run_named(scan *s)
 {
 	bh_status status = run(s);
 
+	if ((status == BH_E_FORMAT || status == BH_E_TAG) && s->good.begin != 0)
+		return bh_fail_prefix(status, "line %llu behind the anchor at byte %llu", (unsigned long long)s->line_no,
+				      (unsigned long long)s->good.begin);
 	if (status == BH_E_FORMAT || status == BH_E_TAG)
 		return bh_fail_prefix(status, "line %llu", (unsigned long long)s->line_no);
 	return status;
+}
+
+/* Where to begin. What looks like an anchor and is not to be trusted is passed over: a scan that begins before it says what is
+ * wrong with it. */
+
+/* The size of the smallest floor; 0: there is none, and then nobody knows which of the anchors were durable. */
+static uint64_t lowest_floor(const bh_audit_scan_options *options)
+{
+	uint64_t lowest = 0;
+
+	for (size_t i = 0; i < options->floor_count; i++)
+		if (options->floors[i].size != 0 && (lowest == 0 || options->floors[i].size < lowest))
+			lowest = options->floors[i].size;
+	return lowest;
+}
+
+/* Begins the scan behind the anchor that may lie at `off`. */
+static bh_status anchor_try(scan *s, uint64_t off, bool *found)
+{
+	BH_CLEANUP(bh_buf_clear) bh_buf bytes = { 0 };
+	size_t len = (size_t)BH_MIN(s->good.file_len - off, (uint64_t)BH_AUDIT_LINE_MAX);
+	bh_audit_line line;
+
+	BH_TRY(bh_buf_reserve(&bytes, len));
+	BH_TRY(bh_io_read_at(s->fd, s->name, off, bytes.data, len));
+	const uint8_t *end = memchr(bytes.data, '\n', len);
+	bh_view text = bh_view_of(bytes.data, end != NULL ? (size_t)(end - bytes.data) + 1 : 0);
+	if (text.len == 0 || bh_audit_line_decode(text, &line) != BH_OK || !line.is_checkpoint || line.checkpoint.offset != off ||
+	    line.checkpoint.position.size > lowest_floor(s->options) || signature_check(s, &line.checkpoint) != BH_OK)
+		return BH_OK;
+	s->tree = line.tree;
+	BH_TRY(bh_sha256(text, s->prev));
+	s->read_off = s->line_end = off + text.len;
+	s->good = (bh_audit_scan_result){ .last = line.checkpoint,
+					  .tree = line.tree,
+					  .begin = off,
+					  .anchored = s->line_end,
+					  .good_len = s->line_end,
+					  .file_len = s->good.file_len,
+					  .checkpoints = 1 };
+	memcpy(s->good.prev, s->prev, BH_SHA256_LEN);
+	*found = true;
+	return floors_check(s);
+}
+
+/* From the last of the lines that begin in bytes [off, off + len) as an anchor does. `len` has what tells so of the last one. */
+static bh_status anchors_try(scan *s, uint64_t off, bh_view bytes, bool *found)
+{
+	static const char begin[] = "\n" BH_AUDIT_ANCHOR_BEGIN;
+	const size_t begin_len = sizeof(begin) - 1;
+
+	for (size_t at = bytes.len; !*found && at-- > 0;)
+		if (bytes.data[at] == '\n' && bytes.len - at >= begin_len && memcmp(bytes.data + at, begin, begin_len) == 0)
+			BH_TRY(anchor_try(s, off + at + 1, found));
+	return BH_OK;
+}
+
+static bh_status begin_at_anchor(scan *s)
+{
+	BH_CLEANUP(bh_buf_clear) bh_buf bytes = { 0 };
+	const size_t overlap = sizeof(BH_AUDIT_ANCHOR_BEGIN);
+	uint64_t end = s->good.file_len;
+	bool found = false;
+
+	if (!s->options->from_anchor || s->options->public_key == NULL || lowest_floor(s->options) == 0)
+		return BH_OK;
+	BH_TRY(bh_buf_reserve(&bytes, READ_STEP + overlap));
+	while (!found && end > 0) {
+		uint64_t off = end - BH_MIN(end, (uint64_t)READ_STEP);
+		size_t len = (size_t)(BH_MIN(end + overlap, s->good.file_len) - off);
+
+		BH_TRY(bh_io_read_at(s->fd, s->name, off, bytes.data, len));
+		BH_TRY(anchors_try(s, off, bh_view_of(bytes.data, len), &found));
+		end = off;
+	}
+	return BH_OK;
 }
 
 static bh_status scan_file(int fd, const char *name, uint64_t len, const bh_audit_scan_options *options, bool every_signature,
@@ -217,7 +302,9 @@ static bh_status scan_file(int fd, const char *name, uint64_t len, const bh_audi
 {
 	scan s = { .fd = fd, .name = name, .options = options, .every_signature = every_signature, .good.file_len = len };
 
-	bh_status status = run_named(&s);
+	bh_status status = begin_at_anchor(&s);
+	if (status == BH_OK)
+		status = run_named(&s);
 	if (status == BH_OK)
 		status = floors_reached(&s);
 	if (status == BH_OK)
@@ -226,12 +313,13 @@ static bh_status scan_file(int fd, const char *name, uint64_t len, const bh_audi
 	return status;
 }
 
-/* Says which checkpoint is the first that is not by the owner of the key. */
+/* Says which checkpoint is the first that is not by the owner of the key, of those that were scanned. */
 static bh_status first_forgery(int fd, const char *name, uint64_t len, const bh_audit_scan_options *options)
 {
-	const bh_audit_scan_options alone = { .public_key = options->public_key };
+	bh_audit_scan_options alone = *options;
 	bh_audit_scan_result unused;
 
+	alone.each = NULL;
 	BH_TRY(scan_file(fd, name, len, &alone, true, &unused));
 	return bh_fail(BH_E_TAG, "its last checkpoint is not signed by this key");
 }

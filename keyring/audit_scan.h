@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * audit_scan.h: reads a whole DB/AUDIT and proves it: order, chain, tree, signatures, floors. Needs the public key alone, so an
- * auditor can do it anywhere; the open of a database does the same.
+ * audit_scan.h: reads a DB/AUDIT, all of it or from an anchor on, and proves it: order, chain, tree, signatures, floors. Needs the
+ * public key alone, so an auditor can do it anywhere; the open of a database does the same from an anchor on.
  *
  * The last checkpoint's signature covers every byte before it, through its root and through the chain, so it is the one that is
  * checked; only where it is wrong are all of them gone through, to say from which line on. What lies behind the last checkpoint was
  * never acknowledged to anybody: whole entries in the chain and then a piece of a line (or a line with a NUL, which blocks that
  * were never written read as) are a torn tail. Anything else that does not fit is an error, which names the line.
+ *
+ * From an anchor on the same is proved of what follows it, and of nothing before but its length: the anchor's place is signed. A
+ * commit mark counts only what was durable, so an anchor that it has passed has a whole append around it.
  *
  * Thread-safety: pure but for reading the file.
  */
@@ -28,6 +31,8 @@ typedef struct bh_audit_scan_options {
 	const uint8_t *public_key;       /* BH_SIGN_PUBLIC_LEN bytes; NULL: signatures are not looked at */
 	const bh_audit_position *floors; /* what is known of the log: sizes of 0 count for nothing */
 	size_t floor_count;
+	bool from_anchor; /* begin at the last anchor that is signed by `public_key`, lies where it says, and is not beyond a floor;
+			     at the beginning, if there is no such anchor, or no floor. `each` sees what comes from there on */
 	bh_audit_each each; /* NULL: none */
 	void *arg;
 } bh_audit_scan_options;
@@ -38,7 +43,9 @@ typedef struct bh_audit_scan_result {
 	uint8_t prev[BH_SHA256_LEN]; /* SHA-256 of its line; zero where there is none */
 	uint64_t good_len;           /* bytes of the file up to its end */
 	uint64_t file_len;           /* bytes that were there; more than good_len: a torn tail */
-	uint64_t lines, checkpoints; /* in good_len */
+	uint64_t begin;              /* bytes before the anchor where the scan began; 0: it did at the beginning */
+	uint64_t anchored;           /* bytes up to the end of the last anchor; 0: there is none */
+	uint64_t lines, checkpoints; /* from there to good_len */
 	uint64_t tail_entries;       /* whole entries in the torn tail */
 } bh_audit_scan_result;
 

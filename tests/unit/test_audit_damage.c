@@ -156,7 +156,7 @@ static void a_chain_made_anew_is_found(void **state)
 		if (decoded.is_checkpoint) {
 			memcpy(decoded.checkpoint.prev, prev, sizeof(prev));
 			assert_done(bh_merkle_root(&tree, decoded.checkpoint.position.root));
-			assert_done(bh_audit_checkpoint_encode(&decoded.checkpoint, &forged));
+			assert_done(bh_audit_checkpoint_encode(&decoded.checkpoint, &tree, &forged));
 		} else {
 			const uint8_t *body = memmem(line.data, line.len, "\"time\"", 6);
 			assert_done(bh_audit_entry_encode(decoded.seq, prev,

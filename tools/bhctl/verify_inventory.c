@@ -8,6 +8,7 @@
 
 #include "engine/certificate.h"
 #include "engine/park.h"
+#include "keyring/audit_verify.h"
 #include "tools/bhctl/verify.h"
 
 /* ---- the keyring: its chain was checked when it was opened */
@@ -30,6 +31,29 @@ bh_status verify_keyring(verify *v, report *r)
 	}
 	report_note(r, "generation %llu, %zu merchants, %zu DEKs", (unsigned long long)bh_keyring_generation(in->keyring),
 		    in->merchant_count, in->dek_count);
+	return BH_OK;
+}
+
+/* ---- the audit log */
+
+bh_status verify_audit(verify *v, report *r)
+{
+	BH_CLEANUP(bh_buf_clear) bh_buf path = { 0 };
+	uint8_t public_key[BH_SIGN_PUBLIC_LEN];
+	bh_audit_position known;
+	const bh_audit_scan_options options = { .public_key = public_key, .floors = &known, .floor_count = 1 };
+	bh_audit_scan_result found;
+
+	bh_signer_public(bh_keyring_signer(v->in.keyring), public_key);
+	bh_audit_position_get(bh_keyring_audit(v->in.keyring), &known);
+	BH_TRY(bh_buf_printf(&path, "%s/" BH_AUDIT_FILE, v->ctl->db));
+	BH_TRY(bh_buf_append_u8(&path, 0));
+	r->files = 1;
+	bh_status status = bh_audit_verify((const char *)path.data, &options, &found);
+	if (status == BH_OK)
+		report_note(r, "%llu entries", (unsigned long long)found.tree.size);
+	else
+		report_failure(r, BH_AUDIT_FILE, NULL, 0, 0, status);
 	return BH_OK;
 }
 
