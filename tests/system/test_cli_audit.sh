@@ -75,6 +75,41 @@ verify_finds_changes() {
 	run 0 --db db audit verify
 }
 
+# An open reads the end of a long log; all of it is verify's to prove.
+a_long_log_is_proved_by_verify() {
+	fresh
+	local key size
+	key=$(public_key)
+	while ! grep -q '^{"anchor"' db/AUDIT; do
+		run 0 --db db get ann/data key1
+	done
+	size=$(stat -c %s db/AUDIT)
+	((size > 262144)) || die "an anchor after $size bytes"
+	run 0 --db db get ann/data key1 # its commit mark passes the anchor
+	run 0 --db db verify
+	cp db/AUDIT good
+	sed -i '2s/"outcome":"ok"/"outcome":"io"/' db/AUDIT
+	cmp -s db/AUDIT good && die "nothing was changed"
+	run 0 --db db get ann/data key1
+	run 6 audit verify db/AUDIT --public-key "$key"
+	has err "line 3"
+	run 6 --db db audit verify
+	run 6 --db db verify --json
+	json '.checks[] | select(.name == "audit log").failures | length' 1
+	sed -i '2s/"outcome":"io"/"outcome":"ok"/' db/AUDIT
+	run 0 --db db get ann/data key1 # its commit mark passes what was logged meanwhile
+	cp db/AUDIT good
+	sed '2d' good >db/AUDIT
+	unchanged db 6 --db db get ann/data key1
+	has err "line 2"
+	cp good db/AUDIT
+	sed -i '$d' db/AUDIT
+	sed -i '$s/"outcome":"ok"/"outcome":"io"/' db/AUDIT
+	unchanged db 6 --db db get ann/data key1
+	cp good db/AUDIT
+	run 0 --db db audit verify
+}
+
 a_lost_log_is_not_made_anew_by_itself() {
 	fresh
 	rm db/AUDIT

@@ -147,7 +147,7 @@ bh_status cmd_audit_show(bhctl *ctl, int argc, char **argv)
 
 /* ---- verify */
 
-/* The key of the database itself. Opening it proves the log once already, against KEYRING too. */
+/* The key of the database itself. Opening it proves the end of the log already, against KEYRING too. */
 static bh_status own_key(const bhctl *ctl, uint8_t out[BH_SIGN_PUBLIC_LEN])
 {
 	BH_CLEANUP(inspect_clear) inspect in = { 0 };
