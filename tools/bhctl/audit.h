@@ -14,6 +14,15 @@
 
 /* The log to look at: `file`, or the one of --db. malloc'ed. Errors: BH_E_INVALID (neither). */
 BH_MUST_CHECK bh_status audit_path(const bhctl *ctl, const char *file, char **out);
+/* What can be seen of an entry without parsing it, which takes most of the time that a long log needs. */
+typedef struct audit_glance {
+	int64_t at_ms;
+	bh_view process; /* its id; within the line */
+} audit_glance;
+/* Errors: BH_E_FORMAT. */
+BH_MUST_CHECK bh_status audit_entry_glance(uint64_t seq, bh_view line, audit_glance *out);
+/* Whether the line has this member with this text, which needs no escape: never false where it has. */
+bool audit_entry_may_have(bh_view line, const char *name, const char *text);
 /* An entry's line as a JSON object, and its time; json_decref(). Errors: BH_E_FORMAT. */
 BH_MUST_CHECK bh_status audit_entry_parse(uint64_t seq, bh_view line, json_t **out, int64_t *at_ms_out);
 /* A text member; "" where there is none. */

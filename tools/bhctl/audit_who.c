@@ -48,15 +48,17 @@ static void who_clear(who *w)
 	free(w->list);
 }
 
-static bool is_by(const holding *h, const json_t *entry)
+static bool is_by(const holding *h, bh_view process)
 {
-	return strcmp(audit_text(h->process, "process"), audit_text(entry, "process")) == 0;
+	const char *id = audit_text(h->process, "process");
+
+	return strlen(id) == process.len && memcmp(id, process.data, process.len) == 0;
 }
 
-static holding *open_holding(const who *w, const json_t *entry)
+static holding *open_holding(const who *w, bh_view process)
 {
 	for (size_t i = w->count; i-- > 0;)
-		if (w->list[i].end == END_NONE && is_by(&w->list[i], entry))
+		if (w->list[i].end == END_NONE && is_by(&w->list[i], process))
 			return &w->list[i];
 	return NULL;
 }
@@ -79,23 +81,22 @@ static void end_at(holding *h, end_kind kind, int64_t at_ms)
 }
 
 /* An instance that has opened is alone. */
-static void end_others(who *w, const json_t *entry, int64_t at_ms)
+static void end_others(who *w, bh_view process, int64_t at_ms)
 {
 	for (size_t i = 0; i < w->count; i++)
-		if (w->list[i].end == END_NONE && !is_by(&w->list[i], entry))
+		if (w->list[i].end == END_NONE && !is_by(&w->list[i], process))
 			end_at(&w->list[i], END_NEXT_OPENED, at_ms);
 }
 
-static bh_status take(who *w, json_t *entry, int64_t at_ms)
+/* `h`: what the entry's process holds; may be NULL. */
+static bh_status take(who *w, json_t *entry, holding *h, const audit_glance *glance)
 {
+	const int64_t at_ms = glance->at_ms;
 	const char *action = audit_text(entry, "action");
 	bool ours = strcmp(audit_text(entry, "merchant"), w->merchant) == 0;
-	holding *h = open_holding(w, entry);
 
-	if (h != NULL)
-		h->last_ms = at_ms;
 	if (strcmp(action, BH_AUDIT_OPENED) == 0)
-		end_others(w, entry, at_ms);
+		end_others(w, glance->process, at_ms);
 	else if (strcmp(action, BH_AUDIT_CLOSED) == 0 && h != NULL)
 		end_at(h, END_CLOSED, at_ms);
 	else if (ours && strcmp(action, BH_AUDIT_KEYS_WIPED) == 0 && h != NULL)
@@ -109,12 +110,23 @@ static bh_status take(who *w, json_t *entry, int64_t at_ms)
 
 static bh_status take_line(void *arg, uint64_t seq, bh_view line)
 {
+	const who *w = arg;
 	json_t *entry = NULL;
+	audit_glance glance;
 	bh_status status;
 	int64_t at_ms;
+	holding *h;
 
+	BH_TRY(audit_entry_glance(seq, line, &glance));
+	h = open_holding(w, glance.process);
+	if (h != NULL)
+		h->last_ms = glance.at_ms;
+	/* All others say no more than that the process was there. */
+	if (!audit_entry_may_have(line, "action", BH_AUDIT_OPENED) && !audit_entry_may_have(line, "action", BH_AUDIT_CLOSED) &&
+	    !audit_entry_may_have(line, "merchant", w->merchant))
+		return BH_OK;
 	BH_TRY(audit_entry_parse(seq, line, &entry, &at_ms));
-	status = take(arg, entry, at_ms);
+	status = take(arg, entry, h, &glance);
 	json_decref(entry);
 	return status;
 }

@@ -17,13 +17,43 @@ bh_status audit_path(const bhctl *ctl, const char *file, char **out)
 	return BH_OK;
 }
 
+static bh_status malformed(uint64_t seq)
+{
+	return bh_fail(BH_E_FORMAT, "entry %llu is not written as entries are", (unsigned long long)seq);
+}
+
+/* {"seq":N,"prev":"64 hex","time":"24","process":"32 hex",... */
+bh_status audit_entry_glance(uint64_t seq, bh_view line, audit_glance *out)
+{
+	static const char time[] = ",\"time\":\"", process[] = "\",\"process\":\"";
+	const size_t time_len = sizeof("2026-01-31T12:00:00.000Z") - 1, process_len = BH_ID_HEX_SIZE - 1;
+	const uint8_t *at = memmem(line.data, line.len, time, sizeof(time) - 1), *end = line.data + line.len;
+
+	if (at == NULL || (size_t)(end - at) < sizeof(time) - 1 + time_len + sizeof(process) - 1 + process_len)
+		return malformed(seq);
+	at += sizeof(time) - 1;
+	if (bh_audit_time_parse(bh_view_of(at, time_len), &out->at_ms) != BH_OK ||
+	    memcmp(at + time_len, process, sizeof(process) - 1) != 0)
+		return malformed(seq);
+	out->process = bh_view_of(at + time_len + sizeof(process) - 1, process_len);
+	return BH_OK;
+}
+
+bool audit_entry_may_have(bh_view line, const char *name, const char *text)
+{
+	char member[2 * BH_NAME_MAX + 8];
+
+	return snprintf(member, sizeof(member), "\"%s\":\"%s\"", name, text) >= (int)sizeof(member) ||
+	       memmem(line.data, line.len, member, strlen(member)) != NULL;
+}
+
 bh_status audit_entry_parse(uint64_t seq, bh_view line, json_t **out, int64_t *at_ms_out)
 {
 	json_t *entry = json_loadb((const char *)line.data, line.len, JSON_REJECT_DUPLICATES, NULL);
 
 	if (!json_is_object(entry) || bh_audit_time_parse(bh_view_str(audit_text(entry, "time")), at_ms_out) != BH_OK) {
 		json_decref(entry);
-		return bh_fail(BH_E_FORMAT, "entry %llu is not written as entries are", (unsigned long long)seq);
+		return malformed(seq);
 	}
 	*out = entry;
 	return BH_OK;
@@ -81,11 +111,15 @@ static void print_entry(const json_t *entry)
 static bh_status show_entry(void *arg, uint64_t seq, bh_view line)
 {
 	show *s = arg;
+	audit_glance glance;
 	json_t *entry = NULL;
 	int64_t at_ms;
 
+	BH_TRY(audit_entry_glance(seq, line, &glance));
+	if (glance.at_ms < s->since_ms || (s->merchant != NULL && !audit_entry_may_have(line, "merchant", s->merchant)))
+		return BH_OK;
 	BH_TRY(audit_entry_parse(seq, line, &entry, &at_ms));
-	if (at_ms < s->since_ms || (s->merchant != NULL && strcmp(audit_text(entry, "merchant"), s->merchant) != 0)) {
+	if (s->merchant != NULL && strcmp(audit_text(entry, "merchant"), s->merchant) != 0) {
 		json_decref(entry);
 		return BH_OK;
 	}
