@@ -416,6 +416,13 @@ static bh_status run_platform(rig *r)
 	return bh_keyring_merchant_rewrap(r->keyring, "", NULL, &result);
 }
 
+/* More than whoever was killed before had written down. */
+static bh_status run_sealed(rig *r)
+{
+	seal(r, 100);
+	return bh_keyring_sealed_store(r->keyring);
+}
+
 /* Whether the child was killed at the N-th point of its change. */
 static bool killed_at(rig *r, const step *s, unsigned n)
 {
@@ -444,7 +451,7 @@ static bool killed_at(rig *r, const step *s, unsigned n)
 static void a_kill_at_any_point_leaves_the_state_before_or_after(void **state)
 {
 	static const step steps[] = {
-		{ "rotate", run_rotate }, { "mark", run_mark },     { "rewrap", run_rewrap },
+		{ "rotate", run_rotate }, { "mark", run_mark },     { "rewrap", run_rewrap },     { "sealed", run_sealed },
 		{ "move", run_move },     { "retire", run_retire }, { "platform", run_platform },
 	};
 	rig *r = *state;
@@ -456,6 +463,7 @@ static void a_kill_at_any_point_leaves_the_state_before_or_after(void **state)
 	for (size_t i = 0; i < sizeof(steps) / sizeof(*steps); i++) {
 		bool killed = true;
 		unsigned points = 0;
+		uint64_t sealed = 0;
 
 		assert_done(bh_kms_rotate(r->console, &version));
 		assert_done(bh_kms_rotate(platform, &version));
@@ -466,6 +474,12 @@ static void a_kill_at_any_point_leaves_the_state_before_or_after(void **state)
 			assert_done(bh_keyring_merchant_unlock(r->keyring, "acme"));
 			assert_true(deks_of(r, deks) % 2 == 0);
 			assert_false(file_exists(r->f.tmp));
+			if (steps[i].run == run_sealed) { /* as before, or as after */
+				uint64_t now = sealed_of(r, deks_of(r, deks) - 2);
+				assert_true(now == sealed || now == sealed + 100);
+				assert_true(killed || now == sealed + 100);
+				sealed = now;
+			}
 			/* A rotation that came to be before the kill is not made many times. */
 			if (steps[i].run == run_rotate && deks_of(r, deks) > 4)
 				break;

@@ -79,6 +79,8 @@ static void test_full_page_is_kept_back(void **state)
 	bh_file_key key = { 0 };
 	bh_buf out = { 0 };
 
+	const uint64_t tallied = bh_tally_get(bh_dek_tally(k->dek[MERCHANT_A]));
+
 	assert_int_equal(bh_header_create(BH_KIND_SST, SMALL_PAGE, 0, k->dek[MERCHANT_A], &key, header), BH_OK);
 	assert_int_equal(bh_page_writer_new(&key, header, &w), BH_OK);
 	assert_int_equal(bh_page_writer_append(w, bh_view_of(NULL, 0), &out), BH_OK);
@@ -98,6 +100,8 @@ static void test_full_page_is_kept_back(void **state)
 	assert_int_equal(out.len, BH_HEADER_LEN + SMALL_PAGE + 17);
 	bh_page_writer_free(w);
 	bh_page_writer_free(NULL);
+	/* What was sealed under the DEK: pages with their tags. */
+	assert_int_equal(bh_tally_get(bh_dek_tally(k->dek[MERCHANT_A])) - tallied, SMALL_PAGE + 17);
 	bh_buf_clear(&out);
 	free(plain);
 }

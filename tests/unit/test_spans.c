@@ -338,6 +338,63 @@ static void test_observer_sees_every_span(void **state)
 	}
 }
 
+/* ---- what was sealed */
+
+static bh_dek *tallied[FAMILY_COUNT + 1];
+
+static bh_status tallied_for_cf(void *arg, uint32_t cf_id, bh_dek **out)
+{
+	(void)arg;
+	if (tallied[cf_id] == NULL) {
+		uint8_t id[BH_ID_LEN];
+
+		fixture_dek_id(cf_id, 1, id);
+		BH_TRY(fixture_dek(id, &tallied[cf_id]));
+	}
+	*out = bh_dek_ref(tallied[cf_id]);
+	return BH_OK;
+}
+
+static uint64_t tallied_clear(void)
+{
+	uint64_t sum = 0;
+
+	for (uint32_t i = 0; i <= FAMILY_COUNT; i++) {
+		if (tallied[i] != NULL)
+			sum += bh_tally_get(bh_dek_tally(tallied[i]));
+		bh_dek_unrefp(&tallied[i]);
+	}
+	return sum;
+}
+
+/* Each byte that is sealed under a DEK, once, however the log was cut; and nothing for reading it. */
+static void test_every_sealed_byte_is_tallied_once(void **state)
+{
+	static const split splits[] = { { 0, 0 }, { 0, 1 }, { 0, 50 }, { 0, 4001 } };
+
+	(void)state;
+	for (size_t k = 0; k < 2; k++) {
+		BH_CLEANUP(bh_buf_clear) bh_buf log = { 0 };
+		size_t tenant = 0;
+
+		make_log(kinds[k], 20000, &log);
+		strip_crcs(log.data, log.len);
+		for (size_t i = 0; i < log.len; i++)
+			tenant += log.data[i] == TENANT;
+		for (size_t i = 0; i < sizeof(splits) / sizeof(splits[0]); i++) {
+			BH_CLEANUP(sealed_clear) sealed s = { 0 };
+			BH_CLEANUP(bh_buf_clear) bh_buf opened = { 0 };
+			fixture f;
+
+			fixture_init(&f);
+			f.scopes.dek_for_cf = tallied_for_cf;
+			ok(seal(&f, kinds[k], bh_buf_view(&log), splits[i], &s));
+			ok(open_sealed(&f, kinds[k], &s, splits[i], &opened));
+			assert_int_equal(tallied_clear(), tenant);
+		}
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -353,6 +410,7 @@ int main(void)
 		cmocka_unit_test(test_dek_stays_until_bytes_are_taken),
 		cmocka_unit_test(test_families_told_when_complete),
 		cmocka_unit_test(test_observer_sees_every_span),
+		cmocka_unit_test(test_every_sealed_byte_is_tallied_once),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
