@@ -423,6 +423,7 @@ a_rotation_moves_on_and_the_old_key_goes() {
 	has out "still needed by"
 	run 0 --db db status ann --json
 	json '[.merchants[0].classes[].deks[] | select(.needed_by.files > 0)] | length > 0' true
+	json '[.merchants[0].classes[] | select(.name == "data").deks[].sealed > 0] | all' true
 	run 0 --db db rotate ann
 	has out "generation 3"
 	run 0 --db db compact ann/data
