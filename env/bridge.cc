@@ -455,6 +455,11 @@ void bh_bridge_compact(rocksdb_t *db, rocksdb_column_family_handle_t *cf, bh_vie
 		*error = strdup(s.ToString().c_str());
 }
 
+bool bh_bridge_family_is_made(const rocksdb_column_family_handle_t *handle)
+{
+	return handle->rep != nullptr;
+}
+
 bool bh_bridge_options_file_must_be_written(const rocksdb_options_t *options)
 {
 	return options->rep.fail_if_options_file_error;
