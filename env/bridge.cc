@@ -164,7 +164,7 @@ public:
 		std::shared_ptr<Logger> plain;
 		IOStatus s = target()->NewLogger(path, options, &plain, dbg);
 		if (s.ok())
-			*result = std::make_shared<RedactingLogger>(std::move(plain));
+			*result = std::make_shared<RedactingLogger>(std::move(plain), !bh_fs_is_view(fs_));
 		return s;
 	}
 
