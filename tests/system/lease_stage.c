@@ -107,9 +107,12 @@ void begin_again(stage *s)
 
 void begin(stage *s)
 {
-	begin_with_b(s);
+	test_db_create(s->ws, NULL);
+	open_at_first(s);
 	add_a(s);
+	test_merchant_add(s->ws, s->db, "b", "events", NULL);
 	s->a = test_cf(s->db, "a", "events");
+	b_works(s);
 }
 
 void end(stage *s)

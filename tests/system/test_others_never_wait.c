@@ -230,14 +230,15 @@ static void slow_life(stage *s, meter *m, void *kms)
 {
 	write_rows(s);
 	for (int i = 0; i < 4; i++) {
-		size_t calls = liar_calls(kms);
+		const size_t calls = liar_calls(kms);
+		const uint64_t answered = look(s).calls;
 
 		liar_set(kms, LIAR_HOLD, 0);
 		pass(s, LIMIT * 7 / 10);
 		WAIT_UNTIL(liar_calls(kms) > calls);
 		b_is_served_meanwhile(m);
 		liar_set(kms, LIAR_TRUE, 0);
-		WAIT_UNTIL(look(s).state == BH_LEASE_HELD);
+		WAIT_UNTIL(look(s).calls > answered && look(s).state == BH_LEASE_HELD);
 	}
 	comes_back(s, m);
 }
