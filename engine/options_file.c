@@ -11,7 +11,8 @@
 
 #include <bulkhead/env.h>
 
-#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "env/bridge.h"
 #include "files.h"
@@ -31,12 +32,15 @@ void bh_options_file_release(void)
 
 static bh_status note_newest(void *arg, const char *name)
 {
-	uint64_t *newest = arg;
-	unsigned long long number;
-	char rest;
+	static const char prefix[] = "OPTIONS-";
+	uint64_t *newest = arg, number;
+	char *end;
 
-	if (sscanf(name, "OPTIONS-%llu%c", &number, &rest) == 1 && number > *newest)
-		*newest = number;
+	if (strncmp(name, prefix, strlen(prefix)) != 0)
+		return BH_OK;
+	number = strtoull(name + strlen(prefix), &end, 10);
+	if (*end == '\0') /* else it has a temporary name */
+		*newest = BH_MAX(*newest, number);
 	return BH_OK;
 }
 
