@@ -99,7 +99,8 @@ void bh_merchant_unlock(bh_merchant *merchant);
 bh_class *bh_merchant_class(bh_merchant *merchant, const char *cls);
 /* Makes the column families that the merchant still lacks, then records it as ACTIVE. */
 BH_MUST_CHECK bh_status bh_merchant_complete(bh_db *db, bh_merchant *merchant);
-/* Makes the column family of one class, empty. */
+/* Makes the column family of one class, empty. Where it fails with a handle in the class, all went well but RocksDB's OPTIONS file
+ * (fail_if_options_file_error): the family is there. */
 BH_MUST_CHECK bh_status bh_merchant_make_family(bh_db *db, const bh_merchant *merchant, bh_class *cls);
 /* Makes the directories of its classes durable. */
 BH_MUST_CHECK bh_status bh_merchant_sync_dirs(const bh_db *db, const bh_merchant *merchant);

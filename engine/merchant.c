@@ -11,6 +11,7 @@
 
 #include <stdlib.h>
 
+#include "env/bridge.h"
 #include "files.h"
 #include "keyring/crashpoint.h"
 #include "keyring/kms.h"
@@ -141,8 +142,10 @@ bh_status bh_merchant_make_family(bh_db *db, const bh_merchant *merchant, bh_cla
 		bh_options_file_hold(db);
 		cls->handle = rocksdb_create_column_family(db->rocks, options, name, &error);
 		bh_options_file_release();
-		if (error != NULL)
+		if (error != NULL && !bh_bridge_family_is_made(cls->handle)) {
+			rocksdb_column_family_handle_destroy(cls->handle);
 			cls->handle = NULL;
+		}
 		status = bh_status_of_rocksdb(error);
 	}
 	rocksdb_options_destroy(options);

@@ -11,7 +11,11 @@
 
 #include <bulkhead/env.h>
 
+#include <stdlib.h>
+#include <string.h>
+
 #include "env/bridge.h"
+#include "files.h"
 
 void bh_options_file_hold(bh_db *db)
 {
@@ -26,16 +30,43 @@ void bh_options_file_release(void)
 	bh_fs_hold_options_file(false);
 }
 
+static bh_status note_newest(void *arg, const char *name)
+{
+	static const char prefix[] = "OPTIONS-";
+	uint64_t *newest = arg, number;
+	char *end;
+
+	if (strncmp(name, prefix, strlen(prefix)) != 0)
+		return BH_OK;
+	number = strtoull(name + strlen(prefix), &end, 10);
+	if (*end == '\0') /* else it has a temporary name */
+		*newest = BH_MAX(*newest, number);
+	return BH_OK;
+}
+
+/* The number in the name of the newest one; 0: there is none, or nobody can tell. */
+static uint64_t newest(const bh_db *db)
+{
+	uint64_t number = 0;
+
+	return bh_dir_each(db->dir, note_newest, &number) == BH_OK ? number : 0;
+}
+
 void bh_options_file_write(bh_db *db)
 {
 	static const char *const key = "report_bg_io_stats";
 	const char *value = rocksdb_options_get_report_bg_io_stats(db->options) ? "true" : "false";
+	const uint64_t before = newest(db);
 	char *error = NULL;
+	bh_status status;
 
 	if (!atomic_load(&db->options_behind))
 		return;
 	/* What is set is what it is: setting anything has the file written. */
 	rocksdb_set_options_cf(db->rocks, db->default_cf, 1, &key, &value, &error);
-	if (bh_status_of_rocksdb(error) != BH_OK)
+	status = bh_status_of_rocksdb(error);
+	if (status == BH_OK && newest(db) <= before) /* RocksDB itself does not call that a failure */
+		status = bh_fail(BH_E_IO, "RocksDB has not written it; its LOG may say why");
+	if (status != BH_OK)
 		bh_db_log(db, "%s: its OPTIONS file stays behind until it is opened again: %s", db->dir, bh_status_message());
 }

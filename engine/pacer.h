@@ -21,7 +21,7 @@ typedef struct bh_pacer {
 
 /* On the thread that does the work. `hurry` lives as long as the pacer. */
 void bh_pacer_begin(bh_pacer *pacer, const _Atomic bool *hurry);
-/* Sleeps for as long as what was done since the last call asks for. `arg`: the pacer. */
+/* Sleeps for as long as what was done since the last call asks for, or until there is a hurry. `arg`: the pacer. */
 void bh_pacer_pause(void *arg);
 
 #endif

@@ -24,12 +24,20 @@ static unsigned marks_of(const bh_rotate_options *options)
 	return (options->sweep || options->exposed ? BH_DEK_SWEEP : 0) | (options->exposed ? BH_DEK_EXPOSED : 0);
 }
 
+/* What the gate says is why it is off, which the keyring's state alone does not tell. */
+static bh_status gate_check(bh_db *db, const char *name)
+{
+	bh_merchant *merchant = bh_merchant_find(db, name);
+	bh_status status = merchant != NULL ? bh_gate_check(&merchant->gate, name) : BH_OK;
+
+	bh_merchant_unref(merchant);
+	return status;
+}
+
 bh_status bh_merchant_rotate(bh_db *db, const char *name, const bh_rotate_options *options)
 {
-	bh_status status = bh_keyring_merchant_rotate(db->keyring, name, marks_of(options));
-
-	if (status != BH_OK)
-		return status;
+	BH_TRY(gate_check(db, name));
+	BH_TRY(bh_keyring_merchant_rotate(db->keyring, name, marks_of(options)));
 	bh_fs_keys_changed(db->fs);
 	if (marks_of(options) != 0)
 		bh_keeper_wake(db->keeper);

@@ -164,7 +164,7 @@ public:
 		std::shared_ptr<Logger> plain;
 		IOStatus s = target()->NewLogger(path, options, &plain, dbg);
 		if (s.ok())
-			*result = std::make_shared<RedactingLogger>(std::move(plain));
+			*result = std::make_shared<RedactingLogger>(std::move(plain), !bh_fs_is_view(fs_));
 		return s;
 	}
 
@@ -453,6 +453,11 @@ void bh_bridge_compact(rocksdb_t *db, rocksdb_column_family_handle_t *cf, bh_vie
 	Status s = db->rep->CompactRange(options, cf->rep, begin.len > 0 ? &from : nullptr, end.len > 0 ? &to : nullptr);
 	if (!s.ok())
 		*error = strdup(s.ToString().c_str());
+}
+
+bool bh_bridge_family_is_made(const rocksdb_column_family_handle_t *handle)
+{
+	return handle->rep != nullptr;
 }
 
 bool bh_bridge_options_file_must_be_written(const rocksdb_options_t *options)

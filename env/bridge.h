@@ -32,6 +32,8 @@ void bh_bridge_set_cf_path(rocksdb_options_t *options, const char *dir);
 /* Refuses options that break Bulkhead's promises, naming the option. Errors: BH_E_UNSUPPORTED. */
 BH_MUST_CHECK bh_status bh_bridge_check_options(const rocksdb_options_t *options);
 
+/* After a creation that failed: whether the family was made all the same, and something after it failed. */
+bool bh_bridge_family_is_made(const rocksdb_column_family_handle_t *handle);
 /* Whether RocksDB is to fail where it cannot write its OPTIONS file. */
 bool bh_bridge_options_file_must_be_written(const rocksdb_options_t *options);
 

@@ -18,7 +18,10 @@ using namespace ROCKSDB_NAMESPACE;
 class RedactingLogger : public Logger
 {
 public:
-	explicit RedactingLogger(std::shared_ptr<Logger> target) : Logger(target->GetInfoLogLevel()), target_(std::move(target)) {}
+	explicit RedactingLogger(std::shared_ptr<Logger> target, bool with_headers = true)
+		: Logger(target->GetInfoLogLevel()), target_(std::move(target)), with_headers_(with_headers)
+	{
+	}
 	~RedactingLogger() override
 	{
 		if (!closed_)
@@ -34,7 +37,12 @@ public:
 		if (bh_infolog_render(format, ap, &line) == BH_OK)
 			Log(level, target_.get(), "%.*s", static_cast<int>(line.len), reinterpret_cast<const char *>(line.data));
 	}
-	void LogHeader(const char *format, va_list ap) override { Logv(InfoLogLevel::HEADER_LEVEL, format, ap); }
+	// Options, a hundred lines for each family that a MANIFEST ever had.
+	void LogHeader(const char *format, va_list ap) override
+	{
+		if (with_headers_)
+			Logv(InfoLogLevel::HEADER_LEVEL, format, ap);
+	}
 	size_t GetLogFileSize() const override { return target_->GetLogFileSize(); }
 	void Flush() override { target_->Flush(); }
 	void SetInfoLogLevel(const InfoLogLevel level) override
@@ -48,6 +56,7 @@ protected:
 
 private:
 	const std::shared_ptr<Logger> target_;
+	const bool with_headers_;
 };
 
 } // namespace bridge

@@ -113,7 +113,7 @@ bh_status bh_bridge_import(rocksdb_t *db, const rocksdb_options_t *options, cons
 	ColumnFamilyHandle *handle = nullptr;
 	bh_status status =
 		ToStatus(db->rep->CreateColumnFamilyWithImport(ColumnFamilyOptions(options->rep), name, how, files, &handle));
-	if (status == BH_OK)
+	if (handle != nullptr)
 		*out = new rocksdb_column_family_handle_t{ handle };
 	return status;
 }
@@ -121,6 +121,7 @@ bh_status bh_bridge_import(rocksdb_t *db, const rocksdb_options_t *options, cons
 void bh_bridge_options_for_export(rocksdb_options_t *options)
 {
 	options->rep.create_if_missing = false;
+	options->rep.fail_if_options_file_error = false; // a view has none: fs.h
 	options->rep.disable_auto_compactions = true;
 	options->rep.max_file_opening_threads = 1;
 	options->rep.skip_stats_update_on_db_open = true;

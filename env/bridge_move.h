@@ -32,7 +32,8 @@ bool bh_export_is_lossy(const bh_export *export_);
 BH_MUST_CHECK bh_status bh_bridge_settle(rocksdb_t *db, rocksdb_column_family_handle_t *cf);
 
 /* Makes the column family `name` with the exported files, which lie in `dir` under their names with `prefix` in front and are moved
- * from there. Neither is synced. Errors: BH_E_INVALID (nothing to import), those of RocksDB and the Env. */
+ * from there. Neither is synced. *out is set after a failure, too, where the family is there: empty, since RocksDB's OPTIONS file
+ * could not be written (fail_if_options_file_error). Errors: BH_E_INVALID (nothing to import), those of RocksDB and the Env. */
 BH_MUST_CHECK bh_status bh_bridge_import(rocksdb_t *db, const rocksdb_options_t *options, const char *name,
 					 const bh_export *export_, const char *dir, const char *prefix,
 					 rocksdb_column_family_handle_t **out);

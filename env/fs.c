@@ -304,6 +304,11 @@ bh_status bh_fs_new_view(bh_keyring *keyring, const char *root, const char *merc
 	return BH_OK;
 }
 
+bool bh_fs_is_view(const bh_fs *fs)
+{
+	return fs->only != NULL;
+}
+
 bh_status bh_fs_new_scratch(const char *root, const bh_scope *scope, bh_keyring *keyring, bh_fs **out)
 {
 	bh_fs *fs = fs_make(root, keyring);

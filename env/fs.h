@@ -45,6 +45,7 @@ BH_MUST_CHECK bh_status bh_fs_new_scratch(const char *root, const bh_scope *scop
  * its files.
  */
 BH_MUST_CHECK bh_status bh_fs_new_view(bh_keyring *keyring, const char *root, const char *merchant, bh_fs **out);
+bool bh_fs_is_view(const bh_fs *fs);
 /* Has pause(arg) called after each piece of a stream (256 KiB at most) that is read through `fs`, by the thread that reads it.
  * Before anybody reads. */
 void bh_fs_set_pause(bh_fs *fs, void (*pause)(void *arg), void *arg);

@@ -33,7 +33,12 @@ static void log_line(void *arg, const char *line)
 void open_stage(stage *s)
 {
 	static const bh_clock clock = { boot, wall, NULL };
-	const bh_db_options options = { .clock = &clock, .log = log_line, .log_arg = s };
+	const bh_db_options options = {
+		.clock = &clock,
+		.log = log_line,
+		.log_arg = s,
+		.kms.timeout_ms = s->kms_timeout_ms,
+	};
 
 	test_ok(bh_db_open(s->ws->db, &options, &s->db));
 }
@@ -71,17 +76,43 @@ void add_a(stage *s)
 	test_ok(bh_merchant_add(s->db, "a", uri, &(bh_merchant_options){ classes, 1 }));
 }
 
-void begin(stage *s)
+static void open_at_first(stage *s)
 {
-	test_db_create(s->ws, NULL);
 	atomic_store(&boot_ms, 5000);
 	atomic_store(&wall_ms, 1700000000000);
 	open_stage(s);
+}
+
+static void b_works(stage *s)
+{
+	s->b = test_cf(s->db, "b", "events");
+	atomic_store(&s->over, false);
+	test_check(pthread_create(&s->worker, NULL, work_on_b, s) == 0);
+}
+
+void begin_with_b(stage *s)
+{
+	test_db_create(s->ws, NULL);
+	open_at_first(s);
+	test_merchant_add(s->ws, s->db, "b", "events", NULL);
+	b_works(s);
+}
+
+void begin_again(stage *s)
+{
+	open_at_first(s);
+	s->a = NULL;
+	b_works(s);
+}
+
+void begin(stage *s)
+{
+	test_db_create(s->ws, NULL);
+	open_at_first(s);
 	add_a(s);
 	test_merchant_add(s->ws, s->db, "b", "events", NULL);
 	s->a = test_cf(s->db, "a", "events");
-	s->b = test_cf(s->db, "b", "events");
-	test_check(pthread_create(&s->worker, NULL, work_on_b, s) == 0);
+	b_works(s);
 }
 
 void end(stage *s)

@@ -22,9 +22,10 @@ typedef struct stage {
 	workspace *ws;
 	bh_db *db;
 	bh_cf *a, *b;
-	char kms[PATH_SIZE]; /* A's, a directory of its own */
-	char key[PATH_SIZE]; /* A's CMK in it */
-	unsigned rows;       /* of A, acknowledged */
+	char kms[PATH_SIZE];     /* A's, a directory of its own */
+	char key[PATH_SIZE];     /* A's CMK in it */
+	uint32_t kms_timeout_ms; /* of the providers; 0: their default. Set before begin() */
+	unsigned rows;           /* of A, acknowledged */
 	pthread_t worker;
 	atomic_bool over;
 	atomic_uint b_ops;
@@ -33,8 +34,11 @@ typedef struct stage {
 
 extern _Atomic int64_t boot_ms, wall_ms; /* the clocks; bh_leaser_wake() when one was moved */
 
-void begin(stage *s); /* with A and B, and at work */
-void end(stage *s);   /* B has lost nothing, and RocksDB has not noticed a thing; closes */
+void begin(stage *s);        /* with A and B, and at work */
+void begin_with_b(stage *s); /* with B alone: who has another KMS for A adds it */
+void begin_again(
+	stage *s);  /* the database as an earlier process left it, with B at work; A is opened by who knows that it is there */
+void end(stage *s); /* B has lost nothing, and RocksDB has not noticed a thing; closes */
 void open_stage(stage *s);
 void add_a(stage *s);
 

@@ -1,13 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * test_audit_trail.c: what a database's life leaves in its audit log; what happens where the log cannot be written; kills in the
- * middle of appends. The log's file is the only one that is synced by fdatasync, so that is what is made to fail here.
+ * middle of appends. The log's file is the only one that is synced by fdatasync, and its lines begin like no other write, so these
+ * are what is made to fail here.
  */
 #include "harness.h"
 
 #include <errno.h>
 #include <stdatomic.h>
+#include <time.h>
 
+#include "engine/internal.h"
+#include "engine/leaser.h"
 #include "keyring/audit_verify.h"
 #include "keyring/crashpoint.h"
 
@@ -21,6 +25,18 @@ int __wrap_fdatasync(int fd)
 	atomic_fetch_add(&log_syncs, 1);
 	if (!atomic_load(&log_fails))
 		return __real_fdatasync(fd);
+	errno = ENOSPC;
+	return -1;
+}
+
+static atomic_bool disk_is_full;
+
+ssize_t __real_write(int fd, const void *bytes, size_t len);
+ssize_t __wrap_write(int fd, const void *bytes, size_t len);
+ssize_t __wrap_write(int fd, const void *bytes, size_t len)
+{
+	if (!atomic_load(&disk_is_full) || len < 7 || memcmp(bytes, "{\"seq\":", 7) != 0)
+		return __real_write(fd, bytes, len);
 	errno = ENOSPC;
 	return -1;
 }
@@ -200,6 +216,117 @@ static void a_gate_closes_without_a_log(void **state)
 	test_child_ok(close_without_log, *state);
 }
 
+typedef struct killed {
+	const workspace *ws;
+	int pass;
+} killed;
+
+static void make_one(void *arg)
+{
+	const killed *k = arg;
+	bh_db *db;
+
+	test_db_create(k->ws, NULL);
+	db = test_db_open(k->ws, NULL);
+	test_merchant_add(k->ws, db, "ann", "rows", NULL);
+	bh_db_close(db);
+}
+
+/* ---- leases, where the log cannot be written */
+
+static _Atomic int64_t clock_ms;
+
+static int64_t now(void *arg)
+{
+	(void)arg;
+	return atomic_load(&clock_ms);
+}
+
+/* Lets time pass, in steps, until both are, or are not, served. */
+static void pass_until(bh_db *db, bh_cf *const cfs[2], bh_status want, int64_t step_ms)
+{
+	bh_buf value = { 0 };
+
+	for (int waited_ms = 0; waited_ms < 30000; waited_ms += 10) {
+		bh_status ann = bh_get(cfs[0], NULL, bh_view_str("key"), &value);
+		bh_status bob = bh_get(cfs[1], NULL, bh_view_str("key"), &value);
+
+		test_check(ann == BH_OK || ann == BH_E_KMS_UNREACHABLE);
+		if (ann == want && bob == want)
+			break;
+		atomic_fetch_add(&clock_ms, step_ms);
+		bh_leaser_wake(db->leaser);
+		nanosleep(&(struct timespec){ .tv_nsec = 10000000 }, NULL);
+	}
+	test_status(bh_get(cfs[0], NULL, bh_view_str("key"), &value), want);
+	test_status(bh_get(cfs[1], NULL, bh_view_str("key"), &value), want);
+	bh_buf_clear(&value);
+}
+
+/* A renewal that cannot be logged does not count: the KMSs say yes, and the leases run out all the same. */
+static void renew_without_log(void *arg)
+{
+	static const bh_clock clock = { now, now, NULL };
+	const workspace *ws = arg;
+	const bh_db_options options = { .clock = &clock };
+	uint8_t key[BH_PUBLIC_KEY_LEN];
+	bh_db *db = NULL;
+	bh_cf *cfs[2];
+
+	test_db_create(ws, NULL);
+	atomic_store(&clock_ms, 1700000000000);
+	test_ok(bh_db_open(ws->db, &options, &db));
+	bh_db_public_key(db, key);
+	test_merchant_add(ws, db, "ann", "rows", NULL);
+	test_merchant_add(ws, db, "bob", "rows", NULL);
+	cfs[0] = test_cf(db, "ann", "rows");
+	cfs[1] = test_cf(db, "bob", "rows");
+	test_put(cfs[0], "key", "ann's");
+	test_put(cfs[1], "key", "bob's");
+	atomic_store(&disk_is_full, true);
+	pass_until(db, cfs, BH_E_KMS_UNREACHABLE, BH_LEASE_LIMIT_DEFAULT_MS / 20);
+	atomic_store(&disk_is_full, false);
+	pass_until(db, cfs, BH_OK, 200); /* while one is attached, the lease of the other runs */
+	test_expect(cfs[0], "key", "ann's");
+	test_expect(cfs[1], "key", "bob's");
+	/* A log that failed at a sync is in doubt, and is not written any more until it was looked through, at an open. */
+	atomic_store(&log_fails, true);
+	pass_until(db, cfs, BH_E_KMS_UNREACHABLE, BH_LEASE_LIMIT_DEFAULT_MS / 20);
+	bh_cf_close(cfs[0]);
+	bh_cf_close(cfs[1]);
+	bh_db_close(db);
+	atomic_store(&log_fails, false);
+	db = test_db_open(ws, NULL);
+	cfs[0] = test_cf(db, "ann", "rows");
+	test_expect(cfs[0], "key", "ann's");
+	bh_cf_close(cfs[0]);
+	bh_db_close(db);
+	verify_log(ws, key);
+}
+
+static void no_log_no_renewal(void **state)
+{
+	test_child_ok(renew_without_log, *state);
+}
+
+static void open_without_log(void *arg)
+{
+	const workspace *ws = arg;
+	bh_db *db = NULL;
+
+	make_one(&(killed){ .ws = ws });
+	atomic_store(&log_fails, true);
+	test_status(bh_db_open(ws->db, NULL, &db), BH_E_IO);
+	test_message_names("AUDIT");
+	atomic_store(&log_fails, false);
+	bh_db_close(test_db_open(ws, NULL));
+}
+
+static void no_log_no_open(void **state)
+{
+	test_child_ok(open_without_log, *state);
+}
+
 /* ---- the cost of an open */
 
 enum { MANY = 12 };
@@ -231,22 +358,6 @@ static void many_merchants_are_granted_with_one_sync(void **state)
 }
 
 /* ---- kills */
-
-typedef struct killed {
-	const workspace *ws;
-	int pass;
-} killed;
-
-static void make_one(void *arg)
-{
-	const killed *k = arg;
-	bh_db *db;
-
-	test_db_create(k->ws, NULL);
-	db = test_db_open(k->ws, NULL);
-	test_merchant_add(k->ws, db, "ann", "rows", NULL);
-	bh_db_close(db);
-}
 
 static void be_killed(void *arg)
 {
@@ -290,6 +401,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_life_is_told_in_order, test_workspace_make, test_workspace_drop),
 		cmocka_unit_test_setup_teardown(no_log_no_key, test_workspace_make, test_workspace_drop),
 		cmocka_unit_test_setup_teardown(a_gate_closes_without_a_log, test_workspace_make, test_workspace_drop),
+		cmocka_unit_test_setup_teardown(no_log_no_renewal, test_workspace_make, test_workspace_drop),
+		cmocka_unit_test_setup_teardown(no_log_no_open, test_workspace_make, test_workspace_drop),
 		cmocka_unit_test_setup_teardown(many_merchants_are_granted_with_one_sync, test_workspace_make, test_workspace_drop),
 		cmocka_unit_test_setup_teardown(a_kill_in_an_append_leaves_a_log_that_verifies, test_workspace_make,
 						test_workspace_drop),

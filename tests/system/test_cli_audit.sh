@@ -147,18 +147,95 @@ who_could_decrypt() {
 	json '.holders[0].certain, .holders[0].end, .holders[0].until' "true"$'\nclosed\n'"$closed"
 	run 0 --db db audit who-could-decrypt --merchant ann --at "$closed" --json
 	json '.holders | length' 0
-	# One that is killed: nobody knows until when, but not beyond the next open.
+	run 2 --db db audit who-could-decrypt --merchant ann
+	run 2 --db db audit who-could-decrypt --at -1h
+}
+
+# entry ACTION MERCHANT MEMBER: of the last such entry.
+entry() {
+	"$bhctl" --db db audit show --json | jq -r --arg action "$1" --arg merchant "$2" --arg member "$3" \
+		'[.entries[] | select(.action == $action and (.merchant // "") == $merchant)] | last | .[$member]'
+}
+
+helpers+=(entry as_nobody)
+
+# Two instances that had the same keys, the first of which was killed: nobody knows until when, but not beyond the next open.
+who_could_decrypt_is_told_of_one_that_was_killed() {
+	fresh
+	local first first_granted first_last second second_opened second_granted second_closed
 	{ BH_CRASH_AT=shred.recorded "$bhctl" --db db merchant shred bob --yes; } >/dev/null 2>&1
+	first=$(entry keys.granted ann process)
+	first_granted=$(entry keys.granted ann time)
+	first_last=$(entry state.changed bob time)
 	run 0 --db db audit who-could-decrypt --merchant ann --at 2999-01-01T00:00:00Z
 	has out "unknown"
 	has out "lease"
 	run 0 --db db audit who-could-decrypt --merchant ann --at 2999-01-01T00:00:00Z --json
-	json '.holders[0].certain, .holders[0].end' $'false\nunknown'
-	run 0 --db db status
+	json '.holders | length' 1
+	json '.holders[0].certain, .holders[0].end, .holders[0].process' $'false\nunknown\n'"$first"
+	sleep 0.1
+	run 0 --db db get ann/data key1
+	second=$(entry keys.granted ann process)
+	second_opened=$(entry keyring.opened "" time)
+	second_granted=$(entry keys.granted ann time)
+	second_closed=$(entry keyring.closed "" time)
+	[[ $first != "$second" ]] || die "two processes are one: $first"
+
+	run 0 --db db audit who-could-decrypt --merchant ann --at "$first_granted" --json
+	json '.holders | map(.process) | join(" ")' "$first"
+	json '.holders[0].certain, .holders[0].end, .holders[0].until' $'true\nthe next process opened\n'"$second_opened"
+	json '.holders[0].last_heard_of' "$first_last"
+	run 0 --db db audit who-could-decrypt --merchant ann --at "$first_granted" --lease-limit 10 --json
+	json '.holders[0] | (.lease_until | sub("[.].*"; "Z") | fromdate) - (.from | sub("[.].*"; "Z") | fromdate)' 10
+	run 0 --db db audit who-could-decrypt --merchant ann --at "$second_granted" --json
+	json '.holders | map(.process) | join(" ")' "$second"
+	json '.holders[0].certain, .holders[0].end, .holders[0].until' $'true\nclosed\n'"$second_closed"
 	run 0 --db db audit who-could-decrypt --merchant ann --at 2999-01-01T00:00:00Z
 	has out "no process"
-	run 2 --db db audit who-could-decrypt --merchant ann
-	run 2 --db db audit who-could-decrypt --at -1h
+	# Bob was being shredded: the second had his keys at no time.
+	run 0 --db db audit who-could-decrypt --merchant bob --at "$second_granted"
+	has out "no process"
+
+	# What the second did, of ann alone.
+	run 0 --db db audit show --merchant ann --since "$second_opened" --json
+	json '[.entries[].process] | unique | join(" ")' "$second"
+	json '[.entries[].merchant] | unique | join(" ")' ann
+	json '[.entries[].action] | index("keys.granted") != null' true
+	run 0 --db db audit show --merchant ann --since "$first_granted" --json
+	json '[.entries[] | select(.action == "keys.granted").process] | join(" ")' "$first $second"
+	run 0 --db db audit verify
+}
+
+# as_nobody CODE ARG...: as run, by a user who may read all of ./db and write all of it but AUDIT.
+as_nobody() {
+	local want=$1 code=0
+	shift
+	setpriv --reuid 65534 --regid 65534 --clear-groups "$bhctl" "$@" >out 2>err </dev/null || code=$?
+	[[ $code == "$want" ]] || die "bhctl $* ended with $code, not $want: $(head -c 600 err)"
+}
+
+a_log_that_may_not_be_written_is_optional_for_who_looks() {
+	fresh
+	[[ $EUID == 0 ]] || return 0 # who is not root cannot be somebody else
+	cp "$bhctl" "$work/bhctl"
+	local bhctl=$work/bhctl before
+	chmod 711 "$work"
+	chown -R 65534:65534 db kms db-kms .
+	chown root db/AUDIT
+	chmod 644 db/AUDIT
+	before=$(sha256sum <db/AUDIT)
+	as_nobody 10 --db db verify
+	has err AUDIT
+	as_nobody 10 --db db status
+	as_nobody 0 --db db --audit-optional verify
+	as_nobody 0 --db db --audit-optional status
+	as_nobody 0 --audit-optional dump "$(find db/tenants/ann -name '*.sst' | head -n 1)"
+	as_nobody 10 --db db --audit-optional put ann/data key1 other
+	as_nobody 10 --db db --audit-optional merchant suspend ann
+	[[ $(sha256sum <db/AUDIT) == "$before" ]] || die "the log has changed"
+	rm -f db/AUDIT
+	as_nobody 6 --db db --audit-optional status
+	[[ ! -e db/AUDIT ]] || die "a log was made"
 }
 
 shred_and_denial_are_told() {

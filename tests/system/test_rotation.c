@@ -398,7 +398,7 @@ static void goes_and_comes(const workspace *ws, way how)
 	test_put(a, "last", "word");
 	bh_cf_close(a);
 	switch_off(db, "a", how);
-	test_status(bh_merchant_rotate(db, "a", NULL), BH_E_SUSPENDED);
+	test_status(bh_merchant_rotate(db, "a", NULL), off_status(how));
 	test_ok(how == BY_OPERATOR ? bh_merchant_resume(db, "a", NULL) : bh_merchant_attach(db, "a"));
 	expect_both(db, true);
 	test_ok(bh_merchant_rotate(db, "a", NULL));

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * test_shred.c: a shred and its certificate: FINAL when the KMS destroys the CMK, PENDING when it sets a date, refuses or is away,
- * and finalized later; of active merchants and of suspended ones, killed at every step; as fast for much data as for little; and
- * nothing of the merchant is found afterwards in any older copy of the disk.
+ * and finalized later; of active merchants and of suspended ones, killed at every step.
  */
 #include "harness.h"
 
@@ -456,85 +455,6 @@ static void a_suspended_merchant_is_shredded_killed_anywhere(void **state)
 	}
 }
 
-/* ---- much data */
-
-/* Files as RocksDB would make them, but for their content, which a shred does not look at: each a gigabyte that is not there. */
-static void add_large_files(const workspace *ws, unsigned count)
-{
-	char dir[PATH_SIZE], copy[PATH_SIZE], name[32];
-	bh_buf bytes;
-
-	path_join(dir, ws->db, "tenants/a/events");
-	test_check(file_find(dir, ".sst", 0, copy));
-	bytes = file_read(copy);
-	for (unsigned i = 0; i < count; i++) {
-		snprintf(name, sizeof(name), "9%05u.sst", i);
-		path_join(copy, dir, name);
-		file_write(copy, bh_buf_view(&bytes));
-		test_check(truncate(copy, (off_t)1 << 30) == 0);
-	}
-	bh_buf_clear(&bytes);
-}
-
-static void fill(bh_db *db, unsigned mib)
-{
-	static uint8_t value[1 << 20];
-	const bh_write_options no_wal = { .no_wal = true };
-	bh_cf *cf = test_cf(db, "a", "events");
-	uint32_t word = 1;
-
-	for (size_t i = 0; i < sizeof(value); i++)
-		value[i] = (uint8_t)((word = word * 1664525 + 1013904223) >> 24);
-	for (unsigned i = 0; i < mib; i++) {
-		test_ok(bh_put(cf, &no_wal, bh_view_of(&i, sizeof(i)), bh_view_of(value, sizeof(value))));
-	}
-	test_ok(bh_flush(cf));
-	bh_cf_close(cf);
-}
-
-static double seconds_of(const char *time)
-{
-	struct tm tm = { 0 };
-	const char *rest = strptime(time, "%Y-%m-%dT%H:%M:%S", &tm);
-
-	test_check(rest != NULL);
-	return (double)timegm(&tm) + strtod(rest, NULL);
-}
-
-/* From the call to unreadable, by the certificate. */
-static void shred_sized(const workspace *ws, unsigned mib, unsigned large_files, const char *key)
-{
-	bh_db *db = open_db(ws);
-	bh_buf text = { 0 };
-
-	add_a(ws, db, key, 0);
-	fill(db, mib);
-	add_large_files(ws, large_files);
-	test_ok(bh_merchant_shred(db, "a", &text));
-	json_t *json = parse(db, &text);
-	double took = seconds_of(text_at(json, "times", "unreadable")) - seconds_of(text_at(json, "times", "asked"));
-	printf("%u MiB and %u files of a GiB: unreadable after %.3f s\n", mib, large_files, took);
-	test_check(took < 2.0);
-	expect_nothing_of_a(ws, db);
-	json_decref(json);
-	bh_db_close(db);
-	bh_buf_clear(&text);
-}
-
-static void shred_both_sizes(void *arg)
-{
-	const char *mib = getenv("BH_TEST_SHRED_MIB");
-
-	test_db_create(arg, NULL);
-	shred_sized(arg, 10, 0, "small");
-	shred_sized(arg, mib != NULL ? (unsigned)atoi(mib) : 100, 200, "large");
-}
-
-static void much_data_is_unreadable_as_soon_as_little(void **state)
-{
-	test_child_ok(shred_both_sizes, *state);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -545,8 +465,6 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_merchant_whose_kms_is_away_is_shredded_and_finalized_later, test_workspace_make,
 						test_workspace_drop),
 		cmocka_unit_test_setup_teardown(a_suspended_merchant_is_shredded_killed_anywhere, test_workspace_make,
-						test_workspace_drop),
-		cmocka_unit_test_setup_teardown(much_data_is_unreadable_as_soon_as_little, test_workspace_make,
 						test_workspace_drop),
 	};
 

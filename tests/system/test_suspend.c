@@ -32,11 +32,22 @@ static rocksdb_options_t *rich_options(bool blobs)
 	return options;
 }
 
+/* What Bulkhead's own interface does not write, but who drives RocksDB may: a single delete. */
+static void delete_single(bh_db *db, bh_cf *cf, const char *key)
+{
+	char *error = NULL;
+
+	rocksdb_singledelete_cf(bh_db_rocksdb(db), db->write, bh_cf_handle(cf), key, strlen(key), &error);
+	test_rocks_ok(error);
+}
+
 /* Several levels, deletions in SSTs of their own, a range tombstone where no key is, merges, and writes that are in no SST yet. */
-static void fill_rich(bh_cf *cf)
+static void fill_rich(bh_db *db, bh_cf *cf)
 {
 	char from[16], to[16];
 
+	test_put(cf, "single1", "deleted in an SST of its own");
+	test_put(cf, "single2", "deleted in the WAL");
 	for (int i = 0; i < ROWS; i++)
 		put_row(cf, i, row_len(i));
 	test_ok(bh_compact(cf, (bh_view){ 0 }, (bh_view){ 0 }));
@@ -46,10 +57,12 @@ static void fill_rich(bh_cf *cf)
 	test_ok(bh_flush(cf));
 	for (int i = 2000; i < 2100; i++)
 		test_ok(bh_delete(cf, NULL, row_key(from, i)));
+	delete_single(db, cf, "single1");
 	test_ok(bh_flush(cf));
 	test_ok(bh_merge(cf, NULL, bh_view_str("merged"), bh_view_str("1")));
 	test_ok(bh_flush(cf));
 	test_ok(bh_merge(cf, NULL, bh_view_str("merged"), bh_view_str("2")));
+	delete_single(db, cf, "single2");
 	put_row(cf, 2999, 33);
 	test_ok(bh_delete_range(cf, NULL, row_key(from, 500), row_key(to, 510)));
 }
@@ -86,6 +99,8 @@ static void expect_rich(bh_cf *cf)
 	bh_iter_free(iter);
 	test_check(seen == want);
 	test_expect(cf, "zzz", "alone");
+	test_expect(cf, "single1", NULL);
+	test_expect(cf, "single2", NULL);
 }
 
 /* ---- everything comes back */
@@ -141,7 +156,7 @@ static void comes_back(void *arg)
 	test_merchant_add(r->ws, db, "b", "events", NULL);
 	cf = test_cf(db, "a", "events");
 	b = test_cf(db, "b", "events");
-	fill_rich(cf);
+	fill_rich(db, cf);
 	fill_default(db);
 	test_put(b, "k", "v");
 	for (int round = 0; round < 2; round++) {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * test_suspend_load.c: suspension while merchants are at work: refused within a second, nobody else notices, nothing touches its
- * files, no growth over many cycles, no key of it left in memory. For longer: BH_CYCLES=1000, BH_OFF_SECONDS=60.
+ * files, no growth over many cycles. For longer: BH_CYCLES=1000, BH_OFF_SECONDS=60.
  */
 #include "suspend_fixture.h"
 
@@ -12,9 +12,6 @@
 #include <sys/inotify.h>
 #include <time.h>
 #include <unistd.h>
-
-#include "keyring/kdf.h"
-#include "tests/traces.h"
 
 enum {
 #ifdef BH_SANITIZED
@@ -358,113 +355,12 @@ static void nothing_touches_its_files_while_it_is_off(void **state)
 	test_child_ok(while_off, &k);
 }
 
-/* ---- no key is left */
-
-enum { TRACED_MAX = 64 };
-
-typedef struct tracer {
-	traced_key keys[TRACED_MAX];
-	size_t count;
-	const bh_dek *dek;
-} tracer;
-
-static void trace_derived(tracer *t, const char *label, bh_view fields, const uint8_t *salt)
-{
-	BH_CLEANUP(bh_buf_clear) bh_buf info = { 0 };
-	BH_CLEANUP(bh_secret_clear) bh_secret key = { 0 };
-	bh_view context = bh_dek_context(t->dek);
-
-	test_check(t->count < TRACED_MAX);
-	test_ok(bh_buf_append(&info, label, strlen(label) + 1));
-	test_ok(bh_buf_append(&info, fields.data, fields.len));
-	test_ok(bh_buf_append(&info, context.data, context.len));
-	test_ok(bh_hkdf_secret(bh_dek_key(t->dek), bh_view_of(salt, BH_SALT_LEN), bh_buf_view(&info), BH_DEK_LEN, &key));
-	t->keys[t->count++] = trace_of(key.data);
-}
-
-/* The key of each file of A, and the one of its spans in each log. */
-static void trace_file(void *arg, const char *path)
-{
-	bh_buf bytes = file_read(path);
-	tracer *t = arg;
-	bh_header header;
-
-	if (bh_header_parse(bh_buf_view(&bytes), &header) == BH_OK) {
-		if (memcmp(header.dek_id, bh_dek_id(t->dek), BH_ID_LEN) == 0)
-			trace_derived(t, "bulkhead/1/file", bh_view_of(bytes.data + 8, 16), header.salt);
-		else
-			trace_derived(t, "bulkhead/1/span", (bh_view){ 0 }, header.salt);
-	}
-	bh_buf_clear(&bytes);
-}
-
-static void trace_all(const workspace *ws, bh_db *db, tracer *t)
-{
-	const bh_scope scope = { .merchant = "a", .cls = "events" };
-	bh_dek *dek = NULL;
-
-	test_ok(bh_keyring_dek_current(db->keyring, &scope, &dek));
-	t->dek = dek;
-	t->keys[t->count++] = trace_of(bh_dek_key(dek).data);
-	tree_walk(ws->db, trace_file, t);
-	bh_dek_unref(dek);
-}
-
-static void no_key_left(void *arg)
-{
-	const kill_run *k = arg;
-	static tracer t;
-	bh_cf *a, *b;
-	bh_iter *iter = NULL;
-	bh_db *db;
-
-	make_two(k->ws);
-	db = test_db_open(k->ws, NULL);
-	a = test_cf(db, "a", "events");
-	b = test_cf(db, "b", "events");
-	for (int i = 0; i < 2000; i++)
-		put_row(a, i, row_len(i));
-	test_ok(bh_flush(a));
-	for (int i = 0; i < 2000; i += 3)
-		put_row(a, i, 20);
-	test_ok(bh_compact(a, (bh_view){ 0 }, (bh_view){ 0 }));
-	put_row(a, 1, 10);
-	test_put(b, "k", "v");
-	test_ok(bh_iter_new(a, NULL, &iter));
-	test_ok(bh_iter_first(iter));
-	trace_all(k->ws, db, &t);
-	test_check(traces_count(t.keys, t.count) > 0); /* the search finds what is there */
-	switch_off(db, "a", k->how);
-	test_check(traces_count(t.keys, t.count) == 0);
-	test_put(b, "k", "v2");
-	test_check(traces_count(t.keys, t.count) == 0);
-	bh_iter_free(iter);
-	bh_cf_close(a);
-	bh_cf_close(b);
-	bh_db_close(db);
-}
-
-static void no_key_is_left_in_memory(void **state)
-{
-	kill_run k = { .ws = *state, .how = BY_OPERATOR };
-
-#ifdef BH_SANITIZED
-	skip();
-#endif
-	test_child_ok(no_key_left, &k);
-	workspace_close(*state);
-	workspace_open(*state);
-	k.how = REVOKED;
-	test_child_ok(no_key_left, &k);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		SUSPEND_CASE(under_load_it_is_refused_within_a_second_and_b_goes_on),
 		SUSPEND_CASE(nothing_touches_its_files_while_it_is_off),
 		SUSPEND_CASE(many_cycles_leave_no_growth),
-		SUSPEND_CASE(no_key_is_left_in_memory),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -60,6 +60,22 @@ static void yes_with_the_keys_in_memory_or_not(void **state)
 	assert_false(is_unlocked(r)); /* it only asks */
 }
 
+/* However many classes and generations it has. */
+static void a_renewal_is_one_call(void **state)
+{
+	rig *r = *state;
+	bh_kms_statistics before, after;
+
+	assert_done(bh_keyring_merchant_set_state(r->keyring, "acme", BH_MERCHANT_ACTIVE));
+	for (int i = 0; i < 3; i++)
+		assert_done(bh_keyring_merchant_rotate(r->keyring, "acme", 0));
+	assert_done(bh_keyring_kms_stats(r->keyring, "acme", &before));
+	for (int i = 0; i < 10; i++)
+		assert_done(bh_keyring_merchant_renew(r->keyring, "acme"));
+	assert_done(bh_keyring_kms_stats(r->keyring, "acme", &after));
+	assert_int_equal(after.calls, before.calls + 10);
+}
+
 static void a_disabled_cmk_is_refused(void **state)
 {
 	rig *r = *state;
@@ -145,6 +161,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(yes_with_the_keys_in_memory_or_not, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_renewal_is_one_call, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_disabled_cmk_is_refused, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_cmk_that_is_gone_is_no_key, setup, teardown),
 		cmocka_unit_test_setup_teardown(another_key_than_the_one_in_memory_is_a_tag_mismatch, setup, teardown),

@@ -41,10 +41,10 @@ typedef struct bh_rotate_options {
 /* Begins a new generation of DEKs, one for each class, wrapped by the merchant's CMK. New files, and the merchant's bytes in WAL
  * and MANIFEST, are sealed under it from this moment; what is there stays under the older ones until flushes and compactions have
  * rewritten it, or a sweep. Nobody waits for it. A generation that no file refers to any more is destroyed: its wrap leaves
- * DB/KEYRING. `options` NULL: defaults. Errors: BH_E_NOT_FOUND, BH_E_SHREDDED, BH_E_SUSPENDED, BH_E_NO_KEY (its keys are not in
- * memory, or its CMK does not exist), BH_E_KMS_REFUSED, BH_E_KMS_UNREACHABLE, BH_E_TAG and BH_E_FORMAT (what the KMS answers is
- * wrong), BH_E_REGION, BH_E_BUSY (somebody else rotated or rewrapped it meanwhile; try again), BH_E_INVALID (it had 65,535 DEKs),
- * BH_E_IO. */
+ * DB/KEYRING. `options` NULL: defaults. Errors: BH_E_NOT_FOUND, BH_E_SHREDDED, BH_E_SUSPENDED and what else its gate says,
+ * BH_E_NO_KEY (its keys are not in memory, or its CMK does not exist), BH_E_KMS_REFUSED, BH_E_KMS_UNREACHABLE, BH_E_TAG and
+ * BH_E_FORMAT (what the KMS answers is wrong), BH_E_REGION, BH_E_BUSY (somebody else rotated or rewrapped it meanwhile; try again),
+ * BH_E_INVALID (it had 65,535 DEKs), BH_E_IO. */
 BH_API BH_MUST_CHECK bh_status bh_merchant_rotate(bh_db *db, const char *name, const bh_rotate_options *options);
 
 typedef struct bh_sweep_progress {
