@@ -40,6 +40,7 @@ typedef struct transfer {
 	bh_db *db;
 	const char *from; /* directories */
 	const char *to;
+	uint64_t logs; /* the highest number of a WAL that is taken along */
 } transfer;
 
 static bh_status transfer_paths(const transfer *t, const char *name, bh_buf *from, bh_buf *to)
@@ -77,11 +78,11 @@ static bh_status take_log(void *arg, const char *name)
 {
 	BH_CLEANUP(bh_buf_clear) bh_buf from = { 0 };
 	transfer *t = arg;
-	size_t len = strlen(name);
+	bh_path_info info;
 
-	if (len < 4 || strcmp(name + len - 4, ".log") != 0)
-		return BH_OK;
 	BH_TRY(path_make(&from, t->from, name));
+	if (bh_fs_classify(t->db->fs, text(&from), &info) != BH_OK || info.kind != BH_KIND_WAL || info.number > t->logs)
+		return BH_OK;
 	return bh_fs_is_live(t->db->fs, text(&from)) ? copy_one(t, name) : link_one(t, name);
 }
 
@@ -134,13 +135,13 @@ static bh_status take_classes(bh_db *db, const char *to, const char *merchant)
 	return bh_dir_sync(text(&target));
 }
 
-static bh_status take_all(bh_db *db, const char *to, const char *merchant, bool with_logs)
+static bh_status take_all(bh_db *db, const char *to, const char *merchant, uint64_t logs)
 {
-	transfer t = { .db = db, .from = db->dir, .to = to };
+	transfer t = { .db = db, .from = db->dir, .to = to, .logs = logs };
 
 	BH_TRY(bh_dir_make(to));
 	BH_TRY(take_manifest(&t));
-	if (with_logs)
+	if (logs > 0)
 		BH_TRY(bh_dir_each(db->dir, take_log, &t));
 	bh_crash_point("suspend.parking");
 	BH_TRY(take_classes(db, to, merchant));
@@ -154,7 +155,7 @@ static bh_status put_in_place(const char *parent, const char *from, const char *
 	return bh_dir_sync(parent);
 }
 
-bh_status bh_park(bh_db *db, const char *merchant, bool with_logs)
+bh_status bh_park(bh_db *db, const char *merchant, uint64_t logs)
 {
 	BH_CLEANUP(bh_buf_clear) bh_buf parent = { 0 };
 	BH_CLEANUP(bh_buf_clear) bh_buf new_path = { 0 };
@@ -168,7 +169,7 @@ bh_status bh_park(bh_db *db, const char *merchant, bool with_logs)
 	BH_TRY(bh_dir_sync(db->dir));
 	BH_TRY(bh_buf_printf(&new_path, "%s/" BH_PARKED_NEW_PREFIX "%s", text(&parent), merchant));
 	BH_TRY(bh_tree_remove(text(&parent), strrchr(text(&new_path), '/') + 1));
-	BH_TRY(take_all(db, text(&new_path), merchant, with_logs));
+	BH_TRY(take_all(db, text(&new_path), merchant, logs));
 	return put_in_place(text(&parent), text(&new_path), text(&path));
 }
 

@@ -3,7 +3,7 @@
  * park.h: a merchant's files outside of the live database: DB/parked/<merchant>/, a small RocksDB database of its own.
  *
  *     CURRENT, MANIFEST-N          copies, as the live database had them
- *     N.log                        WALs: hard links of closed ones, copies of those being written; none after a flush
+ *     N.log                        WALs: hard links of closed ones, a copy of one that cannot be closed; none after a flush
  *     tenants/<merchant>/<class>/  hard links of its SST and blob files
  * Needs no key of the merchant. The directory appears whole or not at all (.new-<merchant> before); when it is there it is
  * complete. Other merchants' bytes in the MANIFEST and the WALs lie under their own keys.
@@ -19,10 +19,12 @@
 BH_MUST_CHECK bh_status bh_parked_path(const bh_db *db, const char *merchant, bh_buf *out);
 bool bh_is_parked(const bh_db *db, const char *merchant);
 
-/* Parks a merchant that nobody writes to. While the database is open its file deletions have to be disabled. `with_logs` false: all
- * of its writes are in SSTs. A kill leaves nothing, or all of it. Errors: BH_E_IO, BH_E_NOT_FOUND, BH_E_EXISTS (parked already),
- * those of the Env for CURRENT. */
-BH_MUST_CHECK bh_status bh_park(bh_db *db, const char *merchant, bool with_logs);
+#define BH_PARK_ALL_LOGS UINT64_MAX
+
+/* Parks a merchant that nobody writes to. While the database is open its file deletions have to be disabled. `logs`: the highest
+ * number of a WAL that may hold a write of its; 0: all of its writes are in SSTs. A kill leaves nothing, or all of it. Errors:
+ * BH_E_IO, BH_E_NOT_FOUND, BH_E_EXISTS (parked already), those of the Env for CURRENT. */
+BH_MUST_CHECK bh_status bh_park(bh_db *db, const char *merchant, uint64_t logs);
 /* Removes DB/parked/<merchant>, and what a failure left of parking it; BH_OK where neither is. */
 BH_MUST_CHECK bh_status bh_unpark(const bh_db *db, const char *merchant);
 /* Removes what a kill left of parking. */
