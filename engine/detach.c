@@ -7,7 +7,7 @@
  *     SUSPENDING recorded                   the next open parks it and goes on
  *     memtables flushed (operator only)     the same
  *     WALs closed (if rows are in them)     the same
- *     parked: links and copies, renamed     the parked files are complete: the next open goes on from here
+ *     parked: links, inventory, renamed     the parked files are complete: the next open goes on from here
  *     families dropped, one by one          the same
  *     directories under tenants/ removed    the same; removing again is harmless
  *     SUSPENDED recorded                    done
