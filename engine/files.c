@@ -73,9 +73,9 @@ bh_status bh_dir_each(const char *path, bh_status (*each)(void *arg, const char 
 	return status;
 }
 
-static bh_status remove_at(int parent, const char *name, bool durably);
+static bh_status remove_at(int parent, const char *name);
 
-static bh_status remove_entries(int fd, const char *name, bool durably)
+static bh_status remove_entries(int fd, const char *name)
 {
 	bh_status status = BH_OK;
 	struct dirent *entry;
@@ -87,14 +87,12 @@ static bh_status remove_entries(int fd, const char *name, bool durably)
 	}
 	while (status == BH_OK && (entry = readdir(dir)) != NULL)
 		if (!is_dots(entry->d_name))
-			status = remove_at(dirfd(dir), entry->d_name, durably);
-	if (status == BH_OK && durably && fsync(dirfd(dir)) != 0)
-		status = bh_fail(BH_E_IO, "%s: cannot be synced: %s", name, strerror(errno));
+			status = remove_at(dirfd(dir), entry->d_name);
 	closedir(dir);
 	return status;
 }
 
-static bh_status remove_at(int parent, const char *name, bool durably)
+static bh_status remove_at(int parent, const char *name)
 {
 	int fd;
 
@@ -105,7 +103,7 @@ static bh_status remove_at(int parent, const char *name, bool durably)
 	fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (fd < 0)
 		return errno == ENOENT ? BH_OK : bh_fail(BH_E_IO, "%s: cannot be opened: %s", name, strerror(errno));
-	BH_TRY(remove_entries(fd, name, durably));
+	BH_TRY(remove_entries(fd, name));
 	if (unlinkat(parent, name, AT_REMOVEDIR) != 0 && errno != ENOENT)
 		return bh_fail(BH_E_IO, "%s: cannot be removed: %s", name, strerror(errno));
 	return BH_OK;
@@ -118,7 +116,8 @@ static bh_status remove_tree(const char *parent, const char *name, bool durably)
 
 	if (fd < 0)
 		return errno == ENOENT ? BH_OK : bh_fail(BH_E_IO, "%s: cannot be opened: %s", parent, strerror(errno));
-	status = remove_at(fd, name, durably);
+	status = remove_at(fd, name);
+	/* What was below it cannot be reached once its own name is gone, durably. */
 	if (status == BH_OK && durably && fsync(fd) != 0)
 		status = bh_fail(BH_E_IO, "%s: cannot be synced: %s", parent, strerror(errno));
 	close(fd);

@@ -107,6 +107,8 @@ bh_status bh_stream_read_small(const char *path, const bh_scopes *scopes, size_t
 	return bh_fail_prefix(read_stream(bh_buf_view(&bytes), scopes, out), "%s", path);
 }
 
+/* Before the one sync: a mark speaks of the file once that has returned, and until then there is no file to speak of. */
+/* Before the one sync of the file: the mark may be read by nobody until that is done. */
 static bh_status write_mark(int fd, const char *path, bh_stream_writer *writer)
 {
 	uint8_t mark[BH_SYNC_MARK_LEN];
@@ -127,8 +129,6 @@ static bh_status write_stream(int fd, const char *path, const uint8_t header[BH_
 	BH_TRY(bh_raw_write(fd, path, bh_view_of(header, BH_HEADER_LEN)));
 	BH_TRY(bh_raw_write(fd, path, bh_buf_view(&frames)));
 	bh_stream_writer_written(writer);
-	if (fsync(fd) != 0)
-		return bh_raw_fail(path, "synced");
 	return write_mark(fd, path, writer);
 }
 
