@@ -5,13 +5,14 @@
  *     step                                      a kill right after it leaves
  *     keys unwrapped by the KMS                 nothing on disk
  *     RESUMING recorded                         the next open hides what it finds of the families and begins again
- *     parked files recovered by RocksDB         the same; recovering twice is recovering
+ *     links of the parked files, looked at      the same, and removes the links
+ *     recovered by RocksDB, among the links     the same
  *     families made in the live database        the same: the parked files are all there still
  *     ACTIVE recorded                           done; the next open removes the parked files
  *     parked files removed                      done
- * RocksDB recovers the parked directory with its own code, seen through a view of the Env in which this merchant is alone. Its SSTs
- * are then imported by hard link. Import would forget range tombstones and blobs (bridge_move.h): where there are any, they are
- * compacted away first, in the parked directory.
+ * RocksDB recovers the links with its own code, seen through a view of the Env in which this merchant is alone. Its SSTs are then
+ * imported by hard link. Import would forget range tombstones and blobs (bridge_move.h): where there are any, they are
+ * compacted away first, among the links. What was parked stays as it was.
  */
 #include "internal.h"
 
@@ -29,7 +30,7 @@
 
 #define IMPORT_PREFIX "import-" /* of a link that RocksDB moves from: no name of its own looks like that */
 
-/* The parked directory, opened. All zero is closed. */
+/* What was parked, opened where it is lent. All zero is closed. */
 typedef struct parked {
 	bh_buf path;
 	bh_pacer pacer; /* its WALs may hold everybody's rows */
@@ -60,9 +61,8 @@ static bh_status parked_open(bh_db *db, const char *merchant, parked *p)
 {
 	bh_fs *view = NULL;
 
-	BH_TRY(bh_parked_path(db, merchant, &p->path));
-	if (!bh_is_parked(db, merchant))
-		return bh_fail(BH_E_FORMAT, "%s: is missing; restore it from a backup", (const char *)p->path.data);
+	BH_TRY(bh_park_lend(db, merchant, &p->path));
+	bh_crash_point("resume.lent");
 	BH_TRY(bh_fs_new_view(db->keyring, (const char *)p->path.data, merchant, &view));
 	bh_pacer_begin(&p->pacer, &db->hurry);
 	bh_fs_set_pause(view, bh_pacer_pause, &p->pacer);
@@ -212,6 +212,7 @@ static bh_status bring_back(bh_db *db, bh_merchant *merchant)
 	bh_crash_point("resume.recovered");
 	BH_TRY(import_all(db, merchant, &e));
 	bh_crash_point("resume.imported");
+	bh_park_lend_end(db, merchant->name);
 	return bh_keyring_merchant_set_state(db->keyring, merchant->name, BH_MERCHANT_ACTIVE);
 }
 
@@ -220,6 +221,7 @@ static void give_up(bh_db *db, bh_merchant *merchant)
 {
 	bh_status status = bh_merchant_drop_families(db, merchant, "resume.undone");
 
+	bh_park_lend_end(db, merchant->name);
 	if (status == BH_OK) {
 		(void)bh_merchant_wait_for_jobs(db, merchant);
 		status = bh_merchant_remove_files(db, merchant->name);

@@ -100,7 +100,7 @@ static bool wants_keys(const bh_merchant_info *info)
 static bh_status park_cold(bh_db *db, const char *name)
 {
 	if (!bh_is_parked(db, name))
-		BH_TRY(bh_park(db, name, true));
+		BH_TRY(bh_park(db, name, BH_PARK_ALL_LOGS));
 	bh_crash_point("cold.parked");
 	BH_TRY(bh_merchant_remove_files(db, name));
 	return bh_keyring_merchant_set_state(db->keyring, name, BH_MERCHANT_SUSPENDED);

@@ -6,7 +6,8 @@
  *     gate closed, jobs inside ended        nothing on disk
  *     SUSPENDING recorded                   the next open parks it and goes on
  *     memtables flushed (operator only)     the same
- *     parked: links and copies, renamed     the parked files are complete: the next open goes on from here
+ *     WALs closed (if rows are in them)     the same
+ *     parked: links, inventory, renamed     the parked files are complete: the next open goes on from here
  *     families dropped, one by one          the same
  *     directories under tenants/ removed    the same; removing again is harmless
  *     SUSPENDED recorded                    done
@@ -20,11 +21,13 @@
 #include <malloc.h>
 
 #include "env/bridge_move.h"
+#include "erase.h"
 #include "files.h"
 #include "keyring/crashpoint.h"
 #include "leaser.h"
 #include "park.h"
 #include "sweep.h"
+#include "wal.h"
 
 bh_status bh_suspend_status(bh_suspend_cause cause)
 {
@@ -90,17 +93,33 @@ static bool is_flushed(bh_db *db, const bh_merchant *merchant, bh_suspend_cause 
 	return false;
 }
 
+/* Of the WALs that there are now, none is written to afterwards, so that they are parked by links; what others write meanwhile goes
+ * to the next one, which has nothing of this merchant. Where that cannot be (a full disk, a background error), what is still open
+ * is parked as a copy. */
+static bh_status settle_logs(bh_db *db, const bh_merchant *merchant, uint64_t *newest_out)
+{
+	BH_TRY(bh_erase_newest_log(db, newest_out));
+	if (bh_wal_close(db, *newest_out) == BH_OK)
+		return BH_OK;
+	bh_db_log(db, "merchant '%s': the WAL is parked as a copy, since it could not be closed: %s", merchant->name,
+		  bh_status_message());
+	return bh_sync_wal(db);
+}
+
 static bh_status park_live(bh_db *db, const bh_merchant *merchant, bh_suspend_cause cause)
 {
 	const bool flushed = is_flushed(db, merchant, cause);
+	uint64_t logs = 0;
 	char *error = NULL;
 	bh_status status;
 
 	bh_crash_point("suspend.flushed");
-	BH_TRY(bh_sync_wal(db));
+	if (!flushed)
+		BH_TRY(settle_logs(db, merchant, &logs));
+	bh_crash_point("suspend.logs-closed");
 	rocksdb_disable_file_deletions(db->rocks, &error);
 	BH_TRY(bh_status_of_rocksdb(error));
-	status = bh_park(db, merchant->name, !flushed);
+	status = bh_park(db, merchant->name, logs);
 	rocksdb_enable_file_deletions(db->rocks, 0, &error);
 	if (status == BH_OK)
 		return bh_status_of_rocksdb(error);

@@ -9,6 +9,7 @@
 
 #include "env/references.h"
 #include "files.h"
+#include "park.h"
 
 /* ---- a class's directory */
 
@@ -124,6 +125,9 @@ static bh_status search_parked(void *arg, const char *name)
 {
 	BH_CLEANUP(bh_buf_clear) bh_buf dir = { 0 };
 
+	/* Links of what is found anyway. */
+	if (strncmp(name, BH_PARKED_LENT_PREFIX, strlen(BH_PARKED_LENT_PREFIX)) == 0)
+		return BH_OK;
 	BH_TRY(bh_buf_printf(&dir, BH_PARKED_DIR "/%s/", name));
 	return search_dir(arg, (const char *)dir.data);
 }

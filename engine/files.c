@@ -17,6 +17,13 @@ bool bh_path_exists(const char *path)
 	return lstat(path, &st) == 0;
 }
 
+bool bh_path_is_file(const char *path)
+{
+	struct stat st;
+
+	return lstat(path, &st) == 0 && S_ISREG(st.st_mode);
+}
+
 bh_status bh_dir_make(const char *path)
 {
 	if (mkdir(path, 0750) != 0 && errno != EEXIST)
@@ -24,9 +31,9 @@ bh_status bh_dir_make(const char *path)
 	return BH_OK;
 }
 
-bh_status bh_dir_sync(const char *path)
+static bh_status sync_path(const char *path, int flags)
 {
-	int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int fd = open(path, O_RDONLY | O_CLOEXEC | flags);
 	bh_status status = BH_OK;
 
 	if (fd < 0 || fsync(fd) != 0)
@@ -34,6 +41,16 @@ bh_status bh_dir_sync(const char *path)
 	if (fd >= 0)
 		close(fd);
 	return status;
+}
+
+bh_status bh_dir_sync(const char *path)
+{
+	return sync_path(path, O_DIRECTORY);
+}
+
+bh_status bh_file_sync(const char *path)
+{
+	return sync_path(path, O_NOFOLLOW);
 }
 
 static bool is_dots(const char *name)
@@ -71,8 +88,6 @@ static bh_status remove_entries(int fd, const char *name)
 	while (status == BH_OK && (entry = readdir(dir)) != NULL)
 		if (!is_dots(entry->d_name))
 			status = remove_at(dirfd(dir), entry->d_name);
-	if (status == BH_OK && fsync(dirfd(dir)) != 0)
-		status = bh_fail(BH_E_IO, "%s: cannot be synced: %s", name, strerror(errno));
 	closedir(dir);
 	return status;
 }
@@ -94,7 +109,7 @@ static bh_status remove_at(int parent, const char *name)
 	return BH_OK;
 }
 
-bh_status bh_tree_remove(const char *parent, const char *name)
+static bh_status remove_tree(const char *parent, const char *name, bool durably)
 {
 	bh_status status;
 	int fd = open(parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -102,10 +117,21 @@ bh_status bh_tree_remove(const char *parent, const char *name)
 	if (fd < 0)
 		return errno == ENOENT ? BH_OK : bh_fail(BH_E_IO, "%s: cannot be opened: %s", parent, strerror(errno));
 	status = remove_at(fd, name);
-	if (status == BH_OK && fsync(fd) != 0)
+	/* What was below it cannot be reached once its own name is gone, durably. */
+	if (status == BH_OK && durably && fsync(fd) != 0)
 		status = bh_fail(BH_E_IO, "%s: cannot be synced: %s", parent, strerror(errno));
 	close(fd);
 	return bh_fail_prefix(status, "%s", parent);
+}
+
+bh_status bh_tree_remove(const char *parent, const char *name)
+{
+	return remove_tree(parent, name, true);
+}
+
+bh_status bh_tree_discard(const char *parent, const char *name)
+{
+	return remove_tree(parent, name, false);
 }
 
 bh_status bh_file_link(const char *from, const char *to)

@@ -11,13 +11,18 @@
 #include "keyring/base.h"
 
 bool bh_path_exists(const char *path);
+bool bh_path_is_file(const char *path); /* a regular one, not a link to one */
 /* Makes a directory; BH_OK where it is. Not synced. Errors: BH_E_IO. */
 BH_MUST_CHECK bh_status bh_dir_make(const char *path);
 /* Makes the entries of a directory durable. Errors: BH_E_IO. */
 BH_MUST_CHECK bh_status bh_dir_sync(const char *path);
+/* Makes the content of a file durable. Errors: BH_E_IO. */
+BH_MUST_CHECK bh_status bh_file_sync(const char *path);
 /* Removes `name` in the directory `parent`, with all it holds, and syncs `parent`. What is not there is fine: RocksDB removes as
  * well. Errors: BH_E_IO. */
 BH_MUST_CHECK bh_status bh_tree_remove(const char *parent, const char *name);
+/* The same, not durably: for what would be removed again if a power cut brought it back. */
+BH_MUST_CHECK bh_status bh_tree_discard(const char *parent, const char *name);
 /* Calls `each` for every entry of a directory but "." and "..", until one fails; none where the directory is not there. Errors:
  * BH_E_IO, those of `each`. */
 BH_MUST_CHECK bh_status bh_dir_each(const char *path, bh_status (*each)(void *arg, const char *name), void *arg);

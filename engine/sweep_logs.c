@@ -1,22 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * sweep_logs.c: WALs and MANIFEST in a sweep. A log that refers to an older generation of the merchant is sealed anew where it
- * lies; the WAL that is being written is closed first, by writing to the platform's own column family and flushing that. Nobody
- * else is flushed for it.
+ * lies; the WAL that is being written is closed first (wal.h).
  *
  * `db->resealing` is held for one log at a time. Whoever takes keys from memory asks for it to be given up (`resealing_waiters`)
  * and waits for that: a chunk's time.
  */
 #include <stdio.h>
 
-#include "env/bridge.h"
 #include "env/references.h"
 #include "env/reseal_log.h"
+#include "erase.h"
 #include "sweep.h"
-
-#include <bulkhead/env.h>
-
-static const char roll_key[] = "\0bulkhead/roll"; /* never there: it is only ever deleted */
+#include "wal.h"
 
 void bh_sweeps_let_go(bh_db *db)
 {
@@ -62,24 +58,6 @@ static bh_status find_live(void *arg, const char *path, bh_file_kind kind)
 	return BH_OK;
 }
 
-/* ---- the WAL that is being written is closed */
-
-static bh_status close_wal(bh_db *db)
-{
-	rocksdb_flushoptions_t *options = rocksdb_flushoptions_create();
-	char *error = NULL;
-	bh_status status;
-
-	rocksdb_flushoptions_set_wait(options, 1);
-	rocksdb_delete_cf(db->rocks, db->write, db->default_cf, roll_key, sizeof(roll_key) - 1, &error);
-	if (error == NULL)
-		rocksdb_flush_cf(db->rocks, options, db->default_cf, &error);
-	rocksdb_flushoptions_destroy(options);
-	status = bh_status_of_rocksdb(error);
-	/* RocksDB keeps a WAL open until it is synced. */
-	return status == BH_OK ? bh_sync_wal(db) : status;
-}
-
 /* ---- sealed anew */
 
 static bh_status go_on(void *arg, uint64_t bytes)
@@ -121,12 +99,14 @@ bh_status bh_sweep_logs(bh_sweep *sweep)
 {
 	BH_CLEANUP(bh_survey_clear) bh_survey old = { 0 };
 	log_run run = { .sweep = sweep, .old = &old };
+	uint64_t newest = 0;
 
 	BH_TRY(bh_survey_make(&sweep->place, sweep->merchant->name, &old));
 	if (old.count == 0)
 		return BH_OK;
+	BH_TRY(bh_erase_newest_log(sweep->db, &newest));
 	BH_TRY(bh_each_log(&sweep->place, find_live, &run));
 	if (run.live)
-		BH_TRY(close_wal(sweep->db));
+		BH_TRY(bh_wal_close(sweep->db, newest));
 	return bh_each_log(&sweep->place, sweep_log, &run);
 }

@@ -125,6 +125,9 @@ void bh_bridge_options_for_export(rocksdb_options_t *options)
 	options->rep.disable_auto_compactions = true;
 	options->rep.max_file_opening_threads = 1;
 	options->rep.skip_stats_update_on_db_open = true;
+	// A periodic task of a database stays in the process's timer until it would have been due, closed or not.
+	options->rep.stats_dump_period_sec = 0;
+	options->rep.stats_persist_period_sec = 0;
 	options->rep.avoid_flush_during_recovery = false;
 	options->rep.track_and_verify_wals_in_manifest = false;
 	options->rep.enable_blob_files = false;

@@ -285,6 +285,7 @@ static bh_status info_fill(const bh_keyring *keyring, const bh_merchant_record *
 	out->cmk_pending = merchant->state >= BH_MERCHANT_SHREDDING && !bh_shred_is_final(&merchant->shred);
 	out->certificate_due = merchant->state == BH_MERCHANT_SHREDDED && !merchant->shred.issued;
 	memcpy(out->note, merchant->note, sizeof(out->note));
+	memcpy(out->parking, merchant->parking, sizeof(out->parking));
 	out->unlocked = bh_keyring_is_live(keyring, merchant);
 	out->cmk_uri = strdup(merchant->cmk_uri);
 	out->class_count = bh_deks_class_count(merchant->deks, merchant->dek_count);

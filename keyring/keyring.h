@@ -117,7 +117,9 @@ typedef struct bh_merchant_info {
 	int64_t changed_at_s;   /* of the last change of state, seconds since 1970 */
 	bh_suspend_cause cause; /* why it is suspended */
 	char note[BH_SUSPEND_NOTE_MAX + 1];
-	char *cmk_uri; /* owned */
+	uint8_t parking[BH_ID_LEN]; /* of its files outside of the live database: random, another one each time it goes to
+				     * SUSPENDING; all zero while it serves, and where it was suspended by a build without */
+	char *cmk_uri;              /* owned */
 	size_t class_count;
 	char (*classes)[BH_NAME_MAX + 1]; /* owned */
 	bool unlocked;                    /* its DEKs are in memory */

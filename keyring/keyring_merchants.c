@@ -349,6 +349,16 @@ static bh_status state_write(bh_keyring *keyring, const bh_merchant_record *merc
 	return bh_keyring_edit(keyring, BH_KEYRING_STATE_CHANGED, bh_buf_view(&payload));
 }
 
+/* What is parked for this suspension and no other has the id, which is made when the suspension begins. */
+static bh_status parking_of(const bh_merchant_record *merchant, bh_merchant_state to, uint8_t out[BH_ID_LEN])
+{
+	if (to == BH_MERCHANT_SUSPENDING)
+		return bh_random(out, BH_ID_LEN);
+	if (to != BH_MERCHANT_ACTIVE)
+		memcpy(out, merchant->parking, BH_ID_LEN);
+	return BH_OK;
+}
+
 /* `why` NULL: as it was. */
 static bh_status state_set(bh_keyring *keyring, const char *name, bh_merchant_state to, const bh_state_change *why)
 {
@@ -363,6 +373,7 @@ static bh_status state_set(bh_keyring *keyring, const char *name, bh_merchant_st
 		change.cause = why != NULL ? why->cause : BH_SUSPEND_NONE;
 		change.note = why != NULL ? why->note : "";
 	}
+	BH_TRY(parking_of(merchant, to, change.parking));
 	BH_TRY(state_announce(keyring, merchant, &change, BH_OK));
 	bh_status status = state_write(keyring, merchant, &change);
 	if (status != BH_OK)

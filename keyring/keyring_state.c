@@ -173,23 +173,46 @@ static bh_status malformed(const char *what)
 	return bh_fail(BH_E_FORMAT, "a record has the wrong form (%s); it was written by another version of this program", what);
 }
 
-/* Why a merchant is suspended: u8 cause, blob16 note */
+/* Why a merchant is suspended: u8 cause, blob16 note; where the cause has HAS_PARKING: 16 id of the parking */
 
-static bh_status why_encode(bh_suspend_cause cause, const char *note, bh_buf *out)
+#define HAS_PARKING 0x80u
+
+static const uint8_t no_parking[BH_ID_LEN];
+
+static bh_status why_encode(bh_suspend_cause cause, const char *note, const uint8_t parking[BH_ID_LEN], bh_buf *out)
 {
+	const bool parked = memcmp(parking, no_parking, BH_ID_LEN) != 0;
+
 	if (strlen(note) > BH_SUSPEND_NOTE_MAX)
 		return bh_fail(BH_E_INVALID, "a note of %zu bytes; %d are the most", strlen(note), BH_SUSPEND_NOTE_MAX);
-	BH_TRY(bh_buf_append_u8(out, (uint8_t)cause));
-	return text_append(out, note);
+	BH_TRY(bh_buf_append_u8(out, (uint8_t)(cause | (parked ? HAS_PARKING : 0))));
+	BH_TRY(text_append(out, note));
+	return parked ? bh_buf_append(out, parking, BH_ID_LEN) : BH_OK;
 }
 
-static bool why_read(bh_reader *r, bh_suspend_cause *cause_out, char note_out[BH_SUSPEND_NOTE_MAX + 1])
+/* Who is detached, or on the way out or back. */
+static bool may_have_parking(unsigned state)
 {
-	unsigned cause = bh_read_u8(r);
+	return state >= BH_MERCHANT_SUSPENDING && state <= BH_MERCHANT_RESUMING;
+}
+
+static bool parking_read(bh_reader *r, unsigned state, uint8_t out[BH_ID_LEN])
+{
+	return may_have_parking(state) && id_read(r, out) && memcmp(out, no_parking, BH_ID_LEN) != 0;
+}
+
+/* `state`: of the merchant. */
+static bool why_read(bh_reader *r, unsigned state, bh_suspend_cause *cause_out, char note_out[BH_SUSPEND_NOTE_MAX + 1],
+		     uint8_t parking_out[BH_ID_LEN])
+{
+	unsigned first = bh_read_u8(r), cause = first & ~HAS_PARKING;
 	bh_view note = bh_read_blob16(r);
 
 	if (!bh_reader_ok(r) || !cause_known(cause) || note.len > BH_SUSPEND_NOTE_MAX ||
 	    (note.len > 0 && memchr(note.data, 0, note.len) != NULL))
+		return false;
+	memset(parking_out, 0, BH_ID_LEN);
+	if ((first & HAS_PARKING) != 0 && !parking_read(r, state, parking_out))
 		return false;
 	*cause_out = (bh_suspend_cause)cause;
 	memset(note_out, 0, BH_SUSPEND_NOTE_MAX + 1);
@@ -199,7 +222,7 @@ static bool why_read(bh_reader *r, bh_suspend_cause *cause_out, char note_out[BH
 }
 
 /* Merchant, the payload of MERCHANT_ADDED, too: blob16 name, 16 id, blob16 region, u8 state, i64 created at, i64 changed at,
- * u8 cause, blob16 note, blob16 CMK URI, u16 count of DEKs, the DEKs, in SHREDDING and
+ * why it is suspended, blob16 CMK URI, u16 count of DEKs, the DEKs, in SHREDDING and
  * SHREDDED the record of the shred */
 
 bh_status bh_merchant_record_encode(const bh_merchant_record *merchant, bh_buf *out)
@@ -210,7 +233,7 @@ bh_status bh_merchant_record_encode(const bh_merchant_record *merchant, bh_buf *
 	BH_TRY(bh_buf_append_u8(out, (uint8_t)merchant->state));
 	BH_TRY(bh_buf_append_u64(out, (uint64_t)merchant->created_at_s));
 	BH_TRY(bh_buf_append_u64(out, (uint64_t)merchant->changed_at_s));
-	BH_TRY(why_encode(merchant->cause, merchant->note, out));
+	BH_TRY(why_encode(merchant->cause, merchant->note, merchant->parking, out));
 	BH_TRY(text_append(out, merchant->cmk_uri));
 	if (merchant->dek_count > UINT16_MAX)
 		return bh_fail(BH_E_INVALID, "merchant '%s': %zu DEKs; 65535 are the most", merchant->name, merchant->dek_count);
@@ -227,7 +250,7 @@ static bh_status merchant_fields(bh_reader *r, bh_merchant_record *out)
 	unsigned state = bh_read_u8(r);
 	out->created_at_s = (int64_t)bh_read_u64(r);
 	out->changed_at_s = (int64_t)bh_read_u64(r);
-	if (!why_read(r, &out->cause, out->note))
+	if (!why_read(r, state, &out->cause, out->note, out->parking))
 		return malformed("why a merchant is suspended");
 	bh_view uri = bh_read_blob16(r);
 	if (!bh_reader_ok(r) || !state_known(state) || uri.len == 0 || uri.len > BH_KMS_URI_MAX ||
@@ -300,27 +323,27 @@ bh_status bh_keyring_state_copy(const bh_keyring_state *state, bh_keyring_state 
 	return bh_keyring_state_decode(bh_buf_view(&bytes), out);
 }
 
-/* State change: 16 merchant id, u8 state, i64 at, u8 cause, blob16 note */
+/* State change: 16 merchant id, u8 state, i64 at, why it is suspended */
 
 bh_status bh_state_change_encode(const uint8_t merchant_id[BH_ID_LEN], const bh_state_change *change, bh_buf *out)
 {
 	BH_TRY(bh_buf_append(out, merchant_id, BH_ID_LEN));
 	BH_TRY(bh_buf_append_u8(out, (uint8_t)change->state));
 	BH_TRY(bh_buf_append_u64(out, (uint64_t)change->at_s));
-	return why_encode(change->cause, change->note, out);
+	return why_encode(change->cause, change->note, change->parking, out);
 }
 
 static bh_status apply_state_change(bh_keyring_state *state, bh_view payload)
 {
 	bh_reader r = bh_reader_of(payload);
-	uint8_t id[BH_ID_LEN] = { 0 };
+	uint8_t id[BH_ID_LEN] = { 0 }, parking[BH_ID_LEN];
 	char note[BH_SUSPEND_NOTE_MAX + 1];
 	bh_suspend_cause cause;
 
 	id_read(&r, id);
 	unsigned next = bh_read_u8(&r);
 	int64_t at_s = (int64_t)bh_read_u64(&r);
-	if (!why_read(&r, &cause, note) || !bh_reader_done(&r))
+	if (!why_read(&r, next, &cause, note, parking) || !bh_reader_done(&r))
 		return malformed("change of a state");
 
 	bh_merchant_record *merchant = bh_keyring_state_find_id(state, id);
@@ -330,6 +353,7 @@ static bh_status apply_state_change(bh_keyring_state *state, bh_view payload)
 	merchant->changed_at_s = at_s;
 	merchant->cause = cause;
 	memcpy(merchant->note, note, sizeof(note));
+	memcpy(merchant->parking, parking, sizeof(parking));
 	return BH_OK;
 }
 
@@ -360,6 +384,7 @@ static bh_status apply_shred(bh_keyring_state *state, bh_view payload)
 		merchant->changed_at_s = shred.asked_at_ms / 1000;
 		merchant->cause = BH_SUSPEND_NONE;
 		memset(merchant->note, 0, sizeof(merchant->note));
+		memset(merchant->parking, 0, sizeof(merchant->parking));
 	}
 	merchant->shred = shred;
 	return BH_OK;

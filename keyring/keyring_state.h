@@ -30,8 +30,9 @@ typedef struct bh_merchant_record {
 	int64_t changed_at_s; /* of the last change of state */
 	bh_suspend_cause cause;
 	char note[BH_SUSPEND_NOTE_MAX + 1];
-	char *cmk_uri;       /* owned */
-	bh_dek_record *deks; /* owned; generation after generation */
+	uint8_t parking[BH_ID_LEN]; /* as in bh_merchant_info */
+	char *cmk_uri;              /* owned */
+	bh_dek_record *deks;        /* owned; generation after generation */
 	size_t dek_count;
 	bh_shred_record shred; /* in SHREDDING and SHREDDED */
 } bh_merchant_record;
@@ -66,6 +67,7 @@ typedef struct bh_state_change {
 	int64_t at_s;
 	bh_suspend_cause cause;
 	const char *note; /* "" for none */
+	uint8_t parking[BH_ID_LEN];
 } bh_state_change;
 BH_MUST_CHECK bh_status bh_state_change_encode(const uint8_t merchant_id[BH_ID_LEN], const bh_state_change *change, bh_buf *out);
 /* From a living state this is the change to SHREDDING, too. */

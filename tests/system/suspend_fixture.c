@@ -20,6 +20,18 @@ void put_row(bh_cf *cf, int i, size_t len)
 	test_ok(bh_put(cf, NULL, row_key(key, i), bh_view_of(value, len)));
 }
 
+void expect_put_row(bh_cf *cf, int i, size_t len)
+{
+	bh_buf value = { 0 };
+	char key[16];
+
+	test_ok(bh_get(cf, NULL, row_key(key, i), &value));
+	test_check(value.len == len);
+	for (size_t at = 0; at < len; at++)
+		test_check(value.data[at] == 'a' + i % 26);
+	bh_buf_clear(&value);
+}
+
 size_t row_len(int i)
 {
 	return i % 7 == 0 ? 500 : 40;

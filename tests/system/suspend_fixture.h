@@ -32,6 +32,7 @@ void expect_both(bh_db *db, bool last);
 /* Rows numbered `i`: every seventh is large enough for a blob file. */
 bh_view row_key(char out[16], int i);
 void put_row(bh_cf *cf, int i, size_t len);
+void expect_put_row(bh_cf *cf, int i, size_t len);
 size_t row_len(int i);
 
 #define SUSPEND_CASE(name) cmocka_unit_test_setup_teardown(name, test_workspace_make, test_workspace_drop)

@@ -250,7 +250,7 @@ verify_finds_what_is_wrong_with_parked_files() {
 	cp -a db good
 	local table blob manifest file offset
 	table=$(one '*.sst') blob=$(one '*.blob') manifest=$(one 'MANIFEST-*')
-	for file in "$table" "$blob" "$manifest" db/parked/ann/CURRENT; do
+	for file in "$table" "$blob" "$manifest" db/parked/ann/CURRENT db/parked/ann/INVENTORY; do
 		for offset in 9 20 30 60; do
 			flip "$file" "$offset"
 			unchanged db 6 --db db verify --json
@@ -262,7 +262,7 @@ verify_finds_what_is_wrong_with_parked_files() {
 	run 6 --db db verify
 	has out "${manifest#db/}: frame "
 	cp "good/${manifest#db/}" "$manifest"
-	for file in "$table" "$blob" "$manifest" db/parked/ann/CURRENT; do
+	for file in "$table" "$blob" "$manifest" db/parked/ann/CURRENT db/parked/ann/INVENTORY; do
 		rm "$file"
 		unchanged db 6 --db db verify
 		has out "${file##*/}"

@@ -5,7 +5,9 @@
  */
 #include "suspend_fixture.h"
 
+#include <sys/stat.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "keyring/crashpoint.h"
 
@@ -392,12 +394,107 @@ static void logs_are_parked_only_with_rows_in_them(void **state)
 	test_child_ok(logs_parked, *state);
 }
 
+typedef struct log_census {
+	const workspace *ws;
+	size_t links, copies;
+} log_census;
+
+static void tell_link_from_copy(void *arg, const char *path)
+{
+	log_census *c = arg;
+	struct stat parked, live;
+	char beside[PATH_SIZE];
+	size_t len = strlen(path);
+
+	if (len < 4 || strcmp(path + len - 4, ".log") != 0)
+		return;
+	path_join(beside, c->ws->db, strrchr(path, '/') + 1);
+	test_check(stat(path, &parked) == 0);
+	if (stat(beside, &live) == 0 && live.st_ino == parked.st_ino)
+		c->links++;
+	else
+		c->copies++;
+}
+
+/* RocksDB cannot begin another WAL where directories have the names that it would take. */
+static void block_new_logs(const workspace *ws, bool block)
+{
+	char name[32], path[PATH_SIZE];
+
+	for (int i = 0; i < 200; i++) {
+		snprintf(name, sizeof(name), "%06d.log" BH_TEMP_SUFFIX, i);
+		path_join(path, ws->db, name);
+		test_check((block ? mkdir(path, 0700) : rmdir(path)) == 0);
+	}
+}
+
+static log_census parked_as(const workspace *ws)
+{
+	log_census census = { .ws = ws };
+	char parked[PATH_SIZE];
+
+	path_join(parked, ws->db, "parked/a");
+	tree_walk(parked, tell_link_from_copy, &census);
+	return census;
+}
+
+static void logs_linked(void *arg)
+{
+	const workspace *ws = arg;
+	bh_db *db = test_db_open(ws, NULL);
+	bh_cf *a = test_cf(db, "a", "events"), *b = test_cf(db, "b", "events");
+	log_census census;
+
+	put_row(a, 0, 100);
+	put_row(b, 0, 100);
+	switch_off(db, "a", REVOKED);
+	census = parked_as(ws);
+	test_check(census.links > 0 && census.copies == 0);
+	put_row(b, 1, 100);
+	test_ok(bh_merchant_resume(db, "a", NULL));
+	expect_put_row(a, 0, 100);
+	/* Now RocksDB takes no write any more until it is opened anew. */
+	put_row(a, 1, 100);
+	block_new_logs(ws, true);
+	test_check(bh_flush(b) != BH_OK);
+	switch_off(db, "a", REVOKED);
+	block_new_logs(ws, false);
+	census = parked_as(ws);
+	test_check(census.copies > 0);
+	bh_cf_close(a);
+	bh_cf_close(b);
+	bh_db_close(db);
+}
+
+static void all_rows_are_there(void *arg)
+{
+	bh_db *db = test_db_open(arg, NULL);
+	bh_cf *a = test_cf(db, "a", "events"), *b = test_cf(db, "b", "events");
+
+	for (int i = 0; i < 2; i++) {
+		expect_put_row(a, i, 100);
+		expect_put_row(b, i, 100);
+	}
+	bh_cf_close(a);
+	bh_cf_close(b);
+	bh_db_close(db);
+}
+
+/* A revocation closes the WAL that B writes to and takes it along as a link. Where it cannot be closed it takes a copy. */
+static void a_closed_log_is_parked_as_a_link_one_that_cannot_be_closed_as_a_copy(void **state)
+{
+	test_child_ok(make_two_child, *state);
+	test_child_ok(logs_linked, *state);
+	test_child_ok(all_rows_are_there, *state);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		SUSPEND_CASE(whatever_it_holds_comes_back),
 		SUSPEND_CASE(iterators_batches_and_snapshots_of_before_end),
 		SUSPEND_CASE(logs_are_parked_only_with_rows_in_them),
+		SUSPEND_CASE(a_closed_log_is_parked_as_a_link_one_that_cannot_be_closed_as_a_copy),
 		SUSPEND_CASE(kill_at_every_step_of_suspend_and_resume),
 		SUSPEND_CASE(kill_at_every_step_of_revocation_and_resume),
 	};

@@ -189,6 +189,48 @@ static void test_why_it_is_suspended_is_kept(void **state)
 	bh_keyring_close(keyring);
 }
 
+static void parking_of(bh_keyring *keyring, uint8_t out[BH_ID_LEN])
+{
+	bh_merchant_info info = { 0 };
+
+	assert_done(bh_keyring_merchant(keyring, "acme", &info));
+	memcpy(out, info.parking, BH_ID_LEN);
+	bh_merchant_info_clear(&info);
+}
+
+static void test_each_suspension_has_a_parking_of_its_own(void **state)
+{
+	static const bh_merchant_state there_and_back[] = { BH_MERCHANT_SUSPENDED, BH_MERCHANT_SUSPENDED, BH_MERCHANT_RESUMING,
+							    BH_MERCHANT_SUSPENDED, BH_MERCHANT_RESUMING };
+	static const uint8_t none[BH_ID_LEN];
+	const keyring_fixture *f = *state;
+	bh_keyring *keyring = fixture_open(f);
+	uint8_t before[BH_ID_LEN] = { 0 }, begun[BH_ID_LEN], now[BH_ID_LEN];
+
+	fixture_add(f, keyring, "acme");
+	assert_done(bh_keyring_merchant_set_state(keyring, "acme", BH_MERCHANT_ACTIVE));
+	for (int round = 0; round < 2; round++) {
+		parking_of(keyring, now);
+		assert_memory_equal(now, none, BH_ID_LEN);
+		assert_done(bh_keyring_merchant_set_suspended(keyring, "acme", BH_MERCHANT_SUSPENDING, BH_SUSPEND_OPERATOR, "n"));
+		parking_of(keyring, begun);
+		assert_memory_not_equal(begun, none, BH_ID_LEN);
+		assert_memory_not_equal(begun, before, BH_ID_LEN);
+		for (size_t i = 0; i < sizeof(there_and_back) / sizeof(there_and_back[0]); i++) {
+			assert_done(bh_keyring_merchant_set_state(keyring, "acme", there_and_back[i]));
+			if (i == 2)
+				assert_done(bh_keyring_compact(keyring));
+			bh_keyring_close(keyring);
+			keyring = fixture_open(f);
+			parking_of(keyring, now);
+			assert_memory_equal(now, begun, BH_ID_LEN);
+		}
+		assert_done(bh_keyring_merchant_set_state(keyring, "acme", BH_MERCHANT_ACTIVE));
+		memcpy(before, begun, BH_ID_LEN);
+	}
+	bh_keyring_close(keyring);
+}
+
 static void test_lock_forgets_the_keys(void **state)
 {
 	const keyring_fixture *f = *state;
@@ -376,7 +418,7 @@ static void test_compacts_at_the_threshold(void **state)
 
 	fixture_add(f, keyring, "acme");
 	assert_done(bh_keyring_merchant_set_state(keyring, "acme", BH_MERCHANT_ACTIVE));
-	for (int i = 0; i < 1500; i++) {
+	for (int i = 0; i < 1300; i++) {
 		uint64_t generation = bh_keyring_generation(keyring);
 		assert_done(bh_keyring_merchant_set_state(keyring, "acme", round[i % 4]));
 		assert_int_equal(bh_keyring_generation(keyring), generation + 1);
@@ -509,6 +551,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_add_refuses, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_states_survive_reopen, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_why_it_is_suspended_is_kept, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_each_suspension_has_a_parking_of_its_own, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_lock_forgets_the_keys, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_unlock_keeps_the_reasons_apart, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_lists, setup, teardown),

@@ -96,6 +96,51 @@ static bh_status note_shred(bh_keyring_state *state, uint8_t id, const bh_shred_
 	return status;
 }
 
+static bh_status suspend_with(bh_keyring_state *state, uint8_t parking, bh_merchant_state to)
+{
+	bh_state_change change = { .state = to, .at_s = 300, .cause = BH_SUSPEND_KMS_REFUSED, .note = "gone" };
+	uint8_t merchant_id[BH_ID_LEN];
+	bh_buf payload = { 0 };
+
+	memset(merchant_id, 0x20, BH_ID_LEN);
+	memset(change.parking, parking, BH_ID_LEN);
+	assert_done(bh_state_change_encode(merchant_id, &change, &payload));
+	bh_status status = bh_keyring_state_apply(state, BH_KEYRING_STATE_CHANGED, bh_buf_view(&payload));
+	for (size_t len = 0; len < payload.len; len++)
+		assert_status(bh_keyring_state_apply(state, BH_KEYRING_STATE_CHANGED, bh_view_of(payload.data, len)), BH_E_FORMAT);
+	bh_buf_clear(&payload);
+	return status;
+}
+
+/* Who has gone, or is on the way, may have a parking; and may have none, as builds of before wrote it. */
+static void test_parkings(void **state)
+{
+	bh_keyring_state sample = state_sample(), decoded = { 0 };
+	bh_merchant_record *zeta = bh_keyring_state_find(&sample, "zeta");
+	bh_shred_record shred = shred_sample();
+	bh_buf bytes = { 0 };
+	(void)state;
+
+	assert_status(suspend_with(&sample, 0x77, BH_MERCHANT_ACTIVE), BH_E_FORMAT);
+	assert_done(suspend_with(&sample, 0, BH_MERCHANT_ACTIVE));
+	assert_done(suspend_with(&sample, 0x77, BH_MERCHANT_SUSPENDING));
+	assert_int_equal(zeta->parking[BH_ID_LEN - 1], 0x77);
+	assert_done(bh_keyring_state_encode(&sample, &bytes));
+	assert_done(bh_keyring_state_decode(bh_buf_view(&bytes), &decoded));
+	assert_memory_equal(decoded.merchants[1].parking, zeta->parking, BH_ID_LEN);
+	assert_int_equal(decoded.merchants[1].cause, BH_SUSPEND_KMS_REFUSED);
+	bh_keyring_state_clear(&decoded);
+	for (size_t len = 0; len < bytes.len; len++)
+		assert_status(bh_keyring_state_decode(bh_view_of(bytes.data, len), &decoded), BH_E_FORMAT);
+	assert_done(suspend_with(&sample, 0, BH_MERCHANT_SUSPENDED));
+	assert_int_equal(zeta->parking[0], 0);
+	assert_done(suspend_with(&sample, 0x78, BH_MERCHANT_RESUMING));
+	assert_done(note_shred(&sample, 0x20, &shred));
+	assert_int_equal(zeta->parking[0], 0);
+	bh_buf_clear(&bytes);
+	bh_keyring_state_clear(&sample);
+}
+
 static bh_keyring_state shredded_sample(void)
 {
 	bh_keyring_state sample = state_sample();
@@ -298,6 +343,7 @@ int main(void)
 		cmocka_unit_test(test_what_was_sealed_only_grows_and_ends_with_the_wrap),
 		cmocka_unit_test(test_shreds_that_cannot_be),
 		cmocka_unit_test(test_fingerprints),
+		cmocka_unit_test(test_parkings),
 		cmocka_unit_test(test_state_machine),
 	};
 

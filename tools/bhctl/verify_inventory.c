@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "engine/certificate.h"
+#include "engine/inventory.h"
 #include "engine/park.h"
 #include "keyring/audit_verify.h"
 #include "tools/bhctl/verify.h"
@@ -68,13 +69,45 @@ static void note_suspended(report *r, const bh_merchant_info *merchant, bh_statu
 		report_note(r, "merchant '%s': that was interrupted; the next open finishes it", merchant->name);
 }
 
+/* What was parked, file by file: needs no key but the platform's. */
+static bh_status check_inventory(const verify *v, report *r, const bh_merchant_info *merchant)
+{
+	BH_CLEANUP(bh_inventory_clear) bh_inventory inventory = { 0 };
+	BH_CLEANUP(bh_buf_clear) bh_buf dir = { 0 };
+	char path[VERIFY_PATH_SIZE];
+	bh_status status;
+
+	BH_TRY(bh_buf_printf(&dir, "%s/" BH_PARKED_DIR "/%s", v->ctl->db, merchant->name));
+	status = bh_inventory_load((const char *)dir.data, v->in.fs, merchant, &inventory);
+	if (status != BH_OK) {
+		snprintf(path, sizeof(path), BH_PARKED_DIR "/%s/" BH_INVENTORY_FILE, merchant->name);
+		report_failure(r, path, NULL, 0, 0, status);
+	}
+	for (size_t i = 0; i < inventory.count; i++) {
+		r->files++;
+		status = bh_inventory_check(&inventory.files[i], (const char *)dir.data);
+		snprintf(path, sizeof(path), BH_PARKED_DIR "/%s/%s", merchant->name, inventory.files[i].path);
+		if (status != BH_OK)
+			report_failure(r, path, NULL, 0, 0, status);
+	}
+	return BH_OK;
+}
+
+static bool has_parked_dir(const verify *v, const bh_merchant_info *merchant)
+{
+	char parked[VERIFY_PREFIX_SIZE];
+
+	snprintf(parked, sizeof(parked), BH_PARKED_DIR "/%s", merchant->name);
+	return tree_has(&v->files, parked);
+}
+
 static void check_parked(const verify *v, report *r, const bh_merchant_info *merchant)
 {
 	char parked[VERIFY_PREFIX_SIZE], live[VERIFY_PREFIX_SIZE + sizeof(BH_TENANTS_DIR)];
 
 	snprintf(parked, sizeof(parked), BH_PARKED_DIR "/%s", merchant->name);
 	snprintf(live, sizeof(live), BH_TENANTS_DIR "/%s", merchant->name);
-	if (!tree_has(&v->files, parked))
+	if (!has_parked_dir(v, merchant))
 		report_failure(r, parked, NULL, 0, 0,
 			       bh_fail(BH_E_NOT_FOUND, "merchant '%s' is suspended, but its files are not there; restore them",
 				       merchant->name));
@@ -98,6 +131,11 @@ bh_status verify_suspended(verify *v, report *r)
 			continue;
 		r->files++;
 		check_parked(v, r, merchant);
+		if (!bh_inventory_is_due(merchant))
+			report_note(r, "merchant '%s' was suspended by a build that made no inventory of its files",
+				    merchant->name);
+		else if (has_parked_dir(v, merchant))
+			BH_TRY(check_inventory(v, r, merchant));
 	}
 	return BH_OK;
 }
@@ -249,6 +287,8 @@ bool verify_knows(const verify_root *root, const char *path)
 	path = verify_below(root, path);
 	if (is_live_only(path))
 		return root->merchant == NULL;
+	if (strcmp(path, BH_INVENTORY_FILE) == 0)
+		return root->merchant != NULL;
 	return is_rocksdbs(path);
 }
 
@@ -317,8 +357,7 @@ static void check_unknown_place(const verify *v, report *r, const tree_entry *en
 
 	if (strchr(name, '/') != NULL || is_parked_dir(v, entry))
 		return;
-	if (strncmp(name, BH_PARKED_NEW_PREFIX, strlen(BH_PARKED_NEW_PREFIX)) == 0 ||
-	    (entry->type == TREE_DIR && verify_living(v, name) != NULL))
+	if (bh_park_is_leftover(name) || (entry->type == TREE_DIR && verify_living(v, name) != NULL))
 		report_note(r, "%s: a leftover of a suspension or resumption that was interrupted; the next open removes it",
 			    entry->path);
 	else
