@@ -26,6 +26,7 @@
 #include "leaser.h"
 #include "pacer.h"
 #include "park.h"
+#include "suppress.h"
 
 #define IMPORT_PREFIX "import-" /* of a link that RocksDB moves from: no name of its own looks like that */
 
@@ -212,6 +213,7 @@ static bh_status bring_back(bh_db *db, bh_merchant *merchant)
 	bh_crash_point("resume.recovered");
 	BH_TRY(import_all(db, merchant, &e));
 	bh_crash_point("resume.imported");
+	BH_TRY(bh_suppress_load(merchant));
 	return bh_keyring_merchant_set_state(db->keyring, merchant->name, BH_MERCHANT_ACTIVE);
 }
 

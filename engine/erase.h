@@ -15,12 +15,14 @@
 /* One erasure under way. */
 typedef struct bh_erasure {
 	bh_merchant *merchant;
+	bh_class *cls;
 	bh_db *db;
 	rocksdb_column_family_handle_t *family;
 	bh_erase_scope scope;
 	bh_view prefix;
 	bh_buf end;       /* behind the last key of the prefix; empty: there is no such key */
 	bh_buf last;      /* where the deletion ends: `end`, or behind the last key that was there */
+	bool suppress;    /* nothing is to be written under the prefix any more */
 	bool patient;     /* the caller said how long to wait */
 	int64_t until_ms; /* of bh_gate_now_ms() */
 	uint8_t digest[BH_SHA256_LEN];

@@ -57,10 +57,8 @@ void bh_erase_at_open(bh_db *db, const bh_merchant_info *merchant)
 
 	if (merchant->state != BH_MERCHANT_ACTIVE)
 		return;
-	memcpy(v.scope.merchant_id, merchant->id, BH_ID_LEN);
-	memcpy(v.scope.scope.merchant, merchant->name, sizeof(v.scope.scope.merchant));
 	for (size_t i = 0; i < merchant->class_count && status == BH_OK; i++) {
-		memcpy(v.scope.scope.cls, merchant->classes[i], sizeof(v.scope.scope.cls));
+		v.scope = bh_erase_scope_of(merchant, merchant->classes[i]);
 		status = bh_erase_notes(db, &v.scope, look_at_note, &v);
 	}
 	if (status != BH_OK)

@@ -22,7 +22,7 @@ static void open_while_all_zero(void **state)
 	(void)state;
 	assert_int_equal(bh_gate_enter(&gate, "a"), BH_OK);
 	bh_gate_leave(&gate);
-	assert_int_equal(gate.inside, 0);
+	assert_int_equal(atomic_load(&gate.inside), 0);
 }
 
 static void closed_it_tells_why(void **state)
@@ -36,7 +36,7 @@ static void closed_it_tells_why(void **state)
 		bh_gate_close(&gate, reasons[i]);
 		assert_int_equal(bh_gate_enter(&gate, "acme"), reasons[i]);
 		assert_non_null(strstr(bh_status_message(), "acme"));
-		assert_int_equal(gate.inside, 0);
+		assert_int_equal(atomic_load(&gate.inside), 0);
 	}
 }
 
@@ -50,7 +50,7 @@ static void after_the_deadline_nobody_enters(void **state)
 	bh_gate_set_deadline_ms(&gate, bh_gate_now_ms()); /* while somebody is inside */
 	assert_int_equal(bh_gate_enter(&gate, "acme"), BH_E_KMS_UNREACHABLE);
 	assert_non_null(strstr(bh_status_message(), "acme"));
-	assert_int_equal(gate.inside, 1);
+	assert_int_equal(atomic_load(&gate.inside), 1);
 	bh_gate_leave(&gate);
 	bh_gate_set_deadline_ms(&gate, -5); /* a lease that was over before it began */
 	assert_int_equal(bh_gate_enter(&gate, "acme"), BH_E_KMS_UNREACHABLE);
@@ -91,7 +91,7 @@ static void closing_waits_for_those_inside(void **state)
 	assert_int_equal(bh_gate_enter(&gate, "acme"), BH_E_SUSPENDED);
 	for (size_t i = 0; i < 4; i++)
 		pthread_join(threads[i], NULL);
-	assert_int_equal(gate.inside, 0);
+	assert_int_equal(atomic_load(&gate.inside), 0);
 }
 
 int main(void)

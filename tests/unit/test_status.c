@@ -40,6 +40,7 @@ static void exit_codes_are_the_documented_ones(void **state)
 		{ BH_E_INVALID, 2 },
 		{ BH_E_UNSUPPORTED, 2 },
 		{ BH_E_EXISTS, 2 },
+		{ BH_E_ERASED, 2 },
 		{ BH_E_NOT_FOUND, 3 },
 		{ BH_E_SUSPENDED, 4 },
 		{ BH_E_NO_KEY, 4 },
