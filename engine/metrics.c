@@ -87,6 +87,11 @@ static bh_status deks(bh_buf *out, const char *name, const bh_merchant_report *m
 	return sample(out, name, m, NULL, NULL, m->dek_count);
 }
 
+static bh_status suppressed_prefixes(bh_buf *out, const char *name, const bh_merchant_report *m)
+{
+	return sample(out, name, m, NULL, NULL, (double)m->suppressed);
+}
+
 static bh_status cmk_version(bh_buf *out, const char *name, const bh_merchant_report *m)
 {
 	return sample(out, name, m, "cmk", m->cmk_uri, m->cmk_version);
@@ -145,6 +150,8 @@ static const metric metrics[] = {
 	{ "bulkhead_merchant_bytes", "gauge", "Bytes of the merchant's files, by place", bytes },
 	{ "bulkhead_merchant_deks", "gauge", "DEK generations of the merchant that are not destroyed", deks },
 	{ "bulkhead_merchant_cmk_version", "gauge", "Newest version of the CMK that wrapped one of them", cmk_version },
+	{ "bulkhead_suppressed_prefixes", "gauge", "Erased prefixes that are kept out of the merchant's classes",
+	  suppressed_prefixes },
 	{ "bulkhead_kms_last_call_seconds", "gauge", "How long the last call for the merchant's lease took", kms_last },
 };
 

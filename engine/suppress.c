@@ -126,11 +126,10 @@ static bh_status set_status(const bh_suppressed *set, const char *merchant, cons
 
 static bh_status refuse(const char *merchant, const char *cls, const uint8_t digest[BH_SHA256_LEN])
 {
-	return bh_fail(
-		BH_E_ERASED,
-		"'%s/%s': rows of this key's prefix were erased and are kept out (%02x%02x%02x%02x... in the audit log); nothing is "
-		"written; `bhctl erase %s/%s --prefix P --lift`, or bh_erase_unsuppress(), lets them in again",
-		merchant, cls, digest[0], digest[1], digest[2], digest[3], merchant, cls);
+	return bh_fail(BH_E_ERASED,
+		       "'%s/%s': rows of this key's prefix were erased and are kept out (%02x%02x%02x%02x... in the audit log); "
+		       "nothing is written; `bhctl erase --lift`, or bh_erase_unsuppress(), lets them in again",
+		       merchant, cls, digest[0], digest[1], digest[2], digest[3]);
 }
 
 bh_status bh_suppress_look(const bh_suppressed *set, const char *merchant, const char *cls, bh_view key)
