@@ -22,7 +22,8 @@ static bh_status complete(const note_visit *v, const uint8_t digest[BH_SHA256_LE
 	char hex[2 * BH_SHA256_LEN + 1];
 
 	bh_hex(digest, BH_SHA256_LEN, hex);
-	BH_TRY(bh_buf_printf(&detail, "prefix %s, deleted at sequence number %llu; its logs are left behind; complete", hex,
+	BH_TRY(bh_buf_printf(&detail,
+			     "prefix %s, deleted at sequence number %llu; no log with a key that exists holds it; complete", hex,
 			     (unsigned long long)note->sequence));
 	const bh_audit_event event = { .action = BH_AUDIT_ERASE_ENDED,
 				       .merchant = v->scope.scope.merchant,

@@ -54,6 +54,21 @@ rotate_destroys_the_older_keys() {
 	run 0 --db db verify
 }
 
+rotate_ends_what_the_logs_of_a_suspended_merchant_keep() {
+	users
+	run 0 kms disable local:kms#bob
+	run 1 --db db erase ann/data --prefix user:bea: --json
+	json '[.complete, .rows]' '[false,2]'
+	has out "parked/bob/"
+	run 0 --db db erase ann/data --prefix user:bea: --rotate --json
+	json '[.complete, .rotated, .pending]' '[true,true,[]]'
+	run 0 --db db get ann/data user:ana:name
+	run 0 --db db verify
+	run 0 kms enable local:kms#bob
+	run 0 --db db get bob/data key1
+	has out "value of bob"
+}
+
 bytes_are_given_in_hex() {
 	users
 	run 0 --db db put ann/data ff01 00 --hex

@@ -322,7 +322,7 @@ static void expect_left(const stage *s, const char *what)
 	expect_pending(&result, what);
 	bh_erase_result_clear(&result);
 	test_check(stage_count_log(s, "\"erase.ended\"") == 1 && stage_count_notes(s) == 1);
-	test_check(stage_count_log(s, "its logs are left behind; complete") == 0);
+	test_check(stage_count_log(s, "holds it; complete") == 0);
 }
 
 /* Nobody erased again: it was the open. */
@@ -330,7 +330,7 @@ static void expect_ended_by_open(stage *s)
 {
 	stage_reopen(s);
 	test_check(stage_count_log(s, "\"erase.begun\"") == 1 && stage_count_log(s, "\"erase.ended\"") == 2);
-	test_check(stage_count_log(s, "its logs are left behind; complete") == 1);
+	test_check(stage_count_log(s, "holds it; complete") == 1);
 	test_check(stage_count_notes(s) == 0);
 	stage_expect_hits(s, 0);
 	expect_others(s->a, 1);
@@ -367,6 +367,23 @@ static void parked_logs(void *arg)
 	test_check(stage_count_log(&s, "\"erase.ended\"") == 1 && stage_count_notes(&s) == 1);
 	test_ok(bh_merchant_resume(s.db, "b", NULL));
 	expect_ended_by_open(&s);
+	stage_end(&s);
+}
+
+/* With b away, new keys for a end it: what b's logs have of a lies under a key that is destroyed. */
+static void parked_logs_and_new_keys(void *arg)
+{
+	stage s = stage_make(arg, plain_options());
+
+	put_all(s.a, 1);
+	test_ok(bh_merchant_detach(s.db, "b", BH_SUSPEND_KMS_DAMAGED, "its KMS answers with something wrong"));
+	expect_left(&s, "parked/b/");
+	test_ok(bh_merchant_rotate(s.db, "a", NULL));
+	test_ok(bh_merchant_sweep(s.db, "a", NULL));
+	expect_ended_by_open(&s);
+	erase_whole(s.a, NULL);
+	test_ok(bh_merchant_resume(s.db, "b", NULL));
+	expect_others(s.a, 1);
 	stage_end(&s);
 }
 
@@ -472,6 +489,7 @@ IN_A_CHILD(parked)
 IN_A_CHILD(logged)
 IN_A_CHILD(kept_logs)
 IN_A_CHILD(parked_logs)
+IN_A_CHILD(parked_logs_and_new_keys)
 IN_A_CHILD(options)
 
 int main(void)
@@ -480,8 +498,8 @@ int main(void)
 		SUSPEND_CASE(test_gone),      SUSPEND_CASE(test_prefixes),    SUSPEND_CASE(test_snapshots),
 		SUSPEND_CASE(test_iterators), SUSPEND_CASE(test_under_load),  SUSPEND_CASE(test_suspended),
 		SUSPEND_CASE(test_parked),    SUSPEND_CASE(test_logged),      SUSPEND_CASE(test_shredded),
-		SUSPEND_CASE(test_kept_logs), SUSPEND_CASE(test_parked_logs), SUSPEND_CASE(test_options),
-		SUSPEND_CASE(test_killed),
+		SUSPEND_CASE(test_kept_logs), SUSPEND_CASE(test_parked_logs), SUSPEND_CASE(test_parked_logs_and_new_keys),
+		SUSPEND_CASE(test_options),   SUSPEND_CASE(test_killed),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

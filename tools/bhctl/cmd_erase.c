@@ -7,6 +7,7 @@
 
 #include <bulkhead/erase.h>
 
+#include "env/fs.h"
 #include "tools/bhctl/bhctl.h"
 
 #define WAIT_S_MAX 86400u
@@ -27,21 +28,55 @@ static void job_clear(job *j)
 	bh_erase_result_clear(&j->result);
 }
 
-static bh_status run(bhctl *ctl, job *j)
+/* New keys help against what lies in the logs of a suspended merchant as well, and against nothing else that is pending. */
+static bool only_parked(const bh_buf *pending)
 {
-	BH_CLEANUP(bhctl_db_close) bh_db *db = NULL;
-	BH_CLEANUP(bhctl_cf_close) bh_cf *cf = NULL;
+	for (size_t at = 0; at < pending->len;) {
+		const char *line = (const char *)pending->data + at;
+
+		if (strncmp(line, BH_PARKED_DIR "/", sizeof(BH_PARKED_DIR)) != 0)
+			return false;
+		at += (size_t)((const char *)memchr(line, '\n', pending->len - at) - line) + 1;
+	}
+	return true;
+}
+
+static bh_status rotate_keys(bh_db *db, const job *j)
+{
 	const bh_rotate_options rotate = { .sweep = true };
 
-	BH_TRY(bhctl_open(ctl, 0, &db));
-	BH_TRY(bh_cf_open(db, j->scope.merchant, j->scope.cls, &cf));
-	BH_TRY(bh_erase_range(cf, bh_buf_view(&j->prefix), &j->erase, &j->result));
-	if (!j->rotate || !j->result.complete)
-		return BH_OK;
 	BH_TRY(bh_merchant_rotate(db, j->scope.merchant, &rotate));
 	return bh_fail_prefix(bh_merchant_sweep(db, j->scope.merchant, NULL),
 			      "the rows are erased, but older keys are not destroyed yet; `bhctl rotate %s --sweep` goes on",
 			      j->scope.merchant);
+}
+
+/* Once more, now that what was pending lies under keys that are gone: what there was to do is that of the first time. */
+static bh_status erase_again(bh_cf *cf, job *j)
+{
+	bh_erase_result again = { 0 };
+
+	BH_TRY(bh_erase_range(cf, bh_buf_view(&j->prefix), &j->erase, &again));
+	again.rows += j->result.rows;
+	again.files_rewritten += j->result.files_rewritten;
+	again.bytes_rewritten += j->result.bytes_rewritten;
+	bh_erase_result_clear(&j->result);
+	j->result = again;
+	return BH_OK;
+}
+
+static bh_status run(bhctl *ctl, job *j)
+{
+	BH_CLEANUP(bhctl_db_close) bh_db *db = NULL;
+	BH_CLEANUP(bhctl_cf_close) bh_cf *cf = NULL;
+
+	BH_TRY(bhctl_open(ctl, 0, &db));
+	BH_TRY(bh_cf_open(db, j->scope.merchant, j->scope.cls, &cf));
+	BH_TRY(bh_erase_range(cf, bh_buf_view(&j->prefix), &j->erase, &j->result));
+	if (!j->rotate || !only_parked(&j->result.pending))
+		return BH_OK;
+	BH_TRY(rotate_keys(db, j));
+	return j->result.complete ? BH_OK : erase_again(cf, j);
 }
 
 /* ---- what came of it */

@@ -28,9 +28,9 @@ typedef struct bh_erase_options {
 
 /* The evidence. Ownership: bh_erase_result_clear(). */
 typedef struct bh_erase_result {
-	bool complete;            /* no SST, blob file, WAL or MANIFEST of the database holds a byte of the rows */
-	uint64_t sequence;        /* RocksDB's sequence number of the deletion: no row written before it is left */
-	uint64_t rows;            /* that could be read under the prefix when it began */
+	bool complete;     /* no SST, blob file, WAL or MANIFEST of the database holds a byte of the rows under a key that exists */
+	uint64_t sequence; /* RocksDB's sequence number of the deletion: no row written before it is left */
+	uint64_t rows;     /* that could be read under the prefix when it began */
 	uint64_t files_rewritten; /* SST and blob files that may have held them, and are gone */
 	uint64_t bytes_rewritten; /* their size */
 	uint64_t versions;   /* entries that the scan at the end found under the prefix: written since the deletion, all of them */
