@@ -222,6 +222,7 @@ static void give_up(bh_db *db, bh_merchant *merchant)
 {
 	bh_status status = bh_merchant_drop_families(db, merchant, "resume.undone");
 
+	bh_suppress_unload(merchant);
 	if (status == BH_OK) {
 		(void)bh_merchant_wait_for_jobs(db, merchant);
 		status = bh_merchant_remove_files(db, merchant->name);

@@ -117,7 +117,7 @@ static void sleep_ms(long ms)
 /* Of those before on either side, also where others come and go; not for readers, nor for those that come later. */
 static void writes_are_awaited(void **state)
 {
-	bh_gate_ticket before, later;
+	bh_gate_ticket before = 0, later = 0;
 	pthread_t thread;
 
 	(void)state;
@@ -164,7 +164,7 @@ static void a_late_count_is_awaited(void **state)
 static void a_gate_that_closes_ends_the_wait(void **state)
 {
 	awaiting a = { .gate.side = 0 };
-	bh_gate_ticket ticket;
+	bh_gate_ticket ticket = 0;
 	pthread_t thread;
 
 	(void)state;
