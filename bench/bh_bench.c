@@ -58,6 +58,8 @@ rocksdb_options_t *bench_rocksdb_options(const bench_config *config)
 	rocksdb_options_set_block_based_table_factory(options, table);
 	rocksdb_options_set_compression(options, find_compression(config->compression)->value);
 	rocksdb_options_set_write_buffer_size(options, config->write_buffer_size);
+	rocksdb_options_set_enable_blob_files(options, config->min_blob_size > 0);
+	rocksdb_options_set_min_blob_size(options, config->min_blob_size);
 	rocksdb_options_set_use_direct_reads(options, config->direct);
 	rocksdb_options_set_use_direct_io_for_flush_and_compaction(options, config->direct);
 	rocksdb_cache_destroy(cache);
@@ -76,7 +78,7 @@ static const char usage[] =
 	"    readwhilewriting readrandomwriterandom\n"
 	"    mixeduniform mixedzipf                       readrandomwriterandom over merchants, alike or by Zipf's law\n"
 	"    open                                         closes and opens; tells the memory that an open database takes\n"
-	"    suspend resume shred rotate rewrap           every merchant (Bulkhead alone)\n"
+	"    suspend resume shred rotate rewrap erase     every merchant (Bulkhead alone); erase: the rows of one prefix\n"
 	"    gate                                         enter and leave a merchant's gate (no database)\n"
 	"  --num=N                       keys (1000000)          --reads=N         operations of read benchmarks (num)\n"
 	"  --key_size=N                  bytes, from 8 (16)      --value_size=N    bytes (100)\n"
@@ -88,6 +90,7 @@ static const char usage[] =
 	"  --seek_nexts=N                of seekrandom (0)\n"
 	"  --readwritepercent=N          reads among reads and writes (90)\n"
 	"  --zipf_theta=X                of mixedzipf (0.99)\n"
+	"  --min_blob_size=N             values of N bytes or more go to blob files (0: none do)\n"
 	"  --compression_type=NAME       none, snappy, lz4, zstd (zstd)\n"
 	"  --use_direct_io   --sync   --histogram   --json   --seed=N\n";
 
@@ -108,6 +111,7 @@ enum {
 	OPT_NEXTS,
 	OPT_PERCENT,
 	OPT_THETA,
+	OPT_MIN_BLOB,
 	OPT_COMPRESSION,
 	OPT_DIRECT,
 	OPT_SYNC,
@@ -134,6 +138,7 @@ static const struct option long_options[] = {
 	{ "seek_nexts", required_argument, NULL, OPT_NEXTS },
 	{ "readwritepercent", required_argument, NULL, OPT_PERCENT },
 	{ "zipf_theta", required_argument, NULL, OPT_THETA },
+	{ "min_blob_size", required_argument, NULL, OPT_MIN_BLOB },
 	{ "compression_type", required_argument, NULL, OPT_COMPRESSION },
 	{ "use_direct_io", no_argument, NULL, OPT_DIRECT },
 	{ "sync", no_argument, NULL, OPT_SYNC },
@@ -198,6 +203,7 @@ static void set_option(bench_config *config, int opt, const char *arg)
 	case OPT_NEXTS: config->seek_nexts = small_number(arg); break;
 	case OPT_PERCENT: config->read_percent = small_number(arg); break;
 	case OPT_THETA: config->zipf_theta = fraction(arg); break;
+	case OPT_MIN_BLOB: config->min_blob_size = number(arg); break;
 	case OPT_COMPRESSION: config->compression = arg; break;
 	case OPT_DIRECT: config->direct = true; break;
 	case OPT_SYNC: config->sync = true; break;

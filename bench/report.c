@@ -20,6 +20,9 @@ static void report_json(const bench_config *c, const char *name, const worker *s
 	       c->merchants, c->value_size, c->cache_size);
 	if (sum->heap_bytes != 0)
 		printf(",\"heap_bytes\":%lld,\"resident_bytes\":%lld", sum->heap_bytes, sum->resident_bytes);
+	if (sum->files_rewritten != 0)
+		printf(",\"files_rewritten\":%llu,\"bytes_rewritten\":%llu", (unsigned long long)sum->files_rewritten,
+		       (unsigned long long)sum->bytes);
 	printf("}\n");
 }
 
@@ -46,6 +49,9 @@ static void report_text(const bench_config *c, const char *name, const worker *s
 	if (sum->heap_bytes != 0)
 		printf("%-12s : %lld bytes of heap, %lld resident, %u merchants\n", name, sum->heap_bytes, sum->resident_bytes,
 		       c->merchants);
+	if (sum->files_rewritten != 0)
+		printf("%-12s : %llu files of %llu bytes rewritten\n", name, (unsigned long long)sum->files_rewritten,
+		       (unsigned long long)sum->bytes);
 	if (c->histogram)
 		report_histogram(&sum->times);
 }

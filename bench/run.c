@@ -40,6 +40,7 @@ static const workload workloads[] = {
 	{ "shred", workload_shred, OPS_MERCHANTS, ON_WHAT_IS },
 	{ "rotate", workload_rotate, OPS_MERCHANTS, ON_WHAT_IS },
 	{ "rewrap", workload_rewrap, OPS_MERCHANTS, TIMES_ITSELF },
+	{ "erase", workload_erase, OPS_MERCHANTS, TIMES_ITSELF },
 	{ "gate", workload_gate, OPS_READS, ON_NOTHING },
 };
 
@@ -93,6 +94,7 @@ static void finish(task *t, worker *sum)
 	sum->found += t->w.found;
 	sum->heap_bytes += t->w.heap_bytes;
 	sum->resident_bytes += t->w.resident_bytes;
+	sum->files_rewritten += t->w.files_rewritten;
 	histogram_merge(&sum->times, &t->w.times);
 }
 
@@ -147,7 +149,7 @@ static bh_status run_workload(bench_run_state *r, const workload *load)
 	free(tasks);
 	if (r->failed != BH_OK)
 		return bh_fail(r->failed, "%s: %s", load->name, r->message);
-	/* What came before the first operation is not a part of it: closing a database, renewing CMKs. */
+	/* What came before the first operation is not a part of it: closing a database, renewing CMKs, flushing. */
 	if (load->how == OPENS || load->how == TIMES_ITSELF)
 		times.wall_s = (double)sum.times.sum / 1e9;
 	bench_report(r, load->name, &sum, times);

@@ -27,6 +27,7 @@ typedef struct bench_config {
 	size_t seek_nexts;        /* entries looked at behind each seek of seekrandom */
 	unsigned read_percent;    /* reads among the operations of readrandomwriterandom and the mixed ones */
 	double zipf_theta;        /* skew of mixedzipf: the k-th merchant's share is proportional to 1 / k^theta */
+	uint64_t min_blob_size;   /* values of so many bytes or more go to blob files; 0: none do */
 	const char *compression;  /* none, snappy, lz4, zstd */
 	bool sync;
 	bool direct; /* direct I/O for reads, flushes and compactions */
@@ -36,6 +37,12 @@ typedef struct bench_config {
 } bench_config;
 
 typedef struct bench_store bench_store;
+
+/* What an erasure did. */
+typedef struct bench_erased {
+	uint64_t rows;
+	uint64_t files, bytes; /* rewritten */
+} bench_erased;
 
 /* A cursor over one merchant's keys. */
 typedef struct bench_cursor bench_cursor;
@@ -65,7 +72,8 @@ typedef struct bench_engine {
 	bh_status (*suspend)(bench_store *store, unsigned merchant);
 	bh_status (*resume)(bench_store *store, unsigned merchant);
 	bh_status (*shred)(bench_store *store, unsigned merchant);
-	bh_status (*rotate)(bench_store *store, unsigned merchant);    /* a new generation of its DEKs */
+	bh_status (*rotate)(bench_store *store, unsigned merchant); /* a new generation of its DEKs */
+	bh_status (*erase)(bench_store *store, unsigned merchant, bh_view prefix, bench_erased *out); /* complete, or it fails */
 	bh_status (*renew_cmk)(bench_store *store, unsigned merchant); /* at the KMS: a new version of its CMK */
 	bh_status (*rewrap)(bench_store *store, unsigned merchant);    /* its DEKs, under the CMK's newest version */
 } bench_engine;

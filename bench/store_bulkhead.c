@@ -218,6 +218,18 @@ static bh_status bulkhead_rotate(bench_store *store, unsigned merchant)
 	return bh_merchant_rotate(store->db, name, NULL);
 }
 
+static bh_status bulkhead_erase(bench_store *store, unsigned merchant, bh_view prefix, bench_erased *out)
+{
+	bh_erase_result result = { 0 };
+	bool complete;
+
+	BH_TRY(bh_erase_range(store->cfs[merchant], prefix, NULL, &result));
+	*out = (bench_erased){ result.rows, result.files_rewritten, result.bytes_rewritten };
+	complete = result.complete;
+	bh_erase_result_clear(&result);
+	return complete ? BH_OK : bh_fail(BH_E_BUSY, "merchant 'm%u': its erasure is not complete", merchant);
+}
+
 static bh_status bulkhead_renew_cmk(bench_store *store, unsigned merchant)
 {
 	uint32_t version;
@@ -267,6 +279,7 @@ const bench_engine bench_engine_bulkhead = {
 	.resume = bulkhead_resume,
 	.shred = bulkhead_shred,
 	.rotate = bulkhead_rotate,
+	.erase = bulkhead_erase,
 	.renew_cmk = bulkhead_renew_cmk,
 	.rewrap = bulkhead_rewrap,
 };

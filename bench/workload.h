@@ -40,6 +40,7 @@ typedef struct worker {
 	histogram times;
 	bh_buf key, end_key, value;
 	long long heap_bytes, resident_bytes; /* what opening added, where that was measured */
+	uint64_t files_rewritten;             /* by erasures; `bytes` are theirs then */
 } worker;
 
 typedef bh_status (*workload_fn)(worker *w);
@@ -101,6 +102,7 @@ bh_status workload_resume(worker *w);
 bh_status workload_shred(worker *w);
 bh_status workload_rotate(worker *w);
 bh_status workload_rewrap(worker *w);
+bh_status workload_erase(worker *w);
 bh_status workload_gate(worker *w);
 
 /* report.c: one line, or one JSON document. */

@@ -96,6 +96,29 @@ bh_status workload_rewrap(worker *w)
 	return each_merchant(w, e->rewrap, "rewrap");
 }
 
+/* The rows that lie in the middle of each merchant's, 256 keys' worth of all merchants together: those that share all but the last
+ * byte of their number. All of it is in SSTs and blob files before (not timed). */
+bh_status workload_erase(worker *w)
+{
+	enum { PREFIX_LEN = 7 };
+	bench_run_state *r = w->run;
+	bh_view prefix = worker_key(w, r->config->num / 2);
+	bench_erased erased = { 0 };
+
+	if (r->engine->erase == NULL)
+		return bh_fail(BH_E_UNSUPPORTED, "%s has no erase", r->config->engine);
+	BH_TRY(r->engine->flush(r->store));
+	prefix.len = PREFIX_LEN;
+	w->clock = bench_now_ns();
+	for (unsigned i = 0; i < w->ops; i++) {
+		BH_TRY(r->engine->erase(r->store, i, prefix, &erased));
+		worker_count(w, 1, erased.bytes);
+		w->found += erased.rows;
+		w->files_rewritten += erased.files;
+	}
+	return BH_OK;
+}
+
 /* What the gate adds to every operation: entering and leaving one that is open and has a deadline, a thousand times for each look
  * at the clock. All threads share it, as those of one merchant do. */
 bh_status workload_gate(worker *w)

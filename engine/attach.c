@@ -27,6 +27,7 @@
 #include "leaser.h"
 #include "pacer.h"
 #include "park.h"
+#include "suppress.h"
 
 #define IMPORT_PREFIX "import-" /* of a link that RocksDB moves from: no name of its own looks like that */
 
@@ -213,6 +214,7 @@ static bh_status bring_back(bh_db *db, bh_merchant *merchant)
 	BH_TRY(import_all(db, merchant, &e));
 	bh_crash_point("resume.imported");
 	bh_park_lend_end(db, merchant->name);
+	BH_TRY(bh_suppress_load(merchant));
 	return bh_keyring_merchant_set_state(db->keyring, merchant->name, BH_MERCHANT_ACTIVE);
 }
 
@@ -222,6 +224,7 @@ static void give_up(bh_db *db, bh_merchant *merchant)
 	bh_status status = bh_merchant_drop_families(db, merchant, "resume.undone");
 
 	bh_park_lend_end(db, merchant->name);
+	bh_suppress_unload(merchant);
 	if (status == BH_OK) {
 		(void)bh_merchant_wait_for_jobs(db, merchant);
 		status = bh_merchant_remove_files(db, merchant->name);

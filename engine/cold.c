@@ -13,6 +13,7 @@
 #include "files.h"
 #include "keyring/crashpoint.h"
 #include "park.h"
+#include "suppress.h"
 
 #define PROBE_THREADS 16u
 
@@ -213,6 +214,7 @@ static bh_status finish_one(bh_db *db, bh_merchant *merchant)
 		return BH_OK;
 	}
 	BH_TRY(bh_merchant_complete(db, merchant));
+	BH_TRY(bh_suppress_load(merchant));
 	bh_gate_open(&merchant->gate);
 	return BH_OK;
 }

@@ -4,6 +4,8 @@
  *
  *     step                                         a kill right after it leaves
  *     1  logged, and noted as BEGUN                the rows, and a note: erase again
+ *     1a if the prefix is to be kept out: logged,  the rows, and a marker: nothing more is written under the prefix;
+ *        marked, writes of before awaited          erase again
  *     2  range deleted, synced                     rows that nobody can read, and the note: erase again
  *     3  class flushed, overlapping SSTs rewritten the same
  *        until no entry and no tombstone is left;
@@ -29,6 +31,7 @@
 
 #include "env/bridge_erase.h"
 #include "keyring/crashpoint.h"
+#include "suppress.h"
 
 enum {
 	PAUSE_MS = 10,
@@ -197,6 +200,8 @@ static bh_status begin_record(bh_erasure *e)
 	BH_CLEANUP(bh_buf_clear) bh_buf detail = { 0 };
 	char hex[2 * BH_SHA256_LEN + 1];
 
+	/* Where markers cannot be read, the secret that they were made with may be lost: no other one is made beside them. */
+	BH_TRY(bh_suppress_is_known(e->merchant, e->cls));
 	BH_TRY(bh_erase_secret(e->db, &e->scope, true, &secret));
 	BH_TRY(bh_erase_digest(&secret, e->prefix, e->digest));
 	memcpy(e->result.prefix_digest, e->digest, sizeof(e->digest));
@@ -275,8 +280,25 @@ static bh_status settle(bh_erasure *e)
 	return BH_OK;
 }
 
+/* From here on no row of the prefix is written any more. What was until now, the deletion has to reach: where the prefix has no
+ * end, the last of the rows is another one. */
+static bh_status keep_out(bh_erasure *e)
+{
+	bh_erase_marker marker = { .prefix_len = (uint32_t)e->prefix.len, .at_s = (int64_t)time(NULL) };
+
+	memcpy(marker.prefix_digest, e->digest, sizeof(marker.prefix_digest));
+	BH_TRY(bh_suppress_add(e->merchant, e->cls, &e->scope, &marker));
+	if (e->end.len > 0)
+		return BH_OK;
+	e->last.len = 0;
+	e->result.rows = 0;
+	return survey_rows(e);
+}
+
 static bh_status work(bh_erasure *e)
 {
+	if (e->suppress)
+		BH_TRY(keep_out(e));
 	BH_TRY(begin_deletion(e));
 	BH_TRY(bh_erasure_clean_files(e));
 	BH_TRY(bh_erasure_clean_logs(e));
@@ -313,7 +335,7 @@ static bh_status erase_alone(bh_erasure *e)
 	bh_status status;
 
 	BH_TRY(bh_keyring_merchant(e->db->keyring, e->merchant->name, &info));
-	memcpy(e->scope.merchant_id, info.id, BH_ID_LEN);
+	e->scope = bh_erase_scope_of(&info, e->cls->name);
 	while (!atomic_compare_exchange_strong(&e->db->erasing, &expected, true)) {
 		if (!e->patient || bh_erasure_is_late(e))
 			return bh_fail(BH_E_BUSY, "another erasure is under way in this database; ask again");
@@ -330,17 +352,16 @@ static bh_status erase_alone(bh_erasure *e)
 
 bh_status bh_erase_range(bh_cf *cf, bh_view prefix, const bh_erase_options *options, bh_erase_result *out)
 {
-	BH_CLEANUP(erase_clear) bh_erasure e = { .merchant = cf->merchant, .prefix = prefix };
+	BH_CLEANUP(erase_clear) bh_erasure e = { .merchant = cf->merchant, .cls = cf->cls, .prefix = prefix };
 	const unsigned wait_ms = options != NULL ? options->wait_ms : 0;
 	bh_status status;
 
-	if (prefix.len == 0)
+	if (prefix.len == 0 || prefix.len > UINT32_MAX)
 		return bh_fail(BH_E_INVALID, "an empty prefix is every row of the class; delete what is to go by its prefix");
 	BH_TRY(bh_gate_enter(&cf->merchant->gate, cf->merchant->name));
 	e.db = cf->merchant->db;
 	e.family = cf->cls->handle;
-	memcpy(e.scope.scope.merchant, cf->merchant->name, sizeof(e.scope.scope.merchant));
-	memcpy(e.scope.scope.cls, cf->cls->name, sizeof(e.scope.scope.cls));
+	e.suppress = options != NULL && options->suppress;
 	e.patient = wait_ms > 0;
 	e.until_ms = bh_gate_now_ms() + (wait_ms > 0 ? wait_ms : BH_ERASE_WAIT_MS);
 	status = erase_alone(&e);

@@ -15,12 +15,14 @@
 /* One erasure under way. */
 typedef struct bh_erasure {
 	bh_merchant *merchant;
+	bh_class *cls;
 	bh_db *db;
 	rocksdb_column_family_handle_t *family;
 	bh_erase_scope scope;
 	bh_view prefix;
 	bh_buf end;       /* behind the last key of the prefix; empty: there is no such key */
 	bh_buf last;      /* where the deletion ends: `end`, or behind the last key that was there */
+	bool suppress;    /* nothing is to be written under the prefix any more */
 	bool patient;     /* the caller said how long to wait */
 	int64_t until_ms; /* of bh_gate_now_ms() */
 	uint8_t digest[BH_SHA256_LEN];
@@ -65,8 +67,8 @@ typedef enum bh_erase_logs {
 	BH_ERASE_LIVE_MANIFEST, /* of the live database */
 	BH_ERASE_PARKED,        /* both kinds, in the parked directories of all merchants */
 } bh_erase_logs;
-/* Appends the path, in the database's directory, of each of these logs of number `limit` and below that has bytes of the class, a
- * line each. Errors: BH_E_IO, BH_E_NOMEM, those of bh_file_references(). */
+/* Appends the path, in the database's directory, of each of these logs of number `limit` and below that has bytes of the class
+ * under a DEK that is not destroyed, a line each. Errors: BH_E_IO, BH_E_NOMEM, those of bh_file_references(). */
 BH_MUST_CHECK bh_status bh_erase_list_logs(const bh_db *db, const bh_scope *scope, bh_erase_logs which, uint64_t limit,
 					   bh_buf *paths);
 /* The highest number of a WAL or MANIFEST of the live database. Errors: BH_E_IO. */

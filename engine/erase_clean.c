@@ -402,6 +402,9 @@ bh_status bh_erasure_clean_logs(bh_erasure *e)
 				 "RocksDB keeps this WAL; open the database anew, or end what copies it, then erase again"));
 	BH_TRY(bh_erase_newest_log(e->db, &e->note.logs));
 	BH_TRY(list_logs(e, BH_ERASE_PARKED, e->note.logs, &paths));
-	BH_TRY(add_pending_lines(e, &paths, "belongs to a suspended merchant; resume it, then open the database anew"));
+	BH_TRY(add_pending_lines(
+		e, &paths,
+		"belongs to a suspended merchant; resume it, then open the database anew; or destroy the older keys "
+		"of this one (rotate, sweep), then erase again"));
 	return scrub_manifest(e);
 }

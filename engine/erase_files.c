@@ -76,12 +76,13 @@ static void log_search_clear(log_search *s)
 	free(s->deks);
 }
 
+/* Bytes under a DEK that is destroyed are nobody's any more. */
 static void note_dek(void *arg, const uint8_t dek_id[BH_ID_LEN])
 {
 	log_search *s = arg;
 
 	for (size_t i = 0; i < s->dek_count && !s->found; i++)
-		s->found = memcmp(s->deks[i].id, dek_id, BH_ID_LEN) == 0 &&
+		s->found = !s->deks[i].tombstone && memcmp(s->deks[i].id, dek_id, BH_ID_LEN) == 0 &&
 			   strcmp(s->deks[i].scope.merchant, s->scope->merchant) == 0 &&
 			   strcmp(s->deks[i].scope.cls, s->scope->cls) == 0;
 }

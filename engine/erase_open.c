@@ -22,7 +22,8 @@ static bh_status complete(const note_visit *v, const uint8_t digest[BH_SHA256_LE
 	char hex[2 * BH_SHA256_LEN + 1];
 
 	bh_hex(digest, BH_SHA256_LEN, hex);
-	BH_TRY(bh_buf_printf(&detail, "prefix %s, deleted at sequence number %llu; its logs are left behind; complete", hex,
+	BH_TRY(bh_buf_printf(&detail,
+			     "prefix %s, deleted at sequence number %llu; no log with a key that exists holds it; complete", hex,
 			     (unsigned long long)note->sequence));
 	const bh_audit_event event = { .action = BH_AUDIT_ERASE_ENDED,
 				       .merchant = v->scope.scope.merchant,
@@ -57,10 +58,8 @@ void bh_erase_at_open(bh_db *db, const bh_merchant_info *merchant)
 
 	if (merchant->state != BH_MERCHANT_ACTIVE)
 		return;
-	memcpy(v.scope.merchant_id, merchant->id, BH_ID_LEN);
-	memcpy(v.scope.scope.merchant, merchant->name, sizeof(v.scope.scope.merchant));
 	for (size_t i = 0; i < merchant->class_count && status == BH_OK; i++) {
-		memcpy(v.scope.scope.cls, merchant->classes[i], sizeof(v.scope.scope.cls));
+		v.scope = bh_erase_scope_of(merchant, merchant->classes[i]);
 		status = bh_erase_notes(db, &v.scope, look_at_note, &v);
 	}
 	if (status != BH_OK)

@@ -11,15 +11,38 @@
 /* ---- the platform's column family */
 
 #define KEY_PREFIX "\0bulkhead/1/erase/" /* without its NUL */
-enum { KIND_SECRET = 's', KIND_NOTE = 'n' };
+enum { KIND_SECRET = 's', KIND_NOTE = 'n', KIND_MARKER = 'm' };
 
-/* "\0bulkhead/1/erase/", kind, merchant id, class, 0, then what the kind adds. */
-static bh_status make_key(const bh_erase_scope *scope, char kind, bh_buf *out)
+/* "\0bulkhead/1/erase/", kind, merchant id: what the keys of all of a merchant's classes begin with. */
+static bh_status make_merchant_key(const uint8_t merchant_id[BH_ID_LEN], char kind, bh_buf *out)
 {
 	BH_TRY(bh_buf_append(out, KEY_PREFIX, sizeof(KEY_PREFIX) - 1));
 	BH_TRY(bh_buf_append_u8(out, (uint8_t)kind));
-	BH_TRY(bh_buf_append(out, scope->merchant_id, BH_ID_LEN));
+	return bh_buf_append(out, merchant_id, BH_ID_LEN);
+}
+
+/* The same, class, 0, then what the kind adds. */
+static bh_status make_key(const bh_erase_scope *scope, char kind, bh_buf *out)
+{
+	BH_TRY(make_merchant_key(scope->merchant_id, kind, out));
 	return bh_buf_append(out, scope->scope.cls, strlen(scope->scope.cls) + 1);
+}
+
+/* Of a note or a marker. */
+static bh_status make_digest_key(const bh_erase_scope *scope, char kind, const uint8_t digest[BH_SHA256_LEN], bh_buf *out)
+{
+	BH_TRY(make_key(scope, kind, out));
+	return bh_buf_append(out, digest, BH_SHA256_LEN);
+}
+
+bh_erase_scope bh_erase_scope_of(const bh_merchant_info *merchant, const char *cls)
+{
+	bh_erase_scope scope = { 0 };
+
+	memcpy(scope.merchant_id, merchant->id, BH_ID_LEN);
+	memcpy(scope.scope.merchant, merchant->name, sizeof(scope.scope.merchant));
+	memcpy(scope.scope.cls, cls, strlen(cls) + 1);
+	return scope;
 }
 
 static bh_status put(const bh_db *db, const bh_buf *key, bh_view value)
@@ -28,6 +51,14 @@ static bh_status put(const bh_db *db, const bh_buf *key, bh_view value)
 
 	rocksdb_put_cf(db->rocks, db->write_sync, db->default_cf, (const char *)key->data, key->len, (const char *)value.data,
 		       value.len, &error);
+	return bh_status_of_rocksdb(error);
+}
+
+static bh_status remove_key(const bh_db *db, const bh_buf *key)
+{
+	char *error = NULL;
+
+	rocksdb_delete_cf(db->rocks, db->write_sync, db->default_cf, (const char *)key->data, key->len, &error);
 	return bh_status_of_rocksdb(error);
 }
 
@@ -140,12 +171,9 @@ static bh_status rekey_class(const bh_db *db, const bh_erase_scope *scope)
 
 bh_status bh_erase_rekey(const bh_db *db, const bh_merchant_info *merchant)
 {
-	bh_erase_scope scope = { 0 };
-
-	memcpy(scope.merchant_id, merchant->id, BH_ID_LEN);
-	memcpy(scope.scope.merchant, merchant->name, sizeof(scope.scope.merchant));
 	for (size_t i = 0; i < merchant->class_count; i++) {
-		memcpy(scope.scope.cls, merchant->classes[i], sizeof(scope.scope.cls));
+		const bh_erase_scope scope = bh_erase_scope_of(merchant, merchant->classes[i]);
+
 		BH_TRY(rekey_class(db, &scope));
 	}
 	return BH_OK;
@@ -158,16 +186,55 @@ bh_status bh_erase_digest(const bh_secret *secret, bh_view prefix, uint8_t out[B
 	return bh_hmac(bh_secret_view(secret), parts, 2, out);
 }
 
+/* ---- what there is several of */
+
+/* What is called for each key that begins with `prefix`; `rest` is what follows it. */
+typedef struct visitor {
+	const bh_buf *prefix;
+	bh_status (*entry)(const struct visitor *v, bh_view rest, bh_view value);
+	bh_status (*note)(void *arg, const uint8_t digest[BH_SHA256_LEN], const bh_erase_note *note);
+	bh_status (*marker)(void *arg, const bh_erase_marker *marker);
+	void *arg;
+} visitor;
+
+static bh_status walk(rocksdb_iterator_t *iter, const visitor *v)
+{
+	const bh_buf *prefix = v->prefix;
+	char *error = NULL;
+
+	for (rocksdb_iter_seek(iter, (const char *)prefix->data, prefix->len); rocksdb_iter_valid(iter); rocksdb_iter_next(iter)) {
+		size_t key_len, value_len;
+		const char *key = rocksdb_iter_key(iter, &key_len);
+		const char *value = rocksdb_iter_value(iter, &value_len);
+
+		if (key_len < prefix->len || memcmp(key, prefix->data, prefix->len) != 0)
+			return BH_OK;
+		BH_TRY(v->entry(v, bh_view_of(key + prefix->len, key_len - prefix->len), bh_view_of(value, value_len)));
+	}
+	rocksdb_iter_get_error(iter, &error);
+	return bh_status_of_rocksdb(error);
+}
+
+static bh_status visit(const bh_db *db, const visitor *v)
+{
+	rocksdb_iterator_t *iter = rocksdb_create_iterator_cf(db->rocks, db->read, db->default_cf);
+	bh_status status = walk(iter, v);
+
+	rocksdb_iter_destroy(iter);
+	return status;
+}
+
+static bh_status check_digest(bh_view rest, const char *what)
+{
+	return rest.len == BH_SHA256_LEN
+		       ? BH_OK
+		       : bh_fail(BH_E_FORMAT, "%s: its key ends in %zu bytes, where a digest is due", what, rest.len);
+}
+
 /* ---- notes */
 
 /* u8 version, u8 phase, u64 sequence, u64 logs, i64 at. */
 enum { NOTE_VERSION = 1, NOTE_LEN = 26 };
-
-static bh_status note_key(const bh_erase_scope *scope, const uint8_t digest[BH_SHA256_LEN], bh_buf *out)
-{
-	BH_TRY(make_key(scope, KIND_NOTE, out));
-	return bh_buf_append(out, digest, BH_SHA256_LEN);
-}
 
 bh_status bh_erase_note_put(const bh_db *db, const bh_erase_scope *scope, const uint8_t digest[BH_SHA256_LEN],
 			    const bh_erase_note *note)
@@ -175,7 +242,7 @@ bh_status bh_erase_note_put(const bh_db *db, const bh_erase_scope *scope, const 
 	BH_CLEANUP(bh_buf_clear) bh_buf key = { 0 };
 	uint8_t value[NOTE_LEN] = { NOTE_VERSION, (uint8_t)note->phase };
 
-	BH_TRY(note_key(scope, digest, &key));
+	BH_TRY(make_digest_key(scope, KIND_NOTE, digest, &key));
 	bh_put_u64(value + 2, note->sequence);
 	bh_put_u64(value + 10, note->logs);
 	bh_put_u64(value + 18, (uint64_t)note->at_s);
@@ -202,46 +269,122 @@ static bh_status note_decode(bh_view value, bh_erase_note *out)
 bh_status bh_erase_note_remove(const bh_db *db, const bh_erase_scope *scope, const uint8_t digest[BH_SHA256_LEN])
 {
 	BH_CLEANUP(bh_buf_clear) bh_buf key = { 0 };
-	char *error = NULL;
 
-	BH_TRY(note_key(scope, digest, &key));
-	rocksdb_delete_cf(db->rocks, db->write_sync, db->default_cf, (const char *)key.data, key.len, &error);
-	return bh_status_of_rocksdb(error);
+	BH_TRY(make_digest_key(scope, KIND_NOTE, digest, &key));
+	return remove_key(db, &key);
 }
 
-/* Calls `each` while the iterator stands on keys that begin with `prefix`. */
-static bh_status walk(rocksdb_iterator_t *iter, const bh_buf *prefix,
-		      bh_status (*each)(void *arg, const uint8_t digest[BH_SHA256_LEN], const bh_erase_note *note), void *arg)
+static bh_status note_entry(const visitor *v, bh_view rest, bh_view value)
 {
-	char *error = NULL;
+	bh_erase_note note;
 
-	for (rocksdb_iter_seek(iter, (const char *)prefix->data, prefix->len); rocksdb_iter_valid(iter); rocksdb_iter_next(iter)) {
-		size_t key_len, value_len;
-		const char *key = rocksdb_iter_key(iter, &key_len);
-		const char *value = rocksdb_iter_value(iter, &value_len);
-		bh_erase_note note;
-
-		if (key_len < prefix->len || memcmp(key, prefix->data, prefix->len) != 0)
-			return BH_OK;
-		if (key_len != prefix->len + BH_SHA256_LEN)
-			return bh_fail(BH_E_FORMAT, "note of an erasure under a key of %zu bytes", key_len);
-		BH_TRY(note_decode(bh_view_of(value, value_len), &note));
-		BH_TRY(each(arg, (const uint8_t *)key + prefix->len, &note));
-	}
-	rocksdb_iter_get_error(iter, &error);
-	return bh_status_of_rocksdb(error);
+	BH_TRY(check_digest(rest, "note of an erasure"));
+	BH_TRY(note_decode(value, &note));
+	return v->note(v->arg, rest.data, &note);
 }
 
 bh_status bh_erase_notes(const bh_db *db, const bh_erase_scope *scope,
 			 bh_status (*each)(void *arg, const uint8_t digest[BH_SHA256_LEN], const bh_erase_note *note), void *arg)
 {
 	BH_CLEANUP(bh_buf_clear) bh_buf prefix = { 0 };
-	rocksdb_iterator_t *iter;
-	bh_status status;
+	const visitor v = { .prefix = &prefix, .entry = note_entry, .note = each, .arg = arg };
 
 	BH_TRY(make_key(scope, KIND_NOTE, &prefix));
-	iter = rocksdb_create_iterator_cf(db->rocks, db->read, db->default_cf);
-	status = walk(iter, &prefix, each, arg);
-	rocksdb_iter_destroy(iter);
-	return status;
+	return visit(db, &v);
+}
+
+/* ---- markers */
+
+/* u8 version, u32 length of the prefix, i64 at. */
+enum { MARKER_VERSION = 1, MARKER_LEN = 13 };
+
+bh_status bh_erase_marker_put(const bh_db *db, const bh_erase_scope *scope, const bh_erase_marker *marker)
+{
+	BH_CLEANUP(bh_buf_clear) bh_buf key = { 0 };
+	uint8_t value[MARKER_LEN] = { MARKER_VERSION };
+
+	BH_TRY(make_digest_key(scope, KIND_MARKER, marker->prefix_digest, &key));
+	bh_put_u32(value + 1, marker->prefix_len);
+	bh_put_u64(value + 5, (uint64_t)marker->at_s);
+	return put(db, &key, bh_view_of(value, sizeof(value)));
+}
+
+static bh_status marker_decode(bh_view value, bh_erase_marker *out)
+{
+	bh_reader r = bh_reader_of(value);
+	uint8_t version = bh_read_u8(&r);
+
+	out->prefix_len = bh_read_u32(&r);
+	out->at_s = (int64_t)bh_read_u64(&r);
+	if (bh_reader_ok(&r) && version != MARKER_VERSION)
+		return bh_fail(BH_E_VERSION, "marker of an erased prefix: version %u", (unsigned)version);
+	if (!bh_reader_done(&r) || out->prefix_len == 0)
+		return bh_fail(BH_E_FORMAT, "marker of an erased prefix is malformed");
+	return BH_OK;
+}
+
+bh_status bh_erase_marker_remove(const bh_db *db, const bh_erase_scope *scope, const uint8_t digest[BH_ERASE_DIGEST_LEN])
+{
+	BH_CLEANUP(bh_buf_clear) bh_buf key = { 0 };
+
+	BH_TRY(make_digest_key(scope, KIND_MARKER, digest, &key));
+	return remove_key(db, &key);
+}
+
+static bh_status marker_entry(const visitor *v, bh_view rest, bh_view value)
+{
+	bh_erase_marker marker = { 0 };
+
+	BH_TRY(check_digest(rest, "marker of an erased prefix"));
+	BH_TRY(marker_decode(value, &marker));
+	memcpy(marker.prefix_digest, rest.data, sizeof(marker.prefix_digest));
+	return v->marker(v->arg, &marker);
+}
+
+bh_status bh_erase_marker_each(const bh_db *db, const bh_erase_scope *scope,
+			       bh_status (*each)(void *arg, const bh_erase_marker *marker), void *arg)
+{
+	BH_CLEANUP(bh_buf_clear) bh_buf prefix = { 0 };
+	const visitor v = { .prefix = &prefix, .entry = marker_entry, .marker = each, .arg = arg };
+
+	BH_TRY(make_key(scope, KIND_MARKER, &prefix));
+	return visit(db, &v);
+}
+
+/* ---- all of a merchant's */
+
+static bh_status remove_entry(const visitor *v, bh_view rest, bh_view value)
+{
+	BH_CLEANUP(bh_buf_clear) bh_buf key = { 0 };
+	rocksdb_writebatch_t *batch = v->arg;
+
+	(void)value;
+	BH_TRY(bh_buf_append(&key, v->prefix->data, v->prefix->len));
+	BH_TRY(bh_buf_append(&key, rest.data, rest.len));
+	rocksdb_writebatch_delete(batch, (const char *)key.data, key.len);
+	return BH_OK;
+}
+
+static bh_status collect(const bh_db *db, const uint8_t merchant_id[BH_ID_LEN], char kind, rocksdb_writebatch_t *batch)
+{
+	BH_CLEANUP(bh_buf_clear) bh_buf prefix = { 0 };
+	const visitor v = { .prefix = &prefix, .entry = remove_entry, .arg = batch };
+
+	BH_TRY(make_merchant_key(merchant_id, kind, &prefix));
+	return visit(db, &v);
+}
+
+bh_status bh_erase_records_remove(const bh_db *db, const uint8_t merchant_id[BH_ID_LEN])
+{
+	static const char kinds[] = { KIND_SECRET, KIND_NOTE, KIND_MARKER };
+	rocksdb_writebatch_t *batch = rocksdb_writebatch_create();
+	bh_status status = BH_OK;
+	char *error = NULL;
+
+	for (size_t i = 0; i < sizeof(kinds) && status == BH_OK; i++)
+		status = collect(db, merchant_id, kinds[i], batch);
+	if (status == BH_OK && rocksdb_writebatch_count(batch) > 0)
+		rocksdb_write(db->rocks, db->write_sync, batch, &error);
+	rocksdb_writebatch_destroy(batch);
+	return status == BH_OK ? bh_status_of_rocksdb(error) : status;
 }

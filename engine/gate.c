@@ -34,10 +34,33 @@ bh_status bh_gate_check(const bh_gate *gate, const char *who)
 	return bh_gate_is_late(gate) ? refuse_late(who) : BH_OK;
 }
 
+static const struct timespec pause = { .tv_nsec = 50000 };
+
+static bool has_writes(const bh_gate *gate, unsigned side)
+{
+	const uint64_t mask = (UINT64_C(1) << 20) - 1;
+
+	return (atomic_load(&gate->inside) >> (24 + 20 * side) & mask) != 0;
+}
+
+/* Twice: a write may have looked at the side long ago and be counted on it just now. It has seen the change of this call, but may
+ * miss that of the next one, which so has to look at both sides. */
+bh_status bh_gate_await_writes(bh_gate *gate, const char *who)
+{
+	for (int turn = 0; turn < 2; turn++) {
+		unsigned before = atomic_fetch_xor(&gate->side, 1u);
+
+		while (has_writes(gate, before)) {
+			if (bh_gate_is_shut(gate))
+				return bh_gate_check(gate, who);
+			nanosleep(&pause, NULL);
+		}
+	}
+	return BH_OK;
+}
+
 void bh_gate_close(bh_gate *gate, bh_status reason)
 {
-	const struct timespec pause = { .tv_nsec = 50000 };
-
 	bh_gate_shut(gate, reason);
 	while (atomic_load(&gate->inside) != 0)
 		nanosleep(&pause, NULL);

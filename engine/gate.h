@@ -6,6 +6,10 @@
  * bh_gate_close() has returned nobody is inside and nobody comes in. Both are a few ns: two atomic operations on one line, and a
  * look at a clock that the kernel keeps in memory.
  *
+ * Writes are counted once more, on one of two sides. Whoever has changed what every write looks at first (suppress.h) turns to the
+ * other side and waits until the one before is empty, then once more the other way round: after that, no write is under way that
+ * has not seen the change, however many have come meanwhile.
+ *
  * A gate may have a deadline, the end of its merchant's lease. It is the second line of defence: the leaser closes the gate when a
  * lease ends; should its thread be stalled, nobody enters all the same.
  */
@@ -19,7 +23,8 @@
 #include <time.h>
 
 typedef struct bh_gate {
-	_Atomic uint32_t inside;     /* operations under way */
+	_Atomic uint64_t inside;     /* operations under way: all in the low 24 bits, writes in 20 more for each side */
+	_Atomic unsigned side;       /* 0 or 1: where writes are counted */
 	_Atomic int reason;          /* bh_status: BH_OK while open, else what those who come are told */
 	_Atomic int64_t deadline_ms; /* of CLOCK_MONOTONIC_COARSE; 0: none */
 } bh_gate;
@@ -55,18 +60,49 @@ static inline void bh_gate_leave(bh_gate *gate)
  * message naming `who`; BH_E_KMS_UNREACHABLE after the deadline. */
 BH_MUST_CHECK bh_status bh_gate_check(const bh_gate *gate, const char *who);
 
-/* BH_OK: inside, and bh_gate_leave() is owed. Else what bh_gate_check() says. */
-BH_MUST_CHECK static inline bh_status bh_gate_enter(bh_gate *gate, const char *who)
+/* What a write counts as: what bh_gate_leave_write() takes. */
+typedef uint64_t bh_gate_ticket;
+static inline bh_gate_ticket bh_gate_write_ticket(unsigned side)
+{
+	return 1 + (UINT64_C(1) << (24 + 20 * side));
+}
+
+static inline void bh_gate_leave_write(bh_gate *gate, bh_gate_ticket ticket)
+{
+	atomic_fetch_sub_explicit(&gate->inside, ticket, memory_order_release);
+}
+
+BH_MUST_CHECK static inline bh_status bh_gate_enter_as(bh_gate *gate, const char *who, bh_gate_ticket ticket)
 {
 	bh_status status = BH_OK;
 
-	atomic_fetch_add(&gate->inside, 1);
+	atomic_fetch_add(&gate->inside, ticket);
 	if (bh_gate_is_shut(gate) || bh_gate_is_late(gate))
 		status = bh_gate_check(gate, who);
 	if (status != BH_OK)
-		bh_gate_leave(gate);
+		bh_gate_leave_write(gate, ticket);
 	return status;
 }
+
+/* BH_OK: inside, and bh_gate_leave() is owed. Else what bh_gate_check() says. */
+BH_MUST_CHECK static inline bh_status bh_gate_enter(bh_gate *gate, const char *who)
+{
+	return bh_gate_enter_as(gate, who, 1);
+}
+
+/* The same for a write, which bh_gate_await_writes() waits for: bh_gate_leave_write() is owed. */
+BH_MUST_CHECK static inline bh_status bh_gate_enter_write(bh_gate *gate, const char *who, bh_gate_ticket *ticket_out)
+{
+	bh_gate_ticket ticket = bh_gate_write_ticket(atomic_load_explicit(&gate->side, memory_order_relaxed));
+
+	BH_TRY(bh_gate_enter_as(gate, who, ticket));
+	*ticket_out = ticket;
+	return BH_OK;
+}
+
+/* Waits until every write that was under way at the time of the call has ended; those that come later are not waited for. From one
+ * thread at a time. Errors: the reason, if the gate is closed meanwhile. */
+BH_MUST_CHECK bh_status bh_gate_await_writes(bh_gate *gate, const char *who);
 
 /* Closes the gate for `reason` without waiting for those inside. */
 static inline void bh_gate_shut(bh_gate *gate, bh_status reason)

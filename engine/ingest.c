@@ -12,6 +12,9 @@
 
 #include <stdlib.h>
 
+#include "env/bridge_erase.h"
+#include "suppress.h"
+
 static bh_status check_path(const bh_cf *cf, const char *path)
 {
 	const bh_merchant *merchant = cf->merchant;
@@ -26,6 +29,21 @@ static bh_status check_path(const bh_cf *cf, const char *path)
 	return BH_OK;
 }
 
+static bh_status check_key(void *arg, bh_view key)
+{
+	const bh_cf *cf = arg;
+
+	return bh_suppress_check(cf->merchant, cf->cls, key);
+}
+
+/* Whether none of its rows was erased, and is kept out. */
+static bh_status check_rows(bh_cf *cf, const char *path)
+{
+	if (!bh_suppress_any(cf->cls))
+		return BH_OK;
+	return bh_fail_prefix(bh_bridge_sst_keys(cf->merchant->db->rocks, cf->cls->handle, path, check_key, cf), "%s", path);
+}
+
 static bh_status ingest_inside(bh_cf *cf, const bh_ingest_options *options, const char *const *paths, size_t count)
 {
 	rocksdb_ingestexternalfileoptions_t *how;
@@ -33,6 +51,8 @@ static bh_status ingest_inside(bh_cf *cf, const bh_ingest_options *options, cons
 
 	for (size_t i = 0; i < count; i++)
 		BH_TRY(check_path(cf, paths[i]));
+	for (size_t i = 0; i < count; i++)
+		BH_TRY(check_rows(cf, paths[i]));
 	how = rocksdb_ingestexternalfileoptions_create();
 	rocksdb_ingestexternalfileoptions_set_move_files(how, options != NULL && options->move);
 	rocksdb_ingest_external_file_cf(cf->merchant->db->rocks, cf->cls->handle, paths, count, how, &error);
@@ -42,13 +62,14 @@ static bh_status ingest_inside(bh_cf *cf, const bh_ingest_options *options, cons
 
 bh_status bh_ingest(bh_cf *cf, const bh_ingest_options *options, const char *const *paths, size_t count)
 {
+	bh_gate_ticket ticket;
 	bh_status status;
 
 	if (count == 0)
 		return bh_fail(BH_E_INVALID, "no file to ingest");
-	BH_TRY(bh_gate_enter(&cf->merchant->gate, cf->merchant->name));
+	BH_TRY(bh_gate_enter_write(&cf->merchant->gate, cf->merchant->name, &ticket));
 	status = ingest_inside(cf, options, paths, count);
-	bh_gate_leave(&cf->merchant->gate);
+	bh_gate_leave_write(&cf->merchant->gate, ticket);
 	return status;
 }
 

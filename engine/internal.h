@@ -4,8 +4,9 @@
  *
  * Lock order: bh_merchant.op (one change of its state at a time), then the leaser's, then bh_db.lock (the merchant list, the
  * snapshots), then bh_merchant.lock (its iterators). The keyring and bh_fs have locks of their own below these; bh_db.admin (the
- * claims) and bh_db.resealing (one log at a time) are taken alone; bh_db.recovering comes after an `op`, and nothing but the
- * keyring's after it. Reads and writes take none of them. A KMS is waited for with `op` or a claim at most: nobody else's.
+ * claims), bh_db.resealing (one log at a time) and bh_merchant.marking are taken alone; bh_db.recovering comes after an `op`, and
+ * nothing but the keyring's after it. Reads and writes take none of them. A KMS is waited for with `op` or a claim at most: nobody
+ * else's.
  */
 #ifndef BH_ENGINE_INTERNAL_H
 #define BH_ENGINE_INTERNAL_H
@@ -21,6 +22,9 @@
 typedef struct bh_class {
 	char name[BH_NAME_MAX + 1];
 	rocksdb_column_family_handle_t *handle; /* valid while inside the merchant's gate */
+	_Atomic(struct bh_suppressed *)
+		suppressed;             /* prefixes that nothing may be written under: suppress.h. NULL: there are none */
+	struct bh_suppressed *replaced; /* what a write may look at still; under the merchant's `marking` */
 } bh_class;
 
 /* A living merchant, attached or not. Counted: by the database's list while it is there, and by each bh_cf, bh_iter and bh_batch.
@@ -34,6 +38,7 @@ typedef struct bh_merchant {
 	bool attach_at_open;       /* while the database is being opened: its keys are there again */
 	_Atomic bool closing;      /* compactions that somebody waits for inside the gate shall end */
 	pthread_mutex_t op;        /* one change of its state at a time */
+	pthread_mutex_t marking;   /* one change of what is suppressed at a time; inside the gate */
 	pthread_mutex_t lock;      /* guards `iters` */
 	bh_iter *iters;            /* open ones, so that closing the gate can end them */
 	size_t class_count;
@@ -67,12 +72,13 @@ struct bh_db {
 	pthread_mutex_t admin;    /* guards `claims` */
 	pthread_cond_t claim_ended;
 	bh_claim *claims;
-	_Atomic bool erasing;        /* one erasure at a time: it holds a snapshot, for which another would wait */
-	_Atomic uint64_t attaches;   /* counts merchants attached since the database was opened */
-	_Atomic bool hurry;          /* nobody is served: it is being opened or closed */
-	pthread_mutex_t recovering;  /* a parked directory: one at a time */
-	_Atomic bool options_behind; /* families were made or dropped since RocksDB wrote its OPTIONS file */
-	pthread_mutex_t resealing;   /* held while a log is sealed anew: sweep_logs.c */
+	_Atomic bool erasing;          /* one erasure at a time: it holds a snapshot, for which another would wait */
+	_Atomic uint64_t suppressions; /* counts changes of what is suppressed, in any class */
+	_Atomic uint64_t attaches;     /* counts merchants attached since the database was opened */
+	_Atomic bool hurry;            /* nobody is served: it is being opened or closed */
+	pthread_mutex_t recovering;    /* a parked directory: one at a time */
+	_Atomic bool options_behind;   /* families were made or dropped since RocksDB wrote its OPTIONS file */
+	pthread_mutex_t resealing;     /* held while a log is sealed anew: sweep_logs.c */
 	_Atomic unsigned resealing_waiters;
 	pthread_mutex_t lock; /* guards the two lists below */
 	bh_merchant *merchants;

@@ -6,9 +6,10 @@
 
 #include <bulkhead/env.h>
 
-#include "env/bridge.h"
-
 #include <stdlib.h>
+
+#include "env/bridge.h"
+#include "suppress.h"
 
 static inline const char *chars(bh_view v)
 {
@@ -68,6 +69,8 @@ static bh_status write_inside(bh_cf *cf, const bh_write_options *options, write_
 	rocksdb_writeoptions_t *how = bh_write_options_pick(db, options);
 	char *error = NULL;
 
+	if (op == WRITE_PUT || op == WRITE_MERGE)
+		BH_TRY(bh_suppress_check(cf->merchant, cf->cls, a));
 	switch (op) {
 	case WRITE_PUT: rocksdb_put_cf(db->rocks, how, cf->cls->handle, chars(a), a.len, chars(b), b.len, &error); break;
 	case WRITE_MERGE: rocksdb_merge_cf(db->rocks, how, cf->cls->handle, chars(a), a.len, chars(b), b.len, &error); break;
@@ -81,13 +84,14 @@ static bh_status write_inside(bh_cf *cf, const bh_write_options *options, write_
 
 static bh_status write_one(bh_cf *cf, const bh_write_options *options, write_op op, bh_view a, bh_view b)
 {
+	bh_gate_ticket ticket;
 	bh_status status;
 
 	if (options != NULL && options->sync && options->no_wal)
 		return bh_fail(BH_E_INVALID, "a write cannot be both synced and without the WAL");
-	BH_TRY(bh_gate_enter(&cf->merchant->gate, cf->merchant->name));
+	BH_TRY(bh_gate_enter_write(&cf->merchant->gate, cf->merchant->name, &ticket));
 	status = write_inside(cf, options, op, a, b);
-	bh_gate_leave(&cf->merchant->gate);
+	bh_gate_leave_write(&cf->merchant->gate, ticket);
 	return status;
 }
 

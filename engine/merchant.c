@@ -16,6 +16,7 @@
 #include "keyring/crashpoint.h"
 #include "keyring/kms.h"
 #include "leaser.h"
+#include "suppress.h"
 
 /* ---- in memory */
 
@@ -37,6 +38,7 @@ bh_status bh_merchant_new(bh_db *db, const bh_merchant_info *info, bh_merchant *
 	merchant->classes = classes;
 	merchant->class_count = info->class_count;
 	pthread_mutex_init(&merchant->op, NULL);
+	pthread_mutex_init(&merchant->marking, NULL);
 	pthread_mutex_init(&merchant->lock, NULL);
 	*out = merchant;
 	return BH_OK;
@@ -53,6 +55,7 @@ void bh_merchant_unref(bh_merchant *merchant)
 	if (merchant == NULL || atomic_fetch_sub(&merchant->refs, 1) != 1)
 		return;
 	pthread_mutex_destroy(&merchant->op);
+	pthread_mutex_destroy(&merchant->marking);
 	pthread_mutex_destroy(&merchant->lock);
 	free(merchant->classes);
 	free(merchant);
@@ -119,6 +122,7 @@ void bh_merchant_shut(bh_merchant *merchant, bh_status reason)
 	bh_gate_shut(&merchant->gate, reason); /* first, so that what is cut short can say why */
 	atomic_store(&merchant->closing, true);
 	bh_gate_close(&merchant->gate, reason);
+	bh_suppress_unload(merchant);
 	pthread_mutex_lock(&merchant->lock);
 	bh_iter_end_all(merchant);
 	pthread_mutex_unlock(&merchant->lock);

@@ -92,6 +92,11 @@ static bh_status sealed(bh_buf *out, const char *name, const bh_merchant_report 
 	return sample(out, name, m, NULL, NULL, (double)m->sealed_bytes);
 }
 
+static bh_status suppressed_prefixes(bh_buf *out, const char *name, const bh_merchant_report *m)
+{
+	return sample(out, name, m, NULL, NULL, (double)m->suppressed);
+}
+
 static bh_status cmk_version(bh_buf *out, const char *name, const bh_merchant_report *m)
 {
 	return sample(out, name, m, "cmk", m->cmk_uri, m->cmk_version);
@@ -152,6 +157,8 @@ static const metric metrics[] = {
 	{ "bulkhead_merchant_sealed_bytes", "gauge",
 	  "Bytes ever sealed under the newest generation of the merchant's DEKs; of the class that has most", sealed },
 	{ "bulkhead_merchant_cmk_version", "gauge", "Newest version of the CMK that wrapped one of them", cmk_version },
+	{ "bulkhead_suppressed_prefixes", "gauge", "Erased prefixes that are kept out of the merchant's classes",
+	  suppressed_prefixes },
 	{ "bulkhead_kms_last_call_seconds", "gauge", "How long the last call for the merchant's lease took", kms_last },
 };
 

@@ -15,6 +15,7 @@
 #include "keyring/audit.h"
 #include "leaser.h"
 #include "park.h"
+#include "suppress.h"
 
 /* ---- files */
 
@@ -139,7 +140,16 @@ static void fill_deks(const bh_merchant_info *info, const bh_dek_info *deks, siz
 	}
 }
 
-static bh_status fill_merchant(const bh_db *db, const bh_merchant_info *info, bh_merchant_report *out)
+static void fill_suppressed(bh_db *db, bh_merchant_report *out)
+{
+	bh_merchant *merchant = bh_merchant_find(db, out->name);
+
+	if (merchant != NULL)
+		out->suppressed = bh_suppress_count(merchant);
+	bh_merchant_unref(merchant);
+}
+
+static bh_status fill_merchant(bh_db *db, const bh_merchant_info *info, bh_merchant_report *out)
 {
 	memcpy(out->name, info->name, sizeof(out->name));
 	memcpy(out->note, info->note, sizeof(out->note));
@@ -149,13 +159,14 @@ static bh_status fill_merchant(const bh_db *db, const bh_merchant_info *info, bh
 	if (out->cmk_uri == NULL)
 		return bh_fail(BH_E_NOMEM, "merchant '%s': no memory for its report", info->name);
 	fill_lease(db, out);
+	fill_suppressed(db, out);
 	BH_TRY(bh_keyring_kms_stats(db->keyring, info->name, &out->kms));
 	return fill_files(db, out);
 }
 
 /* ---- the report */
 
-static bh_status fill_merchants(const bh_db *db, const bh_merchant_info *infos, size_t count, bh_db_report *report)
+static bh_status fill_merchants(bh_db *db, const bh_merchant_info *infos, size_t count, bh_db_report *report)
 {
 	bh_dek_info *deks = NULL;
 	bh_status status = BH_OK;

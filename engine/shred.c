@@ -7,6 +7,7 @@
  *     3  Its files listed (number and digest of their salts in the keyring; the list itself in a first certificate, PENDING).
  *     4  Families dropped, jobs of RocksDB awaited, directories removed, what was parked included.
  *     5  The KMS asked to destroy the CMK, an unwrap tried afterwards; both answers recorded.
+ *     5a What is noted of its erasures removed.
  *     6  Wrapped DEKs destroyed, SHREDDED recorded.
  *     7  The certificate stored, and recorded as issued. It stays PENDING until the CMK is known to be destroyed; finalizing does
  *        5 and 7 again.
@@ -18,6 +19,7 @@
 
 #include <time.h>
 
+#include "engine/erase_record.h"
 #include "engine/leaser.h"
 #include "keyring/crashpoint.h"
 
@@ -194,6 +196,14 @@ static bh_status destroy_keys(shred *s)
 	return bh_keyring_shred(s->db->keyring, s->merchant.id, &s->record);
 }
 
+/* Digests that nobody can tell anything from once the keys are gone: that they cannot be removed is no reason to keep those. */
+static void forget_erasures(const shred *s)
+{
+	if (bh_erase_records_remove(s->db, s->merchant.id) != BH_OK)
+		bh_db_log(s->db, "merchant '%s': notes of its erasures are left: %s", s->merchant.name, bh_status_message());
+	bh_crash_point("shred.erasures-forgotten");
+}
+
 /* All that comes after the families are dropped, or were never opened. */
 static bh_status finish(shred *s)
 {
@@ -201,6 +211,7 @@ static bh_status finish(shred *s)
 	BH_TRY(bh_shred_remove_files(s->db, s->merchant.name));
 	bh_crash_point("shred.files-removed");
 	BH_TRY(ask_kms(s));
+	forget_erasures(s);
 	BH_TRY(destroy_keys(s));
 	return bh_fail_prefix(issue(s), "merchant '%s' is shredded, but its certificate is not stored; the next open tries again",
 			      s->merchant.name);

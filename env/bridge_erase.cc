@@ -7,11 +7,13 @@
 
 #include <rocksdb/comparator.h>
 #include <rocksdb/metadata.h>
+#include <rocksdb/sst_file_reader.h>
 #include <rocksdb/table_properties.h>
 #include <rocksdb/utilities/debug.h>
 #include <rocksdb/write_batch.h>
 
 #include <cstring>
+#include <memory>
 
 #include "bridge_handles.hh"
 
@@ -32,7 +34,7 @@ Slice ToSlice(bh_view v)
 	return v.len > 0 ? Slice(reinterpret_cast<const char *>(v.data), v.len) : Slice("", 0);
 }
 
-bh_view ToView(const std::string &s)
+bh_view ToView(const Slice &s)
 {
 	return bh_view_of(s.data(), s.size());
 }
@@ -54,6 +56,29 @@ bh_status Append(const bh_class_file &file, bh_buf *out)
 {
 	return bh_buf_append(out, &file, sizeof(file));
 }
+
+// What brings rows is shown, what removes them passes, and what nobody recorded by the C API ends it.
+class KeyHandler : public WriteBatch::Handler
+{
+public:
+	KeyHandler(bh_status (*visit)(void *, uint32_t, bh_view), void *arg) : visit_(visit), arg_(arg) {}
+	Status PutCF(uint32_t family, const Slice &key, const Slice &) override { return Show(family, key); }
+	Status MergeCF(uint32_t family, const Slice &key, const Slice &) override { return Show(family, key); }
+	Status DeleteCF(uint32_t, const Slice &) override { return Status::OK(); }
+	Status SingleDeleteCF(uint32_t, const Slice &) override { return Status::OK(); }
+	Status DeleteRangeCF(uint32_t, const Slice &, const Slice &) override { return Status::OK(); }
+	bh_status failed() const { return failed_; }
+
+private:
+	Status Show(uint32_t family, const Slice &key)
+	{
+		failed_ = visit_(arg_, family, ToView(key));
+		return failed_ == BH_OK ? Status::OK() : Status::Aborted();
+	}
+	bh_status (*const visit_)(void *, uint32_t, bh_view);
+	void *const arg_;
+	bh_status failed_ = BH_OK;
+};
 
 } // namespace
 
@@ -139,4 +164,27 @@ bh_status bh_bridge_versions(rocksdb_t *db, rocksdb_column_family_handle_t *cf, 
 		limit = found.back().user_key == from ? 2 * limit : kVersionsAtOnce;
 		from = found.back().user_key;
 	}
+}
+
+bh_status bh_bridge_batch_keys(bh_view batch, bh_status (*visit)(void *arg, uint32_t family, bh_view key), void *arg)
+{
+	KeyHandler handler(visit, arg);
+	Status s = WriteBatch(ToSlice(batch).ToString()).Iterate(&handler);
+	if (handler.failed() != BH_OK)
+		return handler.failed();
+	return s.ok() ? BH_OK : bh_fail(BH_E_UNSUPPORTED, "a batch with more than rows and deletions: %s", s.ToString().c_str());
+}
+
+bh_status bh_bridge_sst_keys(rocksdb_t *db, rocksdb_column_family_handle_t *cf, const char *path,
+			     bh_status (*visit)(void *arg, bh_view key), void *arg)
+{
+	SstFileReader reader(db->rep->GetOptions(cf->rep));
+	BH_TRY(ToStatus(reader.Open(path)));
+	ReadOptions read;
+	read.fill_cache = false;
+	read.total_order_seek = true;
+	std::unique_ptr<Iterator> iter(reader.NewIterator(read));
+	for (iter->SeekToFirst(); iter->Valid(); iter->Next())
+		BH_TRY(visit(arg, ToView(iter->key())));
+	return ToStatus(iter->status());
 }

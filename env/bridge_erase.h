@@ -49,6 +49,17 @@ BH_MUST_CHECK bh_status bh_bridge_class_files(rocksdb_t *db, rocksdb_column_fami
 BH_MUST_CHECK bh_status bh_bridge_versions(rocksdb_t *db, rocksdb_column_family_handle_t *cf, bh_view begin, bh_view end,
 					   bh_status (*visit)(void *arg, bh_view key, uint64_t sequence), void *arg);
 
+/* ---- what would bring rows */
+
+/* Calls `visit` for every put and merge of a write batch, given as rocksdb_writebatch_data() gives it, with the column family's id,
+ * until one fails. Errors: those of `visit`, BH_E_UNSUPPORTED (a record of another kind than puts, merges and deletions). */
+BH_MUST_CHECK bh_status bh_bridge_batch_keys(bh_view batch, bh_status (*visit)(void *arg, uint32_t family, bh_view key), void *arg);
+
+/* Calls `visit` for every key of an SST that is not deleted there, until one fails; the file is read as one of `cf`. Errors: those
+ * of `visit`, of RocksDB and the Env. */
+BH_MUST_CHECK bh_status bh_bridge_sst_keys(rocksdb_t *db, rocksdb_column_family_handle_t *cf, const char *path,
+					   bh_status (*visit)(void *arg, bh_view key), void *arg);
+
 #ifdef __cplusplus
 }
 #endif

@@ -53,12 +53,14 @@ extern "C" {
 #define BH_AUDIT_CMK_DESTROY_ASKED "cmk.destroy-asked"
 #define BH_AUDIT_CMK_DESTROY_ANSWERED "cmk.destroy-answered"
 #define BH_AUDIT_CERTIFICATE_ISSUED "certificate.issued"
-#define BH_AUDIT_ERASE_BEGUN "erase.begun"     /* rows of a class are about to be erased; no key changes by it */
-#define BH_AUDIT_ERASE_ENDED "erase.ended"     /* no file holds them any more; or: what still does */
-#define BH_AUDIT_PLUGIN_OPENED "plugin.opened" /* a stock tool of RocksDB's shows the database, or has a scratch in a class */
-#define BH_AUDIT_LOG_TORN_TAIL "log.torn-tail" /* an append that a crash cut short was removed */
-#define BH_AUDIT_LOG_GAP "log.gap"             /* events before this line could not be written */
-#define BH_AUDIT_LOG_RESTARTED "log.restarted" /* an operator gave up the log that was there */
+#define BH_AUDIT_ERASE_BEGUN "erase.begun"           /* rows of a class are about to be erased; no key changes by it */
+#define BH_AUDIT_ERASE_ENDED "erase.ended"           /* no file holds them any more; or: what still does */
+#define BH_AUDIT_ERASE_SUPPRESSED "erase.suppressed" /* rows of that prefix are about to be kept from coming back */
+#define BH_AUDIT_ERASE_LIFTED "erase.lifted"         /* they are about to be let in again */
+#define BH_AUDIT_PLUGIN_OPENED "plugin.opened"       /* a stock tool of RocksDB's shows the database, or has a scratch in a class */
+#define BH_AUDIT_LOG_TORN_TAIL "log.torn-tail"       /* an append that a crash cut short was removed */
+#define BH_AUDIT_LOG_GAP "log.gap"                   /* events before this line could not be written */
+#define BH_AUDIT_LOG_RESTARTED "log.restarted"       /* an operator gave up the log that was there */
 
 /* What happened. All but `action` may be absent: NULL, 0. Texts that are no UTF-8, or longer than BH_AUDIT_TEXT_MAX bytes, are
  * mended or cut. */

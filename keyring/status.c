@@ -55,6 +55,7 @@ static const status_row rows[] = {
 	[BH_E_NOMEM] = { "no-memory", EXIT_OTHER },
 	[BH_E_CRYPTO] = { "crypto", EXIT_OTHER },
 	[BH_E_ROCKSDB] = { "rocksdb", EXIT_OTHER },
+	[BH_E_ERASED] = { "erased", EXIT_INPUT },
 };
 _Static_assert(sizeof(rows) / sizeof(rows[0]) == BH_E_COUNT_, "a status without a row");
 

@@ -4,6 +4,8 @@
  */
 #include "erase_fixture.h"
 
+#include "engine/erase_record.h"
+
 /* ---- the search */
 
 static void search(void *arg, const decrypted *file)
@@ -146,4 +148,97 @@ void expect_done(const bh_erase_result *result)
 {
 	if (!result->complete || result->pending.len > 0)
 		test_fail_at(__FILE__, __LINE__, "pending: %.*s", (int)result->pending.len, (const char *)result->pending.data);
+}
+
+bh_erase_result erase_whole(bh_cf *cf, const bh_erase_options *options)
+{
+	bh_erase_result result = erase_user(cf, options);
+
+	expect_done(&result);
+	bh_erase_result_clear(&result);
+	return result;
+}
+
+/* ---- the stage */
+
+static void open_again(stage *s)
+{
+	s->db = test_db_open(s->ws, s->options);
+	s->a = test_cf(s->db, "a", "events");
+}
+
+stage stage_open(const workspace *ws, rocksdb_options_t *options)
+{
+	stage s = { .ws = ws, .options = options };
+
+	open_again(&s);
+	return s;
+}
+
+stage stage_make(const workspace *ws, rocksdb_options_t *options)
+{
+	make_two(ws);
+	return stage_open(ws, options);
+}
+
+void stage_close(stage *s)
+{
+	bh_cf_close(s->a);
+	bh_db_close(s->db);
+	s->a = NULL;
+	s->db = NULL;
+}
+
+void stage_reopen(stage *s)
+{
+	stage_close(s);
+	open_again(s);
+}
+
+void stage_end(stage *s)
+{
+	if (s->db != NULL)
+		stage_close(s);
+	if (s->options != NULL)
+		rocksdb_options_destroy(s->options);
+}
+
+void stage_expect_hits(const stage *s, size_t count)
+{
+	findings f = search_now(s->ws);
+
+	test_check(hits_of_all(&f) == count);
+}
+
+size_t stage_count_log(const stage *s, const char *text)
+{
+	char path[PATH_SIZE];
+	size_t count;
+	bh_buf log;
+
+	path_join(path, s->ws->db, "AUDIT");
+	log = file_read(path);
+	count = bytes_count(bh_buf_view(&log), bh_view_str(text));
+	bh_buf_clear(&log);
+	return count;
+}
+
+static bh_status count_note(void *arg, const uint8_t digest[BH_SHA256_LEN], const bh_erase_note *note)
+{
+	(void)digest;
+	(void)note;
+	++*(size_t *)arg;
+	return BH_OK;
+}
+
+size_t stage_count_notes(const stage *s)
+{
+	BH_CLEANUP(bh_merchant_info_clear) bh_merchant_info info = { 0 };
+	bh_erase_scope scope;
+	size_t count = 0;
+
+	test_ok(bh_keyring_merchant(s->db->keyring, "a", &info));
+	scope = bh_erase_scope_of(&info, "events");
+	test_ok(bh_erase_notes(s->db, &scope, count_note, &count));
+	return count;
 }

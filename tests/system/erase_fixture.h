@@ -9,6 +9,8 @@
 #ifndef BH_TESTS_ERASE_FIXTURE_H
 #define BH_TESTS_ERASE_FIXTURE_H
 
+#include <bulkhead/erase.h>
+
 #include "decryptor.h"
 #include "suspend_fixture.h"
 
@@ -32,6 +34,25 @@ void expect_others(bh_cf *cf, int version); /* all rows of all users but the era
 /* Plain blocks, so that what is searched for is seen; blob files; several levels. */
 rocksdb_options_t *plain_options(void);
 
+/* An open database of A and B, and A's class "events". */
+typedef struct stage {
+	const workspace *ws;
+	rocksdb_options_t *options; /* NULL: the defaults */
+	bh_db *db;
+	bh_cf *a;
+} stage;
+stage stage_make(const workspace *ws, rocksdb_options_t *options); /* a new database; takes the options over */
+stage stage_open(const workspace *ws, rocksdb_options_t *options); /* what is there; likewise */
+void stage_reopen(stage *s);
+void stage_close(stage *s);                           /* may be opened again */
+void stage_end(stage *s);                             /* closes it, and frees the options */
+void stage_expect_hits(const stage *s, size_t count); /* of the rows' bytes, in a copy of the files of now */
+
+size_t stage_count_log(const stage *s, const char *text); /* how often the audit log has it */
+size_t stage_count_notes(const stage *s);                 /* of erasures in A's events that are not done */
+
+/* Erases the rows, to the end, and returns the evidence without what it owns. */
+bh_erase_result erase_whole(bh_cf *cf, const bh_erase_options *options);
 bh_erase_result erase_user(bh_cf *cf, const bh_erase_options *options);
 void expect_pending(const bh_erase_result *result, const char *what);
 void expect_done(const bh_erase_result *result);

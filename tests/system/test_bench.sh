@@ -73,10 +73,12 @@ done
 for engine in bulkhead bulkhead-openssl; do
 	fresh "$engine"
 	run "$engine" fillseq >"$work/lines"
-	lines=$(run "$engine" suspend,resume,rotate,rewrap,readrandom,shred)
-	check "$lines" "$engine" suspend,resume,rotate,rewrap,readrandom,shred
-	[[ $(jq .ops <<<"$lines" | paste -sd' ') == "3 3 3 3 600 3" ]] || fail "$engine: not every merchant: $lines"
-	[[ $(jq .found <<<"$lines" | paste -sd' ') == "0 0 0 0 600 0" ]] || fail "$engine: not everything came back: $lines"
+	lines=$(run "$engine" suspend,resume,rotate,rewrap,readrandom,erase,shred --min_blob_size=64)
+	check "$lines" "$engine" suspend,resume,rotate,rewrap,readrandom,erase,shred
+	[[ $(jq .ops <<<"$lines" | paste -sd' ') == "3 3 3 3 600 3 3" ]] || fail "$engine: not every merchant: $lines"
+	[[ $(jq .found <<<"$lines" | paste -sd' ') == "0 0 0 0 600 256 0" ]] || fail "$engine: not everything came back: $lines"
+	jq -se '.[5].files_rewritten >= 3 and .[5].bytes_rewritten > 0' <<<"$lines" >"$work/lines" ||
+		fail "$engine: nothing was rewritten: $lines"
 done
 ! run_refused=$("$bench" --engine=plain --db="$work/plain" --benchmarks=shred --merchants=3 2>&1) || fail "plain shreds?"
 [[ $run_refused == *"plain has no shred"* ]] || fail "plain's shred: $run_refused"

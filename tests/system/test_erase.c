@@ -56,39 +56,26 @@ static void expect_evidence(const bh_erase_result *result, size_t rows)
 
 static void gone(void *arg)
 {
-	const workspace *ws = arg;
-	rocksdb_options_t *options = plain_options();
-	bh_db *db = (make_two(ws), test_db_open(ws, options));
-	bh_cf *a = test_cf(db, "a", "events"), *b = test_cf(db, "b", "events");
+	stage s = stage_make(arg, plain_options());
+	bh_cf *b = test_cf(s.db, "b", "events");
 	bh_erase_result result;
 	findings f;
 
-	write_everything(db, a, b);
-	f = search_now(ws);
-	test_check(f.hits[BH_KIND_SST] > 0 && f.hits[BH_KIND_BLOB] > 0 && f.hits[BH_KIND_WAL] > 0 && f.hits[BH_KIND_MANIFEST] > 0);
-	result = erase_user(a, NULL);
-	expect_done(&result);
-	expect_evidence(&result, ROWS - 10);
-	test_check(count_user(a, ERASED) == 0);
-	expect_others(a, 2);
-	f = search_now(ws);
-	test_check(hits_of_all(&f) == 0);
-	bh_erase_result_clear(&result);
-	bh_cf_close(a);
+	write_everything(s.db, s.a, b);
 	bh_cf_close(b);
-	bh_db_close(db);
-
-	db = test_db_open(ws, options);
-	f = search_now(ws);
-	test_check(hits_of_all(&f) == 0);
-	a = test_cf(db, "a", "events");
-	expect_others(a, 2);
-	test_check(count_user(a, ERASED) == 0);
-	bh_cf_close(a);
-	bh_db_close(db);
-	f = search_dir(ws->db);
-	test_check(hits_of_all(&f) == 0);
-	rocksdb_options_destroy(options);
+	f = search_now(s.ws);
+	test_check(f.hits[BH_KIND_SST] > 0 && f.hits[BH_KIND_BLOB] > 0 && f.hits[BH_KIND_WAL] > 0 && f.hits[BH_KIND_MANIFEST] > 0);
+	result = erase_whole(s.a, NULL);
+	expect_evidence(&result, ROWS - 10);
+	for (int opened = 0; opened < 2; opened++) {
+		stage_expect_hits(&s, 0);
+		test_check(count_user(s.a, ERASED) == 0);
+		expect_others(s.a, 2);
+		stage_reopen(&s);
+	}
+	stage_close(&s);
+	stage_expect_hits(&s, 0);
+	stage_end(&s);
 }
 
 /* ---- prefixes */
@@ -108,9 +95,8 @@ static void expect_erased(bh_cf *cf, bh_view prefix, uint64_t rows)
 static void prefixes(void *arg)
 {
 	static const char *const keys[] = { "\xfe\xff", "\xff", "\xff\xff", "\xff\xffx", "\xff\xff\xff\xff", "a", "ab", "b" };
-	const workspace *ws = arg;
-	bh_db *db = (make_two(ws), test_db_open(ws, NULL));
-	bh_cf *a = test_cf(db, "a", "profile");
+	stage s = stage_make(arg, NULL);
+	bh_cf *a = test_cf(s.db, "a", "profile");
 
 	for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++)
 		test_put(a, keys[i], "value");
@@ -127,7 +113,7 @@ static void prefixes(void *arg)
 	expect_erased(a, bh_view_of("\0", 1), 0);
 	test_status(bh_erase_range(a, (bh_view){ 0 }, NULL, NULL), BH_E_INVALID);
 	bh_cf_close(a);
-	bh_db_close(db);
+	stage_end(&s);
 }
 
 /* ---- who reads meanwhile */
@@ -141,55 +127,43 @@ static void *free_later(void *arg)
 
 static void snapshots(void *arg)
 {
-	const bh_erase_options wait = { .wait_ms = 60000 };
-	const workspace *ws = arg;
-	bh_db *db = (make_two(ws), test_db_open(ws, NULL));
-	bh_cf *a = test_cf(db, "a", "events");
+	stage s = stage_make(arg, NULL);
 	bh_snapshot *snapshot = NULL;
-	bh_erase_result result;
 	pthread_t thread;
 
-	put_all(a, 0);
-	test_ok(bh_snapshot_new(db, &snapshot));
-	test_status(bh_erase_range(a, bh_view_str("user7/"), NULL, NULL), BH_E_BUSY);
+	put_all(s.a, 0);
+	test_ok(bh_snapshot_new(s.db, &snapshot));
+	test_status(bh_erase_range(s.a, bh_view_str("user7/"), NULL, NULL), BH_E_BUSY);
 	test_message_names("snapshot");
-	test_check(count_user(a, ERASED) == ROWS);
+	test_check(count_user(s.a, ERASED) == ROWS);
 	test_check(pthread_create(&thread, NULL, free_later, snapshot) == 0);
-	result = erase_user(a, &wait);
+	erase_whole(s.a, NULL);
 	pthread_join(thread, NULL);
-	expect_done(&result);
-	bh_erase_result_clear(&result);
-	test_check(count_user(a, ERASED) == 0);
-	expect_others(a, 0);
-	bh_cf_close(a);
-	bh_db_close(db);
+	test_check(count_user(s.a, ERASED) == 0);
+	expect_others(s.a, 0);
+	stage_end(&s);
 }
 
 /* An iterator goes on, and the files that it reads are named until it is closed. */
 static void iterators(void *arg)
 {
 	const bh_erase_options wait = { .wait_ms = 1 };
-	const workspace *ws = arg;
-	bh_db *db = (make_two(ws), test_db_open(ws, NULL));
-	bh_cf *a = test_cf(db, "a", "events");
+	stage s = stage_make(arg, NULL);
 	bh_erase_result result;
 	bh_iter *iter = NULL;
 
-	put_all(a, 0);
-	test_ok(bh_flush(a));
-	test_ok(bh_iter_new(a, NULL, &iter));
+	put_all(s.a, 0);
+	test_ok(bh_flush(s.a));
+	test_ok(bh_iter_new(s.a, NULL, &iter));
 	test_ok(bh_iter_seek(iter, bh_view_str("user7/")));
-	result = erase_user(a, &wait);
+	result = erase_user(s.a, &wait);
 	expect_pending(&result, "iterator");
 	bh_erase_result_clear(&result);
 	test_ok(bh_iter_next(iter));
 	test_check(bh_iter_valid(iter));
 	bh_iter_free(iter);
-	result = erase_user(a, NULL);
-	expect_done(&result);
-	bh_erase_result_clear(&result);
-	bh_cf_close(a);
-	bh_db_close(db);
+	erase_whole(s.a, NULL);
+	stage_end(&s);
 }
 
 typedef struct writer {
@@ -212,26 +186,20 @@ static void *keep_writing(void *arg)
 
 static void under_load(void *arg)
 {
-	const workspace *ws = arg;
-	bh_db *db = (make_two(ws), test_db_open(ws, NULL));
-	writer w = { .cf = test_cf(db, "a", "events") };
-	bh_erase_result result;
+	stage s = stage_make(arg, NULL);
+	writer w = { .cf = s.a };
 	pthread_t thread;
 
 	put_all(w.cf, 0);
 	test_check(pthread_create(&thread, NULL, keep_writing, &w) == 0);
-	for (int i = 0; i < 5; i++) {
-		result = erase_user(w.cf, NULL);
-		expect_done(&result);
-		bh_erase_result_clear(&result);
-	}
+	for (int i = 0; i < 5; i++)
+		erase_whole(w.cf, NULL);
 	atomic_store(&w.over, true);
 	pthread_join(thread, NULL);
 	expect_others(w.cf, w.version);
 	put_user(w.cf, ERASED, 1);
 	test_check(count_user(w.cf, ERASED) == ROWS);
-	bh_cf_close(w.cf);
-	bh_db_close(db);
+	stage_end(&s);
 }
 
 /* ---- beside the rest of a merchant's life */
@@ -246,38 +214,26 @@ static void *suspend_soon(void *arg)
 /* It ends before the suspension or by it, and is made good afterwards. */
 static void suspended(void *arg)
 {
-	const workspace *ws = arg;
-	rocksdb_options_t *options = plain_options();
-	bh_db *db = (make_two(ws), test_db_open(ws, options));
-	bh_cf *a = test_cf(db, "a", "events");
-	bh_erase_result result = { 0 };
+	stage s = stage_make(arg, plain_options());
 	bh_status status;
 	pthread_t thread;
-	findings f;
 
 	for (int version = 0; version < 4; version++) {
-		put_all(a, 2);
-		test_ok(bh_flush(a));
+		put_all(s.a, 2);
+		test_ok(bh_flush(s.a));
 	}
-	test_check(pthread_create(&thread, NULL, suspend_soon, db) == 0);
-	status = bh_erase_range(a, bh_view_str("user7/"), NULL, &result);
+	test_check(pthread_create(&thread, NULL, suspend_soon, s.db) == 0);
+	status = bh_erase_range(s.a, bh_view_str("user7/"), NULL, NULL);
 	pthread_join(thread, NULL);
 	test_check(status == BH_OK || status == BH_E_SUSPENDED);
-	bh_erase_result_clear(&result);
-	test_status(bh_erase_range(a, bh_view_str("user7/"), NULL, &result), BH_E_SUSPENDED);
-	test_ok(bh_merchant_resume(db, "a", NULL));
-	result = erase_user(a, NULL);
-	expect_done(&result);
-	bh_erase_result_clear(&result);
-	expect_others(a, 2);
-	bh_cf_close(a);
-	bh_db_close(db);
-	db = test_db_open(ws, options);
-	f = search_now(ws);
-	test_check(hits_of_all(&f) == 0);
-	test_ok(bh_merchant_shred(db, "a", NULL));
-	bh_db_close(db);
-	rocksdb_options_destroy(options);
+	test_status(bh_erase_range(s.a, bh_view_str("user7/"), NULL, NULL), BH_E_SUSPENDED);
+	test_ok(bh_merchant_resume(s.db, "a", NULL));
+	erase_whole(s.a, NULL);
+	expect_others(s.a, 2);
+	stage_reopen(&s);
+	stage_expect_hits(&s, 0);
+	test_ok(bh_merchant_shred(s.db, "a", NULL));
+	stage_end(&s);
 }
 
 static void *shred_soon(void *arg)
@@ -289,203 +245,216 @@ static void *shred_soon(void *arg)
 
 static void shredded(void *arg)
 {
-	const workspace *ws = arg;
-	rocksdb_options_t *options = plain_options();
-	bh_db *db = (make_two(ws), test_db_open(ws, options));
-	bh_cf *a = test_cf(db, "a", "events"), *b = test_cf(db, "b", "events");
+	stage s = stage_make(arg, plain_options());
+	bh_cf *b = test_cf(s.db, "b", "events");
 	bh_status status;
 	pthread_t thread;
 
 	for (int version = 0; version < 4; version++) {
-		put_all(a, version);
-		test_ok(bh_flush(a));
+		put_all(s.a, version);
+		test_ok(bh_flush(s.a));
 	}
-	test_check(pthread_create(&thread, NULL, shred_soon, db) == 0);
-	status = bh_erase_range(a, bh_view_str("user7/"), NULL, NULL);
+	test_check(pthread_create(&thread, NULL, shred_soon, s.db) == 0);
+	status = bh_erase_range(s.a, bh_view_str("user7/"), NULL, NULL);
 	pthread_join(thread, NULL);
 	test_check(status == BH_OK || status == BH_E_SHREDDED);
-	test_status(bh_erase_range(a, bh_view_str("user7/"), NULL, NULL), BH_E_SHREDDED);
+	test_status(bh_erase_range(s.a, bh_view_str("user7/"), NULL, NULL), BH_E_SHREDDED);
 	test_expect(b, "k1", "b1");
-	bh_cf_close(a);
 	bh_cf_close(b);
-	bh_db_close(db);
-	db = test_db_open(ws, options);
-	bh_db_close(db);
-	rocksdb_options_destroy(options);
+	stage_close(&s);
+	bh_db_close(test_db_open(s.ws, s.options));
+	stage_end(&s);
 }
 
 /* What another merchant's suspension keeps is said, and gone with its resume. */
 static void parked(void *arg)
 {
-	const workspace *ws = arg;
-	rocksdb_options_t *options = plain_options();
-	bh_db *db = (make_two(ws), test_db_open(ws, options));
-	bh_cf *a = test_cf(db, "a", "events");
+	stage s = stage_make(arg, plain_options());
 	bh_erase_result result;
-	findings f;
 
-	put_all(a, 0);
-	test_ok(bh_flush(a));
-	put_all(a, 1);
-	test_ok(bh_merchant_detach(db, "b", BH_SUSPEND_KMS_REFUSED, "its CMK is disabled"));
-	result = erase_user(a, NULL);
+	put_all(s.a, 0);
+	test_ok(bh_flush(s.a));
+	put_all(s.a, 1);
+	test_ok(bh_merchant_detach(s.db, "b", BH_SUSPEND_KMS_REFUSED, "its CMK is disabled"));
+	result = erase_user(s.a, NULL);
 	expect_pending(&result, "parked/b/");
 	bh_erase_result_clear(&result);
-	test_ok(bh_merchant_attach(db, "b"));
-	result = erase_user(a, NULL);
-	expect_done(&result);
-	bh_erase_result_clear(&result);
-	bh_cf_close(a);
-	bh_db_close(db);
-	db = test_db_open(ws, options);
-	f = search_now(ws);
-	test_check(hits_of_all(&f) == 0);
-	bh_db_close(db);
-	rocksdb_options_destroy(options);
+	test_ok(bh_merchant_attach(s.db, "b"));
+	erase_whole(s.a, NULL);
+	stage_reopen(&s);
+	stage_expect_hits(&s, 0);
+	stage_end(&s);
 }
 
 /* The prefix has one name in the log, over generations of keys; it is not in the log itself. */
 static void logged(void *arg)
 {
-	const workspace *ws = arg;
-	bh_db *db = (make_two(ws), test_db_open(ws, NULL));
-	bh_cf *a = test_cf(db, "a", "events");
-	char hex[2 * BH_ERASE_DIGEST_LEN + 1], path[PATH_SIZE];
+	stage s = stage_make(arg, NULL);
+	char hex[2 * BH_ERASE_DIGEST_LEN + 1];
 	bh_erase_result first, second;
-	bh_buf log;
 
-	put_all(a, 0);
-	first = erase_user(a, NULL);
-	test_ok(bh_merchant_rotate(db, "a", NULL));
-	test_ok(bh_compact(a, (bh_view){ 0 }, (bh_view){ 0 }));
-	bh_cf_close(a);
-	bh_db_close(db);
+	put_all(s.a, 0);
+	first = erase_whole(s.a, NULL);
+	test_ok(bh_merchant_rotate(s.db, "a", NULL));
+	test_ok(bh_compact(s.a, (bh_view){ 0 }, (bh_view){ 0 }));
 	for (int i = 0; i < 2; i++) { /* the first open retires the old generation */
-		db = test_db_open(ws, NULL);
-		a = test_cf(db, "a", "events");
-		second = erase_user(a, NULL);
+		stage_reopen(&s);
+		second = erase_whole(s.a, NULL);
 		test_check(second.generation == 2);
 		test_check(memcmp(first.prefix_digest, second.prefix_digest, BH_ERASE_DIGEST_LEN) == 0);
-		bh_erase_result_clear(&second);
-		bh_cf_close(a);
-		bh_db_close(db);
 	}
-	path_join(path, ws->db, "AUDIT");
-	log = file_read(path);
 	bh_hex(first.prefix_digest, sizeof(first.prefix_digest), hex);
-	test_check(bytes_count(bh_buf_view(&log), bh_view_str("\"erase.begun\"")) == 3);
-	test_check(bytes_count(bh_buf_view(&log), bh_view_str("\"erase.ended\"")) >= 3);
-	test_check(bytes_count(bh_buf_view(&log), bh_view_str(hex)) >= 6);
-	test_check(bytes_count(bh_buf_view(&log), bh_view_str("dek.retired")) > 0);
-	test_check(bytes_count(bh_buf_view(&log), bh_view_str("user7")) == 0);
-	bh_buf_clear(&log);
-	bh_erase_result_clear(&first);
+	test_check(stage_count_log(&s, "\"erase.begun\"") == 3);
+	test_check(stage_count_log(&s, "\"erase.ended\"") >= 3);
+	test_check(stage_count_log(&s, hex) >= 6);
+	test_check(stage_count_log(&s, "dek.retired") > 0);
+	test_check(stage_count_log(&s, "user7") == 0);
+	stage_end(&s);
+}
+
+/* ---- what logs hold still */
+
+static void expect_left(const stage *s, const char *what)
+{
+	const bh_erase_options hurry = { .wait_ms = 1 };
+	bh_erase_result result = erase_user(s->a, &hurry);
+
+	expect_pending(&result, what);
+	bh_erase_result_clear(&result);
+	test_check(stage_count_log(s, "\"erase.ended\"") == 1 && stage_count_notes(s) == 1);
+	test_check(stage_count_log(s, "holds it; complete") == 0);
+}
+
+/* Nobody erased again: it was the open. */
+static void expect_ended_by_open(stage *s)
+{
+	stage_reopen(s);
+	test_check(stage_count_log(s, "\"erase.begun\"") == 1 && stage_count_log(s, "\"erase.ended\"") == 2);
+	test_check(stage_count_log(s, "holds it; complete") == 1);
+	test_check(stage_count_notes(s) == 0);
+	stage_expect_hits(s, 0);
+	expect_others(s->a, 1);
+	stage_reopen(s);
+	test_check(stage_count_log(s, "\"erase.ended\"") == 2);
+}
+
+/* Somebody copies the database, so that no file goes. */
+static void kept_logs(void *arg)
+{
+	stage s = stage_make(arg, plain_options());
+	char *error = NULL;
+
+	put_all(s.a, 0);
+	test_ok(bh_flush(s.a));
+	put_all(s.a, 1);
+	rocksdb_disable_file_deletions(s.db->rocks, &error);
+	test_rocks_ok(error);
+	expect_left(&s, "RocksDB keeps this WAL");
+	expect_ended_by_open(&s);
+	stage_end(&s);
+}
+
+/* The rows are in the logs that a suspended merchant needs: an open while it is away does not end it, one after it came back does.
+ */
+static void parked_logs(void *arg)
+{
+	stage s = stage_make(arg, plain_options());
+
+	put_all(s.a, 1);
+	test_ok(bh_merchant_detach(s.db, "b", BH_SUSPEND_KMS_DAMAGED, "its KMS answers with something wrong"));
+	expect_left(&s, "parked/b/");
+	stage_reopen(&s);
+	test_check(stage_count_log(&s, "\"erase.ended\"") == 1 && stage_count_notes(&s) == 1);
+	test_ok(bh_merchant_resume(s.db, "b", NULL));
+	expect_ended_by_open(&s);
+	stage_end(&s);
+}
+
+/* With b away, new keys for a end it: what b's logs have of a lies under a key that is destroyed. */
+static void parked_logs_and_new_keys(void *arg)
+{
+	stage s = stage_make(arg, plain_options());
+
+	put_all(s.a, 1);
+	test_ok(bh_merchant_detach(s.db, "b", BH_SUSPEND_KMS_DAMAGED, "its KMS answers with something wrong"));
+	expect_left(&s, "parked/b/");
+	test_ok(bh_merchant_rotate(s.db, "a", NULL));
+	test_ok(bh_merchant_sweep(s.db, "a", NULL));
+	expect_ended_by_open(&s);
+	erase_whole(s.a, NULL);
+	test_ok(bh_merchant_resume(s.db, "b", NULL));
+	expect_others(s.a, 1);
+	stage_end(&s);
 }
 
 /* ---- options */
 
 static void expect_option_refused(const workspace *ws, const char *change, const char *name)
 {
-	rocksdb_options_t *options = test_options_with(rocksdb_options_create(), change);
-	bh_db *db = test_db_open(ws, options);
-	bh_cf *a = test_cf(db, "a", "events");
+	stage s = stage_open(ws, test_options_with(rocksdb_options_create(), change));
 
-	test_status(bh_erase_range(a, bh_view_str("k1"), NULL, NULL), BH_E_UNSUPPORTED);
+	test_status(bh_erase_range(s.a, bh_view_str("k1"), NULL, NULL), BH_E_UNSUPPORTED);
 	test_message_names(name);
-	test_expect(a, "k1", "a1");
-	bh_cf_close(a);
-	bh_db_close(db);
-	rocksdb_options_destroy(options);
+	test_expect(s.a, "k1", "a1");
+	stage_end(&s);
 }
 
 static void options(void *arg)
 {
-	const workspace *ws = arg;
-	rocksdb_options_t *universal = test_options_with(plain_options(), "compaction_style=kCompactionStyleUniversal");
-	bh_erase_result result;
-	findings f;
-	bh_db *db;
-	bh_cf *a;
+	stage s;
 
-	make_two(ws);
-	expect_option_refused(ws, "compaction_pri=kRoundRobin", "kRoundRobin");
-	db = test_db_open(ws, universal);
-	a = test_cf(db, "a", "events");
+	make_two(arg);
+	expect_option_refused(arg, "compaction_pri=kRoundRobin", "kRoundRobin");
+	s = stage_open(arg, test_options_with(plain_options(), "compaction_style=kCompactionStyleUniversal"));
 	for (int version = 0; version < 3; version++) {
-		put_all(a, version);
-		test_ok(bh_flush(a));
+		put_all(s.a, version);
+		test_ok(bh_flush(s.a));
 	}
-	result = erase_user(a, NULL);
-	expect_done(&result);
-	bh_erase_result_clear(&result);
-	expect_others(a, 2);
-	bh_cf_close(a);
-	bh_db_close(db);
-	db = test_db_open(ws, universal);
-	bh_db_close(db);
-	f = search_dir(ws->db);
-	test_check(hits_of_all(&f) == 0);
-	rocksdb_options_destroy(universal);
+	erase_whole(s.a, NULL);
+	expect_others(s.a, 2);
+	stage_reopen(&s);
+	stage_close(&s);
+	stage_expect_hits(&s, 0);
+	stage_end(&s);
 }
 
 /* ---- kills */
 
 static void make_rows(void *arg)
 {
-	const workspace *ws = arg;
-	rocksdb_options_t *plain = plain_options();
-	bh_db *db = (make_two(ws), test_db_open(ws, plain));
-	bh_cf *a = test_cf(db, "a", "events");
+	stage s = stage_make(arg, plain_options());
 
-	put_all(a, 0);
-	test_ok(bh_flush(a));
-	put_all(a, 1);
-	bh_cf_close(a);
-	bh_db_close(db);
-	rocksdb_options_destroy(plain);
+	put_all(s.a, 0);
+	test_ok(bh_flush(s.a));
+	put_all(s.a, 1);
+	stage_end(&s);
 }
 
 static void erase_armed(void *arg)
 {
 	const kill_run *run = arg;
-	rocksdb_options_t *plain = plain_options();
-	bh_db *db = test_db_open(run->ws, plain);
-	bh_cf *a = test_cf(db, "a", "events");
-	bh_erase_result result;
+	stage s = stage_open(run->ws, plain_options());
 
-	put_user(a, ERASED, run->at);
+	put_user(s.a, ERASED, run->at);
 	arm(run->at);
-	result = erase_user(a, NULL);
-	expect_done(&result);
-	bh_erase_result_clear(&result);
+	erase_whole(s.a, NULL);
 	bh_crash_arm(NULL);
-	bh_cf_close(a);
-	bh_db_close(db);
-	rocksdb_options_destroy(plain);
+	stage_end(&s);
 }
 
 /* Whenever it was: it opens, others' rows are there, and asking again completes it. */
 static void erase_again(void *arg)
 {
 	const kill_run *run = arg;
-	rocksdb_options_t *plain = plain_options();
-	bh_db *db = test_db_open(run->ws, plain);
-	bh_cf *a = test_cf(db, "a", "events");
-	bh_erase_result result;
-	findings f;
+	stage s = stage_open(run->ws, plain_options());
 
-	expect_others(a, 1);
-	result = erase_user(a, NULL);
-	expect_done(&result);
-	bh_erase_result_clear(&result);
-	expect_others(a, 1);
-	bh_cf_close(a);
-	bh_db_close(db);
-	db = test_db_open(run->ws, plain);
-	bh_db_close(db);
-	f = search_dir(run->ws->db);
-	test_check(hits_of_all(&f) == 0);
-	rocksdb_options_destroy(plain);
+	expect_others(s.a, 1);
+	erase_whole(s.a, NULL);
+	expect_others(s.a, 1);
+	stage_reopen(&s);
+	stage_close(&s);
+	stage_expect_hits(&s, 0);
+	stage_end(&s);
 }
 
 static void test_killed(void **state)
@@ -518,14 +487,18 @@ IN_A_CHILD(suspended)
 IN_A_CHILD(shredded)
 IN_A_CHILD(parked)
 IN_A_CHILD(logged)
+IN_A_CHILD(kept_logs)
+IN_A_CHILD(parked_logs)
+IN_A_CHILD(parked_logs_and_new_keys)
 IN_A_CHILD(options)
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		SUSPEND_CASE(test_gone),      SUSPEND_CASE(test_prefixes),   SUSPEND_CASE(test_snapshots),
-		SUSPEND_CASE(test_iterators), SUSPEND_CASE(test_under_load), SUSPEND_CASE(test_suspended),
-		SUSPEND_CASE(test_parked),    SUSPEND_CASE(test_logged),     SUSPEND_CASE(test_shredded),
+		SUSPEND_CASE(test_gone),      SUSPEND_CASE(test_prefixes),    SUSPEND_CASE(test_snapshots),
+		SUSPEND_CASE(test_iterators), SUSPEND_CASE(test_under_load),  SUSPEND_CASE(test_suspended),
+		SUSPEND_CASE(test_parked),    SUSPEND_CASE(test_logged),      SUSPEND_CASE(test_shredded),
+		SUSPEND_CASE(test_kept_logs), SUSPEND_CASE(test_parked_logs), SUSPEND_CASE(test_parked_logs_and_new_keys),
 		SUSPEND_CASE(test_options),   SUSPEND_CASE(test_killed),
 	};
 

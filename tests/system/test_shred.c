@@ -434,9 +434,19 @@ static void keep(const workspace *ws, const char *suffix, bool back)
 static void a_suspended_merchant_is_shredded_killed_anywhere(void **state)
 {
 	static const char *const points[] = {
-		"shred.recorded",       "certificate.store.renamed",   "shred.files-listed",       "keyring.append.mark-synced:2",
-		"shred.files-removed",  "kms-local.store.renamed",     "shred.cmk-asked",          "keyring.replace.renamed",
-		"shred.keys-destroyed", "certificate.store.renamed:2", "shred.certificate-stored", NULL,
+		"shred.recorded",
+		"certificate.store.renamed",
+		"shred.files-listed",
+		"keyring.append.mark-synced:2",
+		"shred.files-removed",
+		"kms-local.store.renamed",
+		"shred.cmk-asked",
+		"shred.erasures-forgotten",
+		"keyring.replace.renamed",
+		"shred.keys-destroyed",
+		"certificate.store.renamed:2",
+		"shred.certificate-stored",
+		NULL,
 	};
 
 	test_child_ok(make_plain, *state);

@@ -22,7 +22,7 @@ static void open_while_all_zero(void **state)
 	(void)state;
 	assert_int_equal(bh_gate_enter(&gate, "a"), BH_OK);
 	bh_gate_leave(&gate);
-	assert_int_equal(gate.inside, 0);
+	assert_int_equal(atomic_load(&gate.inside), 0);
 }
 
 static void closed_it_tells_why(void **state)
@@ -36,7 +36,7 @@ static void closed_it_tells_why(void **state)
 		bh_gate_close(&gate, reasons[i]);
 		assert_int_equal(bh_gate_enter(&gate, "acme"), reasons[i]);
 		assert_non_null(strstr(bh_status_message(), "acme"));
-		assert_int_equal(gate.inside, 0);
+		assert_int_equal(atomic_load(&gate.inside), 0);
 	}
 }
 
@@ -50,7 +50,7 @@ static void after_the_deadline_nobody_enters(void **state)
 	bh_gate_set_deadline_ms(&gate, bh_gate_now_ms()); /* while somebody is inside */
 	assert_int_equal(bh_gate_enter(&gate, "acme"), BH_E_KMS_UNREACHABLE);
 	assert_non_null(strstr(bh_status_message(), "acme"));
-	assert_int_equal(gate.inside, 1);
+	assert_int_equal(atomic_load(&gate.inside), 1);
 	bh_gate_leave(&gate);
 	bh_gate_set_deadline_ms(&gate, -5); /* a lease that was over before it began */
 	assert_int_equal(bh_gate_enter(&gate, "acme"), BH_E_KMS_UNREACHABLE);
@@ -91,7 +91,90 @@ static void closing_waits_for_those_inside(void **state)
 	assert_int_equal(bh_gate_enter(&gate, "acme"), BH_E_SUSPENDED);
 	for (size_t i = 0; i < 4; i++)
 		pthread_join(threads[i], NULL);
-	assert_int_equal(gate.inside, 0);
+	assert_int_equal(atomic_load(&gate.inside), 0);
+}
+
+typedef struct awaiting {
+	bh_gate gate;
+	atomic_bool ended;
+	bh_status status;
+} awaiting;
+
+static void *await_writes(void *arg)
+{
+	awaiting *a = arg;
+
+	a->status = bh_gate_await_writes(&a->gate, "acme");
+	atomic_store(&a->ended, true);
+	return NULL;
+}
+
+static void sleep_ms(long ms)
+{
+	nanosleep(&(struct timespec){ .tv_nsec = ms * 1000000 }, NULL);
+}
+
+/* Of those before on either side, also where others come and go; not for readers, nor for those that come later. */
+static void writes_are_awaited(void **state)
+{
+	bh_gate_ticket before = 0, later = 0;
+	pthread_t thread;
+
+	(void)state;
+	for (unsigned side = 0; side < 2; side++) {
+		awaiting a = { .gate.side = side };
+
+		assert_int_equal(bh_gate_enter(&a.gate, "acme"), BH_OK);
+		assert_int_equal(bh_gate_enter_write(&a.gate, "acme", &before), BH_OK);
+		assert_int_equal(pthread_create(&thread, NULL, await_writes, &a), 0);
+		for (int i = 0; i < 20; i++) {
+			sleep_ms(1);
+			assert_int_equal(bh_gate_enter_write(&a.gate, "acme", &later), BH_OK);
+			assert_false(atomic_load(&a.ended));
+			bh_gate_leave_write(&a.gate, later);
+		}
+		assert_int_equal(bh_gate_enter_write(&a.gate, "acme", &later), BH_OK);
+		bh_gate_leave_write(&a.gate, before);
+		sleep_ms(20);
+		bh_gate_leave_write(&a.gate, later); /* it may have come to either side */
+		pthread_join(thread, NULL);
+		assert_int_equal(a.status, BH_OK);
+		bh_gate_leave(&a.gate);
+		assert_int_equal(atomic_load(&a.gate.inside), 0);
+	}
+}
+
+/* A write that has looked at the side before others turned it is waited for by the next who turns it. */
+static void a_late_count_is_awaited(void **state)
+{
+	const bh_gate_ticket ticket = bh_gate_write_ticket(1);
+	awaiting a = { .gate.side = 0 };
+	pthread_t thread;
+
+	(void)state;
+	assert_int_equal(bh_gate_enter_as(&a.gate, "acme", ticket), BH_OK);
+	assert_int_equal(pthread_create(&thread, NULL, await_writes, &a), 0);
+	sleep_ms(20);
+	assert_false(atomic_load(&a.ended));
+	bh_gate_leave_write(&a.gate, ticket);
+	pthread_join(thread, NULL);
+	assert_int_equal(a.status, BH_OK);
+}
+
+static void a_gate_that_closes_ends_the_wait(void **state)
+{
+	awaiting a = { .gate.side = 0 };
+	bh_gate_ticket ticket = 0;
+	pthread_t thread;
+
+	(void)state;
+	assert_int_equal(bh_gate_enter_write(&a.gate, "acme", &ticket), BH_OK);
+	assert_int_equal(pthread_create(&thread, NULL, await_writes, &a), 0);
+	bh_gate_shut(&a.gate, BH_E_SUSPENDED);
+	pthread_join(thread, NULL);
+	assert_int_equal(a.status, BH_E_SUSPENDED);
+	bh_gate_leave_write(&a.gate, ticket);
+	bh_gate_close(&a.gate, BH_E_SUSPENDED);
 }
 
 int main(void)
@@ -102,6 +185,9 @@ int main(void)
 		cmocka_unit_test(after_the_deadline_nobody_enters),
 		cmocka_unit_test(a_reason_comes_before_the_deadline),
 		cmocka_unit_test(closing_waits_for_those_inside),
+		cmocka_unit_test(writes_are_awaited),
+		cmocka_unit_test(a_late_count_is_awaited),
+		cmocka_unit_test(a_gate_that_closes_ends_the_wait),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -45,6 +45,7 @@ static void make_report(bh_merchant_report merchants[2], bh_db_report *report)
 	}
 	merchants[1].cause = "kms-refused";
 	merchants[1].lease_age_ms = merchants[1].lease_left_ms = merchants[1].kms_last_ms = -1;
+	merchants[0].suppressed = 4;
 	merchants[0].lease_age_ms = 1500;
 	merchants[0].lease_left_ms = 298500;
 	merchants[0].kms.last_success_at_s = 1700000000;
@@ -77,6 +78,7 @@ static void samples_are_there(void **state)
 	has(&text, "\nbulkhead_kms_call_seconds_total{merchant=\"m0\"} 1.25\n");
 	has(&text, "\nbulkhead_kms_slowest_call_seconds{merchant=\"m0\"} 0.5\n");
 	has(&text, "\nbulkhead_kms_last_success_timestamp_seconds{merchant=\"m0\"} 1700000000\n");
+	has(&text, "\nbulkhead_suppressed_prefixes{merchant=\"m0\"} 4\n");
 	has(&text, "\nbulkhead_wal_bytes 123\n");
 	assert_null(memmem(text.data, text.len, "lease_age_seconds{merchant=\"m1\"", 31)); /* not in use: no age */
 	assert_null(memmem(text.data, text.len, "last_success_timestamp_seconds{merchant=\"m1\"", 44));

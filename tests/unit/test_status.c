@@ -34,25 +34,13 @@ static void exit_codes_are_the_documented_ones(void **state)
 		bh_status status;
 		int exit_code;
 	} cases[] = {
-		{ BH_OK, 0 },
-		{ BH_E_ROCKSDB, 1 },
-		{ BH_E_NOMEM, 1 },
-		{ BH_E_INVALID, 2 },
-		{ BH_E_UNSUPPORTED, 2 },
-		{ BH_E_EXISTS, 2 },
-		{ BH_E_NOT_FOUND, 3 },
-		{ BH_E_SUSPENDED, 4 },
-		{ BH_E_NO_KEY, 4 },
-		{ BH_E_SHREDDED, 5 },
-		{ BH_E_TAG, 6 },
-		{ BH_E_FORMAT, 6 },
-		{ BH_E_TRUNCATED, 6 },
-		{ BH_E_VERSION, 6 },
-		{ BH_E_ROLLBACK, 6 },
-		{ BH_E_KMS_REFUSED, 7 },
-		{ BH_E_KMS_UNREACHABLE, 8 },
-		{ BH_E_REGION, 9 },
-		{ BH_E_IO, 10 },
+		{ BH_OK, 0 },         { BH_E_ROCKSDB, 1 },     { BH_E_NOMEM, 1 },
+		{ BH_E_INVALID, 2 },  { BH_E_UNSUPPORTED, 2 }, { BH_E_EXISTS, 2 },
+		{ BH_E_ERASED, 2 },   { BH_E_NOT_FOUND, 3 },   { BH_E_SUSPENDED, 4 },
+		{ BH_E_NO_KEY, 4 },   { BH_E_SHREDDED, 5 },    { BH_E_TAG, 6 },
+		{ BH_E_FORMAT, 6 },   { BH_E_TRUNCATED, 6 },   { BH_E_VERSION, 6 },
+		{ BH_E_ROLLBACK, 6 }, { BH_E_KMS_REFUSED, 7 }, { BH_E_KMS_UNREACHABLE, 8 },
+		{ BH_E_REGION, 9 },   { BH_E_IO, 10 },
 	};
 	size_t i;
 

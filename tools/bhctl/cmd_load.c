@@ -27,6 +27,8 @@ typedef struct load {
 	uint64_t line_no; /* from 1 */
 	uint64_t records; /* written */
 	uint64_t bytes;   /* of keys and values written */
+	uint64_t skipped; /* left out, since their prefix was erased and is kept out */
+	bool skip_erased; /* --skip-erased */
 	bool progress;
 	bool blobs; /* --blob-min-size was given */
 	bh_buf key;
@@ -62,10 +64,17 @@ static bh_status write_batch(load *l)
 
 static bh_status take_line(load *l, size_t len)
 {
+	bh_status status;
+
 	if (len > 0 && l->line[len - 1] == '\n')
 		len--;
 	BH_TRY(l->read_line(bh_view_of(l->line, len), &l->key, &l->value));
-	BH_TRY(bh_batch_put(l->batch, l->cf, bh_buf_view(&l->key), bh_buf_view(&l->value)));
+	status = bh_batch_put(l->batch, l->cf, bh_buf_view(&l->key), bh_buf_view(&l->value));
+	if (status == BH_E_ERASED && l->skip_erased) {
+		l->skipped++;
+		return BH_OK;
+	}
+	BH_TRY(status);
 	l->batch_bytes += l->key.len + l->value.len;
 	return bh_batch_count(l->batch) >= BATCH_MAX || l->batch_bytes >= BATCH_BYTES ? write_batch(l) : BH_OK;
 }
@@ -121,9 +130,11 @@ static bh_status open_input(bhctl *ctl, const char *file, const char *format, lo
 static bh_status print_result(const bhctl *ctl, const char *target, const load *l)
 {
 	if (ctl->json)
-		return out_json(json_pack("{s:s, s:I, s:I}", "class", target, "records", (json_int_t)l->records, "bytes",
-					  (json_int_t)l->bytes));
+		return out_json(json_pack("{s:s, s:I, s:I, s:I}", "class", target, "records", (json_int_t)l->records, "bytes",
+					  (json_int_t)l->bytes, "skipped", (json_int_t)l->skipped));
 	printf("%s: %llu records, %llu bytes\n", target, (unsigned long long)l->records, (unsigned long long)l->bytes);
+	if (l->skipped > 0)
+		printf("%llu records were left out: rows of their prefixes were erased\n", (unsigned long long)l->skipped);
 	return BH_OK;
 }
 
@@ -136,6 +147,7 @@ bh_status cmd_load(bhctl *ctl, int argc, char **argv)
 	const bhctl_option options[] = {
 		{ .name = "format", .value = &format },
 		{ .name = "blob-min-size", .value = &blob_min },
+		{ .name = "skip-erased", .flag = &l.skip_erased },
 		{ 0 },
 	};
 	uint64_t blob_min_size = 0;

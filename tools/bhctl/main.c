@@ -77,10 +77,11 @@ static const bhctl_command commands[] = {
 	  "  --limit N    at most N of them\n"
 	  "  --hex        the prefix is in hex, and keys and values are printed in hex" },
 	{ "load", cmd_load, "Stores many records out of a file",
-	  "NAME/CLASS FILE|- [--format tsv|jsonl] [--blob-min-size N]\n\n"
+	  "NAME/CLASS FILE|- [--format tsv|jsonl] [--blob-min-size N] [--skip-erased]\n\n"
 	  "  --format tsv        KEY<tab>VALUE a line (the default); \\t \\n \\\\ \\xHH stand for tab, newline, backslash, a byte\n"
 	  "  --format jsonl      a line {\"key\": ..., \"value\": ...}; key_hex and value_hex for bytes that are no text\n"
-	  "  --blob-min-size N   values of N bytes or more go to blob files" },
+	  "  --blob-min-size N   values of N bytes or more go to blob files\n"
+	  "  --skip-erased       leaves out, and counts, rows of prefixes that were erased with --suppress; else they end it" },
 	{ "rotate", cmd_rotate, "Begins a new generation of a merchant's keys; compaction moves its data there",
 	  "NAME [--now | --exposed | --sweep] [--rate N]\n\n"
 	  "  --now      moves all data there at once and destroys the older generations\n"
@@ -88,11 +89,15 @@ static const bhctl_command commands[] = {
 	  "  --sweep    moves what lies under older generations, and begins no new one\n"
 	  "  --rate N   moves at most N MiB per second; the default is 64" },
 	{ "erase", cmd_erase, "Erases the rows of a key prefix, down to the bytes in the files",
-	  "NAME/CLASS --prefix P [--hex] [--wait S] [--rotate]\n\n"
+	  "NAME/CLASS --prefix P [--hex] [--wait S] [--rotate] [--suppress] | NAME/CLASS --prefix P [--hex] --lift |\n"
+	  "       NAME/CLASS --list\n\n"
 	  "  --prefix P   what the keys of the rows begin with\n"
 	  "  --hex        P is written in hex\n"
 	  "  --wait S     waits up to S seconds for who still reads the rows\n"
-	  "  --rotate     destroys the keys, too, that older copies of the files lie under" },
+	  "  --rotate     destroys the keys, too, that older copies of the files lie under\n"
+	  "  --suppress   refuses to write rows under P from then on, so that no import brings them back\n"
+	  "  --lift       erases nothing: lets rows under P in again\n"
+	  "  --list       erases nothing: shows what is suppressed, by digests as in the audit log" },
 	{ "compact", cmd_compact, "Rewrites a class without what was deleted or replaced", "NAME/CLASS" },
 	{ "status", cmd_status, "Shows the database, its merchants, their keys and their sizes",
 	  "[NAME] [--live] [--prometheus FILE]" },

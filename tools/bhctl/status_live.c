@@ -69,6 +69,7 @@ void status_live_add(json_t *document, const bh_db_report *report)
 			continue;
 		json_object_set_new(item, "lease", lease_json(&report->merchants[i]));
 		json_object_set_new(item, "kms", kms_json(&report->merchants[i].kms));
+		json_object_set_new(item, "suppressed_prefixes", json_integer((json_int_t)report->merchants[i].suppressed));
 	}
 }
 
@@ -107,4 +108,6 @@ void status_live_print_merchant(const json_t *merchant)
 		printf(": %.1f s old, %.1f s left", number_of(lease, "age_ms") / 1000, number_of(lease, "left_ms") / 1000);
 	printf("; ");
 	print_kms(kms);
+	if (number_of(merchant, "suppressed_prefixes") > 0)
+		printf("      %.0f erased prefixes are kept out\n", number_of(merchant, "suppressed_prefixes"));
 }

@@ -143,10 +143,12 @@ BH_API BH_MUST_CHECK bh_status bh_merchant_resume(bh_db *db, const char *name, c
  * Errors: BH_E_NOT_FOUND (merchant or class), BH_E_SHREDDED, BH_E_SUSPENDED, BH_E_NOMEM. */
 BH_API BH_MUST_CHECK bh_status bh_cf_open(bh_db *db, const char *merchant, const char *cls, bh_cf **out);
 BH_API void bh_cf_close(bh_cf *cf);
-/* The raw handle, borrowed while the database is open and the merchant lives. */
+/* The raw handle, borrowed while the database is open and the merchant lives. What goes through it passes no gate, and heeds no
+ * prefix that is suppressed (erase.h). */
 BH_API rocksdb_column_family_handle_t *bh_cf_handle(bh_cf *cf);
 
-/* ---- reads and writes; each may end with BH_E_SHREDDED, BH_E_SUSPENDED, BH_E_TAG, BH_E_IO, BH_E_ROCKSDB */
+/* ---- reads and writes; each may end with BH_E_SHREDDED, BH_E_SUSPENDED, BH_E_TAG, BH_E_IO, BH_E_ROCKSDB; what writes a row with
+ * BH_E_ERASED as well, under a prefix that is suppressed (erase.h) */
 
 typedef struct bh_write_options {
 	bool sync;   /* durable before the call returns (fsync of the WAL) */
@@ -183,7 +185,8 @@ BH_API BH_MUST_CHECK bh_status bh_batch_delete(bh_batch *batch, bh_cf *cf, bh_vi
 BH_API BH_MUST_CHECK bh_status bh_batch_delete_range(bh_batch *batch, bh_cf *cf, bh_view begin, bh_view end);
 BH_API size_t bh_batch_count(const bh_batch *batch);
 BH_API void bh_batch_clear(bh_batch *batch);
-/* All of it or nothing. A batch with a shredded or suspended merchant is refused whole. The batch can be written again. */
+/* All of it or nothing. A batch with a shredded or suspended merchant, or a row that is suppressed by now, is refused whole. The
+ * batch can be written again. */
 BH_API BH_MUST_CHECK bh_status bh_batch_write(bh_batch *batch, const bh_write_options *options);
 
 /* ---- iterators: created before the first entry; move, then look */

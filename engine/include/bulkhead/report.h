@@ -31,6 +31,7 @@ typedef struct bh_merchant_report {
 	uint64_t parked_bytes;
 	uint64_t sealed_bytes; /* ever sealed under its newest generation of DEKs; of the class that has most */
 	uint32_t dek_count;    /* DEK generations of all its classes, destroyed ones not counted */
+	uint64_t suppressed;   /* erased prefixes that are kept out of its classes (erase.h); 0 while it is not attached */
 	uint32_t cmk_version;  /* the newest that wrapped one of them; 0: none */
 	char *cmk_uri;         /* owned by the report */
 	bh_kms_statistics

@@ -49,6 +49,7 @@ typedef enum bh_status {
 	BH_E_NOMEM,           /* no memory, or none that can be locked */
 	BH_E_CRYPTO,          /* the cryptographic library or the random generator failed */
 	BH_E_ROCKSDB,         /* RocksDB failed in a way that is none of the above */
+	BH_E_ERASED,          /* a row under a prefix that was erased, and is kept from coming back */
 	BH_E_COUNT_           /* number of codes; not a code */
 } bh_status;
 
