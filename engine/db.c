@@ -272,6 +272,7 @@ bh_status bh_db_open(const char *dir, const bh_db_options *options, bh_db **out)
 	pthread_mutex_init(&db->recovering, NULL);
 	pthread_mutex_init(&db->lock, NULL);
 	atomic_store(&db->hurry, true);
+	bh_gate_seats_init();
 	status = open_steps(db, dir, options != NULL ? options : &defaults);
 	if (status != BH_OK) {
 		bh_db_close(db);

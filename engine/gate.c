@@ -4,6 +4,15 @@
  */
 #include "gate.h"
 
+#include <linux/membarrier.h>
+#include <pthread.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+_Atomic bool bh_gate_seats_light;
+
+static const struct timespec pause_between_looks = { .tv_nsec = 50000 };
+
 static bh_status refuse(bh_status reason, const char *who)
 {
 	switch (reason) {
@@ -34,7 +43,7 @@ bh_status bh_gate_check(const bh_gate *gate, const char *who)
 	return bh_gate_is_late(gate) ? refuse_late(who) : BH_OK;
 }
 
-static const struct timespec pause = { .tv_nsec = 50000 };
+/* ---- writes */
 
 static bool has_writes(const bh_gate *gate, unsigned side)
 {
@@ -53,15 +62,48 @@ bh_status bh_gate_await_writes(bh_gate *gate, const char *who)
 		while (has_writes(gate, before)) {
 			if (bh_gate_is_shut(gate))
 				return bh_gate_check(gate, who);
-			nanosleep(&pause, NULL);
+			nanosleep(&pause_between_looks, NULL);
 		}
 	}
 	return BH_OK;
 }
 
+/* ---- seats */
+
+static void seats_register(void)
+{
+	atomic_store(&bh_gate_seats_light, syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0) == 0);
+}
+
+void bh_gate_seats_init(void)
+{
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+	pthread_once(&once, seats_register);
+}
+
+/* Behind it, whoever took a seat before is seen to have it, or sees the gate closed. A process that has registered is refused only
+ * by a filter that was put up since; then it is time that has a store leave its core's buffer, which takes no microsecond. */
+static void barrier_in_all_threads(void)
+{
+	const struct timespec ages = { .tv_nsec = 10000000 };
+
+	if (atomic_load(&bh_gate_seats_light) && syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0) != 0)
+		nanosleep(&ages, NULL);
+}
+
+void bh_gate_seat_wait(const bh_gate_seat *seat)
+{
+	while (atomic_load(&seat->taken))
+		nanosleep(&pause_between_looks, NULL);
+}
+
+/* ---- closing */
+
 void bh_gate_close(bh_gate *gate, bh_status reason)
 {
 	bh_gate_shut(gate, reason);
+	barrier_in_all_threads();
 	while (atomic_load(&gate->inside) != 0)
-		nanosleep(&pause, NULL);
+		nanosleep(&pause_between_looks, NULL);
 }

@@ -10,6 +10,11 @@
  * other side and waits until the one before is empty, then once more the other way round: after that, no write is under way that
  * has not seen the change, however many have come meanwhile.
  *
+ * Who comes again and again, as an iterator does for every step, has a seat. It is the caller's own, so that taking it needs no
+ * atomic read-modify-write and no fence: a store, and a look at the reason. What orders the two is left to the one who closes, who
+ * has the kernel put a barrier into every running thread of the process (membarrier(2)), and then waits for the seats. Where the
+ * kernel has no such call, taking a seat costs a fence.
+ *
  * A gate may have a deadline, the end of its merchant's lease. It is the second line of defence: the leaser closes the gate when a
  * lease ends; should its thread be stalled, nobody enters all the same.
  */
@@ -19,6 +24,7 @@
 #include "keyring/base.h"
 
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <time.h>
 
@@ -28,6 +34,13 @@ typedef struct bh_gate {
 	_Atomic int reason;          /* bh_status: BH_OK while open, else what those who come are told */
 	_Atomic int64_t deadline_ms; /* of CLOCK_MONOTONIC_COARSE; 0: none */
 } bh_gate;
+
+typedef struct bh_gate_seat {
+	_Atomic bool taken;
+} bh_gate_seat;
+
+/* Whether seats may be taken without a fence; set once, by bh_gate_seats_init(). */
+extern _Atomic bool bh_gate_seats_light;
 
 /* Of CLOCK_MONOTONIC_COARSE: without a system call, and without reading a device. */
 static inline int64_t bh_gate_now_ms(void)
@@ -104,12 +117,42 @@ BH_MUST_CHECK static inline bh_status bh_gate_enter_write(bh_gate *gate, const c
  * thread at a time. Errors: the reason, if the gate is closed meanwhile. */
 BH_MUST_CHECK bh_status bh_gate_await_writes(bh_gate *gate, const char *who);
 
+/* Before the first seat is taken; again does nothing. */
+void bh_gate_seats_init(void);
+
+static inline void bh_gate_seat_leave(bh_gate_seat *seat)
+{
+	atomic_store_explicit(&seat->taken, false, memory_order_release);
+}
+
+/* As bh_gate_enter(), by a seat that one thread at a time takes; bh_gate_seat_leave() is owed. Whoever closes the gate knows the
+ * seats, and calls bh_gate_seat_wait() for each of them after bh_gate_close(). */
+BH_MUST_CHECK static inline bh_status bh_gate_seat_enter(const bh_gate *gate, bh_gate_seat *seat, const char *who)
+{
+	bh_status status = BH_OK;
+
+	if (atomic_load_explicit(&bh_gate_seats_light, memory_order_relaxed)) {
+		atomic_store_explicit(&seat->taken, true, memory_order_relaxed);
+		atomic_signal_fence(memory_order_seq_cst); /* the compiler's part; the processor's is the closer's */
+	} else {
+		atomic_store(&seat->taken, true);
+	}
+	if (bh_gate_is_shut(gate) || bh_gate_is_late(gate))
+		status = bh_gate_check(gate, who);
+	if (status != BH_OK)
+		bh_gate_seat_leave(seat);
+	return status;
+}
+
+/* After bh_gate_close() has returned: waits until nobody has the seat. Who takes it from then on sees the gate closed. */
+void bh_gate_seat_wait(const bh_gate_seat *seat);
+
 /* Closes the gate for `reason` without waiting for those inside. */
 static inline void bh_gate_shut(bh_gate *gate, bh_status reason)
 {
 	atomic_store(&gate->reason, (int)reason);
 }
-/* Closes the gate for `reason` and waits until nobody is inside. */
+/* Closes the gate for `reason` and waits until nobody is inside but those with a seat. */
 void bh_gate_close(bh_gate *gate, bh_status reason);
 static inline void bh_gate_open(bh_gate *gate)
 {

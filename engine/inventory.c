@@ -109,9 +109,9 @@ static bh_status describe(const char *path, uint64_t *size_out, uint8_t digest[B
 bh_status bh_inventory_add(bh_inventory *inventory, const char *dir, const char *path)
 {
 	BH_CLEANUP(bh_buf_clear) bh_buf full = { 0 };
-	uint8_t digest[BH_SHA256_LEN];
+	uint8_t digest[BH_SHA256_LEN] = { 0 };
 	bh_status status;
-	uint64_t size;
+	uint64_t size = 0;
 	char *copy;
 
 	BH_TRY(bh_buf_printf(&full, "%s/%s", dir, path));
@@ -128,10 +128,10 @@ bh_status bh_inventory_add(bh_inventory *inventory, const char *dir, const char 
 bh_status bh_inventory_check(const bh_parked_file *file, const char *dir)
 {
 	BH_CLEANUP(bh_buf_clear) bh_buf full = { 0 };
-	uint8_t digest[BH_SHA256_LEN];
+	uint8_t digest[BH_SHA256_LEN] = { 0 };
 	const char *path;
 	bh_status status;
-	uint64_t size;
+	uint64_t size = 0;
 
 	BH_TRY(bh_buf_printf(&full, "%s/%s", dir, file->path));
 	path = (const char *)full.data;

@@ -20,8 +20,9 @@ enum { KEY = 1, VALUE = 2 };
 
 struct bh_iter {
 	bh_merchant *merchant;      /* counted */
-	rocksdb_iterator_t *raw;    /* NULL once ended; touched inside the gate, or with it closed */
-	_Atomic bool ended;         /* whether raw is NULL, for who is not inside */
+	bh_gate_seat seat;          /* in the merchant's gate: taken for every step */
+	rocksdb_iterator_t *raw;    /* NULL once ended; touched from the seat, or with the gate closed and the seat free */
+	_Atomic bool ended;         /* whether raw is NULL, for who has not taken the seat */
 	rocksdb_readoptions_t *how; /* owned; NULL: the defaults */
 	bool valid;
 	bool on_entry;         /* RocksDB's half stands on one: nobody else moves it */
@@ -57,7 +58,7 @@ static bh_status make_room(bh_iter *iter, size_t len)
 	return BH_OK;
 }
 
-/* Inside, on an entry. */
+/* From the seat, on an entry. */
 static bh_status copy_wanted(bh_iter *iter)
 {
 	const char *key = NULL, *value = NULL;
@@ -98,8 +99,10 @@ static void end_raw(bh_iter *iter)
 
 void bh_iter_end_all(bh_merchant *merchant)
 {
-	while (merchant->iters != NULL)
+	while (merchant->iters != NULL) {
+		bh_gate_seat_wait(&merchant->iters->seat);
 		end_raw(merchant->iters);
+	}
 }
 
 static void link_iter(bh_merchant *merchant, bh_iter *iter)
@@ -167,10 +170,10 @@ void bh_iter_free(bh_iter *iter)
 /* Into the gate, and only with RocksDB's half still there: it does not come back when the merchant does. */
 static bh_status enter(bh_iter *iter)
 {
-	BH_TRY(bh_gate_enter(&iter->merchant->gate, iter->merchant->name));
+	BH_TRY(bh_gate_seat_enter(&iter->merchant->gate, &iter->seat, iter->merchant->name));
 	if (iter->raw != NULL)
 		return BH_OK;
-	bh_gate_leave(&iter->merchant->gate);
+	bh_gate_seat_leave(&iter->seat);
 	return bh_fail(BH_E_SUSPENDED, "merchant '%s': was suspended after this iterator was made; make a new one",
 		       iter->merchant->name);
 }
@@ -194,7 +197,7 @@ static bh_status leave(bh_iter *iter)
 	} else {
 		rocksdb_iter_get_error(iter->raw, &error);
 	}
-	bh_gate_leave(&iter->merchant->gate);
+	bh_gate_seat_leave(&iter->seat);
 	return error != NULL ? bh_status_of_rocksdb(error) : status;
 }
 
@@ -256,7 +259,7 @@ static bh_status copy_inside(bh_iter *iter)
 
 	BH_TRY(enter(iter));
 	status = iter->valid ? copy_wanted(iter) : bh_fail(BH_E_NOT_FOUND, "the iterator stands on no entry");
-	bh_gate_leave(&iter->merchant->gate);
+	bh_gate_seat_leave(&iter->seat);
 	return status;
 }
 

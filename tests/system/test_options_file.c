@@ -14,7 +14,7 @@
 #include "env/copy.h"
 #include "env/fs.h"
 
-enum { NAME_SIZE = 256 };
+enum { NAME_SIZE = 256, OPTIONS_MAX = 1 << 20 };
 
 /* ---- what lies there */
 
@@ -58,7 +58,7 @@ static bool names_family(const workspace *ws, const char *family)
 	path_join(path, ws->db, name);
 	test_ok(bh_keyring_open(ws->db, NULL, false, &keyring));
 	test_ok(bh_fs_new(ws->db, keyring, &fs));
-	test_ok(bh_stream_read_small(path, bh_fs_scopes(fs), &text));
+	test_ok(bh_stream_read_small(path, bh_fs_scopes(fs), OPTIONS_MAX, &text));
 	test_check(bytes_count(bh_buf_view(&text), bh_view_str("[CFOptions \"default\"]")) == 1);
 	snprintf(section, sizeof(section), "[CFOptions \"%s\"]", family);
 	found = bytes_count(bh_buf_view(&text), bh_view_str(section)) == 1;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * test_gate.c: the gate: open, closed with a reason, past its deadline; and that closing waits for those inside.
+ * test_gate.c: the gate: open, closed with a reason, past its deadline; and that closing waits for those inside, by count
+ * and by seat.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -177,6 +178,95 @@ static void a_gate_that_closes_ends_the_wait(void **state)
 	bh_gate_close(&a.gate, BH_E_SUSPENDED);
 }
 
+/* ---- seats: with the fence that a kernel without membarrier(2) takes, and without */
+
+typedef struct seated {
+	bh_gate gate;
+	bh_gate_seat seat;
+	atomic_bool let_go;
+	bool closed_early; /* whether the gate's closer was through while the seat was taken */
+	int thing;         /* of who has the seat, then the closer's; no atomic, so that a sanitizer sees them race */
+	atomic_bool came;
+} seated;
+
+static void *take_a_seat_again_and_again(void *arg)
+{
+	seated *s = arg;
+
+	while (bh_gate_seat_enter(&s->gate, &s->seat, "acme") == BH_OK) {
+		if (s->thing != 1)
+			s->closed_early = true;
+		bh_gate_seat_leave(&s->seat);
+		atomic_store_explicit(&s->came, true, memory_order_relaxed);
+	}
+	return NULL;
+}
+
+static void closing_races_with_seats(bool light, unsigned rounds)
+{
+	bool before = atomic_exchange(&bh_gate_seats_light, light);
+
+	for (unsigned i = 0; i < rounds; i++) {
+		seated s = { .thing = 1 };
+		pthread_t thread;
+
+		assert_int_equal(pthread_create(&thread, NULL, take_a_seat_again_and_again, &s), 0);
+		while (!atomic_load(&s.came))
+			sched_yield();
+		for (unsigned spin = 0; spin < (i % 64) * 200; spin++)
+			(void)bh_gate_is_shut(&s.gate);
+		bh_gate_close(&s.gate, BH_E_SUSPENDED);
+		bh_gate_seat_wait(&s.seat);
+		s.thing = 0;
+		pthread_join(thread, NULL);
+		assert_false(s.closed_early);
+	}
+	atomic_store(&bh_gate_seats_light, before);
+}
+
+static void closing_waits_for_seats(void **state)
+{
+	(void)state;
+	bh_gate_seats_init();
+	if (atomic_load(&bh_gate_seats_light))
+		closing_races_with_seats(true, 300);
+	closing_races_with_seats(false, 300);
+}
+
+static void *close_and_wait(void *arg)
+{
+	seated *s = arg;
+
+	bh_gate_close(&s->gate, BH_E_SHREDDED);
+	bh_gate_seat_wait(&s->seat);
+	s->closed_early = !atomic_load(&s->let_go);
+	return NULL;
+}
+
+static void a_seat_is_refused_as_an_entry_is(void **state)
+{
+	seated s = { 0 };
+	pthread_t thread;
+
+	(void)state;
+	bh_gate_seats_init();
+	bh_gate_set_deadline_ms(&s.gate, 1);
+	assert_int_equal(bh_gate_seat_enter(&s.gate, &s.seat, "acme"), BH_E_KMS_UNREACHABLE);
+	assert_false(atomic_load(&s.seat.taken));
+	bh_gate_set_deadline_ms(&s.gate, INT64_MAX);
+
+	assert_int_equal(bh_gate_seat_enter(&s.gate, &s.seat, "acme"), BH_OK);
+	assert_int_equal(pthread_create(&thread, NULL, close_and_wait, &s), 0);
+	sleep_ms(20);
+	atomic_store(&s.let_go, true);
+	bh_gate_seat_leave(&s.seat);
+	pthread_join(thread, NULL);
+	assert_false(s.closed_early);
+	assert_int_equal(bh_gate_seat_enter(&s.gate, &s.seat, "acme"), BH_E_SHREDDED);
+	assert_non_null(strstr(bh_status_message(), "acme"));
+	assert_false(atomic_load(&s.seat.taken));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -188,6 +278,8 @@ int main(void)
 		cmocka_unit_test(writes_are_awaited),
 		cmocka_unit_test(a_late_count_is_awaited),
 		cmocka_unit_test(a_gate_that_closes_ends_the_wait),
+		cmocka_unit_test(closing_waits_for_seats),
+		cmocka_unit_test(a_seat_is_refused_as_an_entry_is),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

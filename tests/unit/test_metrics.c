@@ -112,7 +112,7 @@ static void every_metric_is_introduced_once(void **state)
 			assert_int_equal(strncmp(name, "bulkhead_", 9), 0);
 		}
 	}
-	assert_int_equal(metrics, 22);
+	assert_int_equal(metrics, 23);
 }
 
 int main(void)
