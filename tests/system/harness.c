@@ -184,6 +184,38 @@ rocksdb_options_t *test_options_with(rocksdb_options_t *options, const char *cha
 	return changed;
 }
 
+test_sst test_sst_begin(rocksdb_env_t *env, const char *path)
+{
+	test_sst sst = { rocksdb_options_create(), rocksdb_envoptions_create(), NULL };
+	char *error = NULL;
+
+	if (env != NULL)
+		rocksdb_options_set_env(sst.options, env);
+	sst.writer = rocksdb_sstfilewriter_create(sst.env_options, sst.options);
+	rocksdb_sstfilewriter_open(sst.writer, path, &error);
+	test_rocks_ok(error);
+	return sst;
+}
+
+void test_sst_put(test_sst *sst, const char *key, const char *value)
+{
+	char *error = NULL;
+
+	rocksdb_sstfilewriter_put(sst->writer, key, strlen(key), value, strlen(value), &error);
+	test_rocks_ok(error);
+}
+
+void test_sst_end(test_sst *sst)
+{
+	char *error = NULL;
+
+	rocksdb_sstfilewriter_finish(sst->writer, &error);
+	test_rocks_ok(error);
+	rocksdb_sstfilewriter_destroy(sst->writer);
+	rocksdb_envoptions_destroy(sst->env_options);
+	rocksdb_options_destroy(sst->options);
+}
+
 bool test_direct_io_works(const workspace *ws)
 {
 	char path[PATH_SIZE];

@@ -64,6 +64,15 @@ void test_expect(bh_cf *cf, const char *key, const char *value);
 rocksdb_mergeoperator_t *test_append_operator(void);
 /* `options` changed by an option string of RocksDB's, "name=value;..."; frees `options`. */
 rocksdb_options_t *test_options_with(rocksdb_options_t *options, const char *changes);
+/* A sorted file at `path`, written through `env` (NULL: in the clear), and filled between the two calls. */
+typedef struct test_sst {
+	rocksdb_options_t *options;
+	rocksdb_envoptions_t *env_options;
+	rocksdb_sstfilewriter_t *writer;
+} test_sst;
+test_sst test_sst_begin(rocksdb_env_t *env, const char *path);
+void test_sst_put(test_sst *sst, const char *key, const char *value);
+void test_sst_end(test_sst *sst);
 /* Whether files below `ws` can be opened for direct I/O. */
 bool test_direct_io_works(const workspace *ws);
 

@@ -158,26 +158,14 @@ static void batches(void *arg)
 /* An SST of two rows, `key` and "zz", and a deletion under the prefix. */
 static void write_sst(const stage *s, const char *path, const char *key)
 {
-	rocksdb_options_t *options = rocksdb_options_create();
-	rocksdb_envoptions_t *env_options = rocksdb_envoptions_create();
-	rocksdb_sstfilewriter_t *writer;
+	test_sst sst = test_sst_begin(bh_db_env(s->db), path);
 	char *error = NULL;
 
-	rocksdb_options_set_env(options, bh_db_env(s->db));
-	writer = rocksdb_sstfilewriter_create(env_options, options);
-	rocksdb_sstfilewriter_open(writer, path, &error);
+	rocksdb_sstfilewriter_delete(sst.writer, "user7/000", 9, &error);
 	test_rocks_ok(error);
-	rocksdb_sstfilewriter_delete(writer, "user7/000", 9, &error);
-	test_rocks_ok(error);
-	rocksdb_sstfilewriter_put(writer, key, strlen(key), "v", 1, &error);
-	test_rocks_ok(error);
-	rocksdb_sstfilewriter_put(writer, "zz", 2, "v", 1, &error);
-	test_rocks_ok(error);
-	rocksdb_sstfilewriter_finish(writer, &error);
-	test_rocks_ok(error);
-	rocksdb_sstfilewriter_destroy(writer);
-	rocksdb_envoptions_destroy(env_options);
-	rocksdb_options_destroy(options);
+	test_sst_put(&sst, key, "v");
+	test_sst_put(&sst, "zz", "v");
+	test_sst_end(&sst);
 }
 
 static void sorted_files(void *arg)

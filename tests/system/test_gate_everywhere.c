@@ -245,22 +245,10 @@ static void every_call_ends_with(hands *h, bh_status want)
 
 static void make_sst(hands *h)
 {
-	rocksdb_options_t *options = rocksdb_options_create();
-	rocksdb_envoptions_t *env_options = rocksdb_envoptions_create();
-	rocksdb_sstfilewriter_t *writer;
-	char *error = NULL;
+	test_sst sst = test_sst_begin(bh_db_env(h->db), h->sst);
 
-	rocksdb_options_set_env(options, bh_db_env(h->db));
-	writer = rocksdb_sstfilewriter_create(env_options, options);
-	rocksdb_sstfilewriter_open(writer, h->sst, &error);
-	test_rocks_ok(error);
-	rocksdb_sstfilewriter_put(writer, "ingested", 8, "v", 1, &error);
-	test_rocks_ok(error);
-	rocksdb_sstfilewriter_finish(writer, &error);
-	test_rocks_ok(error);
-	rocksdb_sstfilewriter_destroy(writer);
-	rocksdb_envoptions_destroy(env_options);
-	rocksdb_options_destroy(options);
+	test_sst_put(&sst, "ingested", "v");
+	test_sst_end(&sst);
 }
 
 static void take(const workspace *ws, bh_db *db, const char *name, hands *h)

@@ -19,31 +19,19 @@ static void class_path(const workspace *ws, const char *class_name, const char *
 /* An SST at `path` of the rows "row0000".. with values "<tag> 0"..; range-deletes "gone" to "gonf". `env` NULL: a plain one. */
 static void write_sst(const char *path, rocksdb_env_t *env, const char *tag)
 {
-	rocksdb_options_t *options = rocksdb_options_create();
-	rocksdb_envoptions_t *env_options = rocksdb_envoptions_create();
-	rocksdb_sstfilewriter_t *writer;
+	test_sst sst = test_sst_begin(env, path);
 	char *error = NULL;
 
-	if (env != NULL)
-		rocksdb_options_set_env(options, env);
-	writer = rocksdb_sstfilewriter_create(env_options, options);
-	rocksdb_sstfilewriter_open(writer, path, &error);
-	test_rocks_ok(error);
 	for (int i = 0; i < ROWS; i++) {
 		char key[16], value[64];
-		int key_len = snprintf(key, sizeof(key), "row%04d", i);
-		int value_len = snprintf(value, sizeof(value), "%s %d", tag, i);
 
-		rocksdb_sstfilewriter_put(writer, key, (size_t)key_len, value, (size_t)value_len, &error);
-		test_rocks_ok(error);
+		snprintf(key, sizeof(key), "row%04d", i);
+		snprintf(value, sizeof(value), "%s %d", tag, i);
+		test_sst_put(&sst, key, value);
 	}
-	rocksdb_sstfilewriter_delete_range(writer, "gone", 4, "gonf", 4, &error);
+	rocksdb_sstfilewriter_delete_range(sst.writer, "gone", 4, "gonf", 4, &error);
 	test_rocks_ok(error);
-	rocksdb_sstfilewriter_finish(writer, &error);
-	test_rocks_ok(error);
-	rocksdb_sstfilewriter_destroy(writer);
-	rocksdb_envoptions_destroy(env_options);
-	rocksdb_options_destroy(options);
+	test_sst_end(&sst);
 }
 
 static bh_status ingest(bh_cf *cf, const char *path, bool move)
