@@ -107,7 +107,6 @@ bh_status bh_stream_read_small(const char *path, const bh_scopes *scopes, size_t
 	return bh_fail_prefix(read_stream(bh_buf_view(&bytes), scopes, out), "%s", path);
 }
 
-/* Before the one sync: a mark speaks of the file once that has returned, and until then there is no file to speak of. */
 /* Before the one sync of the file: the mark may be read by nobody until that is done. */
 static bh_status write_mark(int fd, const char *path, bh_stream_writer *writer)
 {
