@@ -145,7 +145,7 @@ static bool is_unchanged(const bh_families *f, const bh_family *family)
 	return f->scopes->changes && family->ctr && family->epoch != 0 && family->changes == count_changes(f);
 }
 
-bh_status bh_families_seal(bh_families *f, uint32_t cf_id, const bh_ctr **out)
+bh_status bh_families_seal(bh_families *f, uint32_t cf_id, bh_ctr **out)
 {
 	bh_family *family;
 
@@ -194,7 +194,7 @@ static bh_status ask_announced(bh_families *f, bh_family *family)
 	return BH_OK;
 }
 
-bh_status bh_families_open(bh_families *f, uint32_t cf_id, const bh_ctr **out)
+bh_status bh_families_open(bh_families *f, uint32_t cf_id, bh_ctr **out)
 {
 	bh_family *family;
 

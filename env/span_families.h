@@ -46,7 +46,7 @@ void bh_families_clear(bh_families *f);
 
 /* The keystream to seal spans of the family with. Borrowed until the next epoch. Errors: those of dek_for_cf; BH_E_UNSUPPORTED, if
  * it says that the family is the platform's; BH_E_NOMEM, BH_E_CRYPTO. */
-BH_MUST_CHECK bh_status bh_families_seal(bh_families *f, uint32_t cf_id, const bh_ctr **out);
+BH_MUST_CHECK bh_status bh_families_seal(bh_families *f, uint32_t cf_id, bh_ctr **out);
 /* Sealing: wipes every keystream; those still in use are derived anew, from the same DEK to the same bytes. */
 void bh_families_forget(bh_families *f);
 /* `len` bytes of the family, whose keystream was asked for, were sealed. Its DEK's tally has them from the next epoch in which the
@@ -54,7 +54,7 @@ void bh_families_forget(bh_families *f);
 void bh_families_sealed(bh_families *f, uint32_t cf_id, size_t len);
 /* The keystream to open them with, NULL: blank. Borrowed until the next announcement. Errors: BH_E_FORMAT (nothing was announced),
  * those of dek_by_id that do not mean "not available". */
-BH_MUST_CHECK bh_status bh_families_open(bh_families *f, uint32_t cf_id, const bh_ctr **out);
+BH_MUST_CHECK bh_status bh_families_open(bh_families *f, uint32_t cf_id, bh_ctr **out);
 /* The DEK that was announced last for the family; false: none was. */
 bool bh_families_find(const bh_families *f, uint32_t cf_id, uint8_t dek_id_out[BH_ID_LEN]);
 /* An announcement was read. Errors: BH_E_FORMAT (for the default family), BH_E_NOMEM. */

@@ -6,7 +6,7 @@
 
 bh_status bh_span_run_flush(bh_span_run *run, uint8_t *buf, uint64_t base)
 {
-	const bh_ctr *ctr = run->ctr;
+	bh_ctr *ctr = run->ctr;
 
 	if (!ctr)
 		return BH_OK;
@@ -17,12 +17,12 @@ bh_status bh_span_run_flush(bh_span_run *run, uint8_t *buf, uint64_t base)
 	return BH_OK;
 }
 
-static bool joins(const bh_span_run *run, const bh_ctr *ctr, size_t at)
+static bool joins(const bh_span_run *run, bh_ctr *ctr, size_t at)
 {
 	return run->ctr == ctr && at - run->end <= BH_RUN_GAP_MAX && (at == run->end || run->gap_count < BH_RUN_GAPS);
 }
 
-bh_status bh_span_run_add(bh_span_run *run, const bh_ctr *ctr, uint8_t *buf, uint64_t base, size_t at, size_t len)
+bh_status bh_span_run_add(bh_span_run *run, bh_ctr *ctr, uint8_t *buf, uint64_t base, size_t at, size_t len)
 {
 	if (run->ctr && joins(run, ctr, at)) {
 		size_t gap = at - run->end;

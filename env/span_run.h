@@ -19,8 +19,8 @@ extern "C" {
 #define BH_RUN_GAPS 32u
 
 typedef struct bh_span_run {
-	const bh_ctr *ctr; /* NULL: empty */
-	size_t start;      /* index in the caller's buffer */
+	bh_ctr *ctr;  /* NULL: empty */
+	size_t start; /* index in the caller's buffer */
 	size_t end;
 	unsigned gap_count;
 	struct {
@@ -34,7 +34,7 @@ typedef struct bh_span_run {
  * error. */
 BH_MUST_CHECK bh_status bh_span_run_flush(bh_span_run *run, uint8_t *buf, uint64_t base);
 /* Adds buf[at..at+len) to the run, flushing it before if the two do not go together. Spans come in ascending order. */
-BH_MUST_CHECK bh_status bh_span_run_add(bh_span_run *run, const bh_ctr *ctr, uint8_t *buf, uint64_t base, size_t at, size_t len);
+BH_MUST_CHECK bh_status bh_span_run_add(bh_span_run *run, bh_ctr *ctr, uint8_t *buf, uint64_t base, size_t at, size_t len);
 
 #ifdef __cplusplus
 }

@@ -104,12 +104,12 @@ void bh_spans_rebind(bh_spans *s, const bh_scopes *scopes)
 	bh_families_forget(&s->families);
 }
 
-bh_status bh_spans_key(bh_spans *s, uint32_t cf_id, const bh_ctr **out)
+bh_status bh_spans_key(bh_spans *s, uint32_t cf_id, bh_ctr **out)
 {
 	return s->mode == BH_SPANS_SEAL ? bh_families_seal(&s->families, cf_id, out) : bh_families_open(&s->families, cf_id, out);
 }
 
-bh_status bh_spans_apply(bh_spans *s, uint32_t cf_id, const bh_ctr *ctr, size_t at, size_t len)
+bh_status bh_spans_apply(bh_spans *s, uint32_t cf_id, bh_ctr *ctr, size_t at, size_t len)
 {
 	if (s->observer)
 		s->observer(s->observer_arg, s->base + at, len, cf_id);
@@ -124,7 +124,7 @@ bh_status bh_spans_apply(bh_spans *s, uint32_t cf_id, const bh_ctr *ctr, size_t 
 static bh_status wal_payload(bh_spans *s, size_t at, size_t len)
 {
 	while (len > 0) {
-		const bh_ctr *ctr;
+		bh_ctr *ctr;
 		bh_wal_piece piece;
 
 		BH_TRY(bh_wal_next(&s->wal, s->buf + at, len, &piece));
@@ -312,7 +312,7 @@ void bh_spans_observe(bh_spans *s, bh_spans_observer fn, void *arg)
 
 bh_status bh_spans_family(bh_spans *s, uint32_t cf_id, uint8_t dek_id_out[BH_ID_LEN], bool *available_out)
 {
-	const bh_ctr *ctr;
+	bh_ctr *ctr;
 
 	if (!bh_families_find(&s->families, cf_id, dek_id_out))
 		return bh_fail(BH_E_NOT_FOUND, "no key of column family %u was announced", (unsigned)cf_id);

@@ -69,9 +69,9 @@ struct bh_spans {
 };
 
 /* Encrypts, decrypts or blanks buf[at..at+len), which are bytes of the family whose keystream is `ctr` (NULL: blank). */
-BH_MUST_CHECK bh_status bh_spans_apply(bh_spans *s, uint32_t cf_id, const bh_ctr *ctr, size_t at, size_t len);
+BH_MUST_CHECK bh_status bh_spans_apply(bh_spans *s, uint32_t cf_id, bh_ctr *ctr, size_t at, size_t len);
 /* The keystream for the family in this file, NULL: blank. */
-BH_MUST_CHECK bh_status bh_spans_key(bh_spans *s, uint32_t cf_id, const bh_ctr **out);
+BH_MUST_CHECK bh_status bh_spans_key(bh_spans *s, uint32_t cf_id, bh_ctr **out);
 /* Room for `extra` more bytes; what the buffer leaves behind is wiped. */
 BH_MUST_CHECK bh_status bh_spans_reserve(bh_spans *s, size_t extra);
 

@@ -104,7 +104,7 @@ static size_t locate(const bh_spans *s, payload_cursor *c, size_t off, size_t *r
 	return (size_t)(f->off - s->base) + BH_LOG_HEADER + (off - c->fragment_at);
 }
 
-static bh_status apply_span(bh_spans *s, const bh_ctr *ctr, const bh_manifest_span *span, payload_cursor *c)
+static bh_status apply_span(bh_spans *s, bh_ctr *ctr, const bh_manifest_span *span, payload_cursor *c)
 {
 	payload_cursor begin = *c;
 	size_t off = span->off;
@@ -130,7 +130,7 @@ static bh_status apply_spans(bh_spans *s)
 {
 	const bh_version_edit *edit = &s->manifest.edit;
 	payload_cursor cursor = { 0 };
-	const bh_ctr *ctr;
+	bh_ctr *ctr;
 
 	if (edit->cf_id == BH_CF_DEFAULT || edit->span_count == 0)
 		return BH_OK;

@@ -12,8 +12,9 @@
  *
  * Fork: a child may free the contexts that it inherits; seal, open and xor refuse with BH_E_CRYPTO, so no nonce is used twice.
  *
- * Thread-safety: a bh_aead and a bh_ctr may be used from many threads at once. No call allocates after `new`, save that OpenSSL
- * needs an EVP context for each thread that is inside the same context at the same time (up to 32 are kept for the next calls).
+ * Thread-safety: a bh_aead may be used from many threads at once, a bh_ctr by one at a time. No call allocates after `new`, save
+ * that OpenSSL needs an EVP context for each thread that is inside the same bh_aead at the same time (up to 32 are kept for the
+ * next calls).
  */
 #ifndef BH_AEAD_H
 #define BH_AEAD_H
@@ -67,7 +68,7 @@ void bh_ctr_free(bh_ctr *ctr);
 void bh_ctr_freep(bh_ctr **ctr);
 /* XORs the keystream at byte position `pos` over `len` bytes in place. Its own inverse.
  * Errors: BH_E_CRYPTO, after which `data` may be part one, part the other. */
-BH_MUST_CHECK bh_status bh_ctr_xor(const bh_ctr *ctr, uint64_t pos, uint8_t *data, size_t len);
+BH_MUST_CHECK bh_status bh_ctr_xor(bh_ctr *ctr, uint64_t pos, uint8_t *data, size_t len);
 
 #ifdef __cplusplus
 }

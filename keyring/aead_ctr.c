@@ -6,24 +6,23 @@
  * short span's keystream is made by encrypting its counter blocks with an ECB context, which has no counter to set; a long one goes
  * through CTR. The two cross between 512 bytes and 1 KiB. Both make the same bytes: CTR is defined as just that (SP 800-38A, 6.5).
  *
- * Invariants: a bh_ctr is in the arena, so after a fork the child reads its pools as NULL and is refused; keystream on the stack is
- * wiped. Thread-safety: the pools' (evp_pool.h).
+ * Invariants: a bh_ctr is in the arena, so after a fork the child reads its contexts as NULL and is refused; keystream on the stack
+ * is wiped. Thread-safety: none, a bh_ctr is used by one thread at a time; so it has its two contexts for itself.
  */
 #include "keyring/aead.h"
 
 #include <endian.h>
 #include <pthread.h>
 
-#include "keyring/evp_pool.h"
+#include <openssl/evp.h>
 
 #define BLOCK_LEN 16
 #define SHORT_BLOCKS 32              /* blocks of keystream that are made at once on the stack */
 #define UPDATE_MAX ((size_t)1 << 30) /* EVP counts in int */
 
 struct bh_ctr {
-	bh_evp_pool *ecb; /* short spans */
-	bh_evp_pool *ctr; /* long spans */
-	uint8_t key[BH_DEK_LEN];
+	EVP_CIPHER_CTX *ecb; /* short spans */
+	EVP_CIPHER_CTX *ctr; /* long spans */
 };
 
 static EVP_CIPHER *ecb_cipher, *ctr_cipher;
@@ -35,14 +34,26 @@ static void fetch_all(void)
 	ctr_cipher = EVP_CIPHER_fetch(NULL, "AES-256-CTR", NULL);
 }
 
+static EVP_CIPHER_CTX *context_new(const EVP_CIPHER *cipher, bh_view key)
+{
+	EVP_CIPHER_CTX *ctx = EVP_CIPHER_CTX_new();
+
+	if (ctx && EVP_EncryptInit_ex(ctx, cipher, NULL, key.data, NULL) > 0 && EVP_CIPHER_CTX_set_padding(ctx, 0) > 0)
+		return ctx;
+	EVP_CIPHER_CTX_free(ctx);
+	return NULL;
+}
+
 static bh_status init(bh_ctr *ctr, bh_view key)
 {
 	pthread_once(&fetch_once, fetch_all);
 	if (!ecb_cipher || !ctr_cipher)
 		return bh_fail(BH_E_CRYPTO, "OpenSSL offers no AES-256-CTR or -ECB: check its providers and openssl.cnf");
-	memcpy(ctr->key, key.data, sizeof(ctr->key));
-	BH_TRY(bh_evp_pool_new(ecb_cipher, ctr->key, &ctr->ecb));
-	return bh_evp_pool_new(ctr_cipher, ctr->key, &ctr->ctr);
+	ctr->ecb = context_new(ecb_cipher, key);
+	ctr->ctr = context_new(ctr_cipher, key);
+	if (!ctr->ecb || !ctr->ctr)
+		return bh_fail(BH_E_CRYPTO, "OpenSSL makes no cipher context: check its providers and openssl.cnf");
+	return BH_OK;
 }
 
 bh_status bh_ctr_new(bh_view key, bh_ctr **out)
@@ -64,8 +75,8 @@ void bh_ctr_free(bh_ctr *ctr)
 {
 	if (!ctr)
 		return;
-	bh_evp_pool_free(ctr->ecb);
-	bh_evp_pool_free(ctr->ctr);
+	EVP_CIPHER_CTX_free(ctr->ecb);
+	EVP_CIPHER_CTX_free(ctr->ctr);
 	bh_secret_free(ctr, sizeof(*ctr));
 }
 
@@ -102,12 +113,12 @@ static bool xor_short(EVP_CIPHER_CTX *ecb, uint64_t first, size_t skip, uint8_t 
 {
 	uint8_t stream[SHORT_BLOCKS * BLOCK_LEN];
 	size_t blocks = (skip + len + BLOCK_LEN - 1) / BLOCK_LEN, i;
-	int written;
 	bool ok;
 
 	for (i = 0; i < blocks; i++)
 		counter_block(first + i, stream + i * BLOCK_LEN);
-	ok = EVP_EncryptUpdate(ecb, stream, &written, stream, (int)(blocks * BLOCK_LEN)) > 0;
+	/* Whole blocks, so none of EVP_EncryptUpdate()'s care for what is left of one. */
+	ok = EVP_Cipher(ecb, stream, stream, (unsigned)(blocks * BLOCK_LEN)) > 0;
 	if (ok)
 		xor_bytes(data, stream + skip, len);
 	bh_wipe(stream, blocks * BLOCK_LEN);
@@ -134,22 +145,18 @@ static bool xor_long(EVP_CIPHER_CTX *ctr, uint64_t first, size_t skip, uint8_t *
 	return ok;
 }
 
-bh_status bh_ctr_xor(const bh_ctr *ctr, uint64_t pos, uint8_t *data, size_t len)
+bh_status bh_ctr_xor(bh_ctr *ctr, uint64_t pos, uint8_t *data, size_t len)
 {
 	uint64_t first = pos / BLOCK_LEN;
 	size_t skip = (size_t)(pos % BLOCK_LEN);
 	bool is_short = len <= SHORT_BLOCKS * BLOCK_LEN - skip;
-	bh_evp_pool *pool = is_short ? ctr->ecb : ctr->ctr;
-	EVP_CIPHER_CTX *ctx;
-	bool ok;
+	EVP_CIPHER_CTX *ctx = is_short ? ctr->ecb : ctr->ctr;
 
 	if (len == 0)
 		return BH_OK;
-	if (!pool)
+	if (!ctx)
 		return bh_fail(BH_E_CRYPTO, "a cipher context of the parent process: open the database again after fork");
-	ctx = bh_evp_pool_get(pool);
-	ok = ctx && (is_short ? xor_short : xor_long)(ctx, first, skip, data, len);
-	if (ctx)
-		bh_evp_pool_put(pool, ctx);
-	return ok ? BH_OK : bh_fail(BH_E_CRYPTO, "AES-256-CTR failed in OpenSSL");
+	if ((is_short ? xor_short : xor_long)(ctx, first, skip, data, len))
+		return BH_OK;
+	return bh_fail(BH_E_CRYPTO, "AES-256-CTR failed in OpenSSL");
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * evp_pool.h (internal to aead*.c): OpenSSL cipher contexts with one key, shared by threads.
+ * evp_pool.h (internal to aead_openssl.c): OpenSSL cipher contexts with one key, shared by threads.
  *
  * An EVP context serves one thread at a time and costs a key schedule to make. A pool hands out contexts whose key is set already,
  * one to each thread that is inside, and keeps up to BH_EVP_POOL_SLOTS of them for the next calls. The key schedule in an EVP

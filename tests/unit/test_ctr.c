@@ -50,7 +50,7 @@ static void reference(uint64_t pos, uint8_t *data, size_t len)
 	free(padded);
 }
 
-static void expect_at(const bh_ctr *ctr, uint64_t pos, size_t len)
+static void expect_at(bh_ctr *ctr, uint64_t pos, size_t len)
 {
 	uint8_t *data = malloc(len + 1), *expected = malloc(len + 1);
 
@@ -152,32 +152,6 @@ static void keys_of_another_length_are_refused(void **state)
 	bh_ctr_free(NULL);
 }
 
-enum { THREADS = 40 }; /* more than the contexts that are kept */
-
-static void *xor_thread(void *arg)
-{
-	int i;
-
-	for (i = 0; i < 300; i++) {
-		expect_at(arg, (uint64_t)i * 37, 40);
-		expect_at(arg, (uint64_t)i * 37, 700);
-	}
-	return NULL;
-}
-
-static void many_threads_in_one(void **state)
-{
-	BH_CLEANUP(bh_ctr_freep) bh_ctr *ctr = ctr_of_key();
-	pthread_t threads[THREADS];
-	int i;
-
-	(void)state;
-	for (i = 0; i < THREADS; i++)
-		assert_int_equal(pthread_create(&threads[i], NULL, xor_thread, ctr), 0);
-	for (i = 0; i < THREADS; i++)
-		pthread_join(threads[i], NULL);
-}
-
 static void a_forked_child_is_refused(void **state)
 {
 	BH_CLEANUP(bh_ctr_freep) bh_ctr *ctr = ctr_of_key();
@@ -213,7 +187,6 @@ int main(void)
 		cmocka_unit_test(huge_positions),
 		cmocka_unit_test(it_is_its_own_inverse),
 		cmocka_unit_test(keys_of_another_length_are_refused),
-		cmocka_unit_test(many_threads_in_one),
 		cmocka_unit_test(a_forked_child_is_refused),
 		cmocka_unit_test(nothing_is_left),
 	};
