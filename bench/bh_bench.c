@@ -8,6 +8,7 @@
 
 #include "keyring/base.h"
 #include "store.h"
+#include "turns.h"
 
 static const struct engine {
 	const char *name;
@@ -22,12 +23,30 @@ static const struct engine {
 	{ "bulkhead-ipsec-mb", &bench_engine_bulkhead, "ipsec-mb" },
 };
 
-static const struct engine *find_engine(const char *name)
+#define ENGINE_COUNT (sizeof(engines) / sizeof(engines[0]))
+
+static const struct engine *find_engine(const char *name, size_t len)
 {
-	for (size_t i = 0; i < sizeof(engines) / sizeof(engines[0]); i++)
-		if (strcmp(engines[i].name, name) == 0)
+	for (size_t i = 0; i < ENGINE_COUNT; i++)
+		if (strlen(engines[i].name) == len && memcmp(engines[i].name, name, len) == 0)
 			return &engines[i];
 	return NULL;
+}
+
+/* Those of a list by commas; 0: one of them is unknown, or there are too many. */
+static unsigned find_engines(const char *list, const struct engine *out[ENGINE_COUNT])
+{
+	unsigned count = 0;
+
+	for (const char *name = list;; name++) {
+		size_t len = strcspn(name, ",");
+
+		if (count == ENGINE_COUNT || (out[count++] = find_engine(name, len)) == NULL)
+			return 0;
+		name += len;
+		if (*name == '\0')
+			return count;
+	}
 }
 
 static const struct compression {
@@ -70,7 +89,9 @@ rocksdb_options_t *bench_rocksdb_options(const bench_config *config)
 static const char usage[] =
 	"usage: bh_bench --db=DIR [flags]\n"
 	"  --engine=NAME                 what runs the benchmarks (bulkhead): plain, stock-ctr, evp-ctr, bulkhead, or\n"
-	"                                bulkhead-openssl, bulkhead-ipsec-mb: with that AEAD\n"
+	"                                bulkhead-openssl, bulkhead-ipsec-mb: with that AEAD. Several, by commas: by turns,\n"
+	"                                each in a process and in DIR/NAME\n"
+	"  --turn_ms=N                   (20)\n"
 	"  --benchmarks=A,B,...          in this order (fillrandom,readrandom):\n"
 	"    fillseq fillrandom fillsync fillbatch        make the database anew in an empty DIR; the others use what is there\n"
 	"    overwrite deleterange compact                \n"
@@ -96,6 +117,7 @@ static const char usage[] =
 
 enum {
 	OPT_ENGINE = 1,
+	OPT_TURN,
 	OPT_DB,
 	OPT_BENCHMARKS,
 	OPT_NUM,
@@ -123,6 +145,7 @@ enum {
 
 static const struct option long_options[] = {
 	{ "engine", required_argument, NULL, OPT_ENGINE },
+	{ "turn_ms", required_argument, NULL, OPT_TURN },
 	{ "db", required_argument, NULL, OPT_DB },
 	{ "benchmarks", required_argument, NULL, OPT_BENCHMARKS },
 	{ "num", required_argument, NULL, OPT_NUM },
@@ -188,6 +211,7 @@ static void set_option(bench_config *config, int opt, const char *arg)
 {
 	switch (opt) {
 	case OPT_ENGINE: config->engine = arg; break;
+	case OPT_TURN: config->turn_ms = small_number(arg); break;
 	case OPT_DB: config->dir = arg; break;
 	case OPT_BENCHMARKS: config->benchmarks = arg; break;
 	case OPT_NUM: config->num = number(arg); break;
@@ -218,12 +242,14 @@ static void set_option(bench_config *config, int opt, const char *arg)
 /* What is wrong; NULL: nothing. */
 static const char *refuse(const bench_config *c)
 {
+	const struct engine *found[ENGINE_COUNT];
 	const struct {
 		bool broken;
 		const char *what;
 	} rules[] = {
 		{ c->dir == NULL, "--db is missing" },
-		{ find_engine(c->engine) == NULL, "no such --engine" },
+		{ find_engines(c->engine, found) == 0, "no such --engine" },
+		{ c->turn_ms == 0, "--turn_ms is 0" },
 		{ find_compression(c->compression) == NULL, "no such --compression_type" },
 		{ c->num == 0, "--num is 0" },
 		{ c->key_size < 8 || c->key_size > 65536, "--key_size is not 8 to 65536" },
@@ -241,11 +267,47 @@ static const char *refuse(const bench_config *c)
 	return NULL;
 }
 
+static bool run_engine(const bench_config *config, const struct engine *engine)
+{
+	if (engine->aead != NULL)
+		(void)setenv("BH_AEAD", engine->aead, 1);
+	if (bench_run(config, engine->engine) == BH_OK)
+		return true;
+	fprintf(stderr, "bh_bench: %s: %s\n", engine->name, bh_status_message());
+	return false;
+}
+
+typedef struct several {
+	const bench_config *config;
+	const struct engine *engines[ENGINE_COUNT];
+} several;
+
+static bool run_one_of(void *arg, unsigned i)
+{
+	const several *s = arg;
+	bench_config config = *s->config;
+	char dir[4096];
+
+	snprintf(dir, sizeof(dir), "%s/%s", config.dir, s->engines[i]->name);
+	config.dir = dir;
+	config.engine = s->engines[i]->name;
+	return run_engine(&config, s->engines[i]);
+}
+
+static bool run_engines(const bench_config *config)
+{
+	several s = { .config = config };
+	unsigned count = find_engines(config->engine, s.engines);
+
+	return count == 1 ? run_engine(config, s.engines[0]) : bench_turns(count, config->turn_ms, run_one_of, &s);
+}
+
 int main(int argc, char **argv)
 {
 	bench_config config = {
 		.engine = "bulkhead",
 		.benchmarks = "fillrandom,readrandom",
+		.turn_ms = 20,
 		.num = 1000000,
 		.key_size = 16,
 		.value_size = 100,
@@ -260,7 +322,6 @@ int main(int argc, char **argv)
 		.compression = "zstd",
 		.seed = 1,
 	};
-	const struct engine *engine;
 	const char *wrong;
 	int opt;
 
@@ -273,12 +334,5 @@ int main(int argc, char **argv)
 	}
 	if (config.reads == 0)
 		config.reads = config.num;
-	engine = find_engine(config.engine);
-	if (engine->aead != NULL)
-		(void)setenv("BH_AEAD", engine->aead, 1);
-	if (bench_run(&config, engine->engine) != BH_OK) {
-		fprintf(stderr, "bh_bench: %s\n", bh_status_message());
-		return 1;
-	}
-	return 0;
+	return run_engines(&config) ? 0 : 1;
 }

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "turns.h"
 #include "workload.h"
 
 /* Under `valgrind --tool=callgrind` each benchmark leaves a dump of its own; elsewhere these are a few instructions. */
@@ -175,6 +176,7 @@ static bh_status run_named(bench_run_state *r, const char *name, size_t len)
 	if (r->store == NULL && load->how != OPENS && load->how != ON_NOTHING)
 		BH_TRY(r->engine->open(r->config, load->how == ON_FRESH, &r->store));
 	r->ordinal++;
+	bench_turns_meet();
 	return run_workload(r, load);
 }
 

@@ -11,7 +11,8 @@
 #include <bulkhead/bulkhead.h>
 
 typedef struct bench_config {
-	const char *engine;
+	const char *engine; /* one, or several by commas: by turns of turn_ms, each in a directory of its own in dir */
+	unsigned turn_ms;
 	const char *dir;
 	const char *benchmarks; /* comma-separated */
 	uint64_t num;           /* keys */

@@ -6,6 +6,8 @@
 
 #include <time.h>
 
+#include "turns.h"
+
 static uint64_t clock_ns(clockid_t clock)
 {
 	struct timespec t;
@@ -16,7 +18,7 @@ static uint64_t clock_ns(clockid_t clock)
 
 uint64_t bench_now_ns(void)
 {
-	return clock_ns(CLOCK_MONOTONIC);
+	return clock_ns(CLOCK_MONOTONIC) - bench_turns_stopped_ns();
 }
 
 uint64_t bench_cpu_ns(void)

@@ -61,7 +61,7 @@ typedef struct workload {
 
 #define BENCH_TEXT_LEN (1u << 20)
 
-uint64_t bench_now_ns(void);
+uint64_t bench_now_ns(void); /* without what passes while others have their turns (turns.h) */
 uint64_t bench_cpu_ns(void); /* that this process has used so far, on all threads */
 uint64_t worker_random(worker *w);
 /* Borrowed until the next call with the same buffer. */

@@ -83,8 +83,28 @@ done
 ! run_refused=$("$bench" --engine=plain --db="$work/plain" --benchmarks=shred --merchants=3 2>&1) || fail "plain shreds?"
 [[ $run_refused == *"plain has no shred"* ]] || fail "plain's shred: $run_refused"
 
+# By turns: a line from each, and what passes while others have their turns is not counted.
+mkdir "$work/turns"
+began=$(date +%s%N)
+lines=$("$bench" --engine=plain,evp-ctr,bulkhead --db="$work/turns" --benchmarks=fillrandom,readrandom --json --num=60000) ||
+	fail "by turns: failed"
+took=$(($(date +%s%N) - began))
+[[ $(jq -r '"\(.benchmark) \(.engine)"' <<<"$lines" | sort | paste -sd,) == \
+"fillrandom bulkhead,fillrandom evp-ctr,fillrandom plain,readrandom bulkhead,readrandom evp-ctr,readrandom plain" ]] ||
+	fail "by turns: other lines: $lines"
+jq -se --argjson took "$took" '(map(.seconds) | add) * 1e9 < $took and all(.ops == 60000 and .max_us < 1e6 * .seconds)' \
+	<<<"$lines" >/dev/null || fail "by turns, in $took ns: $lines"
+[[ $(jq -s 'group_by(.benchmark)[] | map(.found) | unique | length' <<<"$lines" | paste -sd' ') == "1 1" ]] ||
+	fail "by turns: they found different keys: $lines"
+# When one of them fails, all end.
+! "$bench" --engine=bulkhead,plain --db="$work/turns" --benchmarks=readrandom,suspend --num=60000 >"$work/lines" 2>&1 ||
+	fail "by turns: plain suspends?"
+grep -q 'plain has no suspend' "$work/lines" || fail "by turns: $(cat "$work/lines")"
+! grep -lzs -- "[-]-db=$work/turns" /proc/[0-9]*/cmdline >"$work/lines" || fail "by turns: a process is left: $(cat "$work/lines")"
+passed=$((passed + 3))
+
 # Refused input: 2, before anything is made.
-for flags in "--engine=none" "--num=0" "--num=x" "--compression_type=rot13" "--readwritepercent=101" "surplus"; do
+for flags in "--engine=none" "--engine=plain," "--turn_ms=0" "--num=0" "--num=x" "--compression_type=rot13" "--readwritepercent=101" "surplus"; do
 	status=0
 	"$bench" --db="$work/none" "$flags" >"$work/lines" 2>&1 || status=$?
 	[[ $status == 2 && ! -e $work/none ]] || fail "$flags ended with $status"
