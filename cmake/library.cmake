@@ -8,6 +8,7 @@ set(bh_cmake_dir ${CMAKE_INSTALL_LIBDIR}/cmake/bulkhead)
 add_library(bulkhead SHARED)
 add_library(bulkhead::bulkhead ALIAS bulkhead)
 set_target_properties(bulkhead PROPERTIES VERSION ${PROJECT_VERSION} SOVERSION 0 LINK_DEPENDS ${bh_export_map} LINKER_LANGUAGE CXX)
+bh_link_as_whole(bulkhead)
 target_link_options(bulkhead PRIVATE -Wl,--version-script=${bh_export_map})
 # A sanitizer's runtime comes with the program, so only a plain build can insist that every symbol is found now.
 if(NOT BH_SANITIZE)
