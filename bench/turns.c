@@ -11,12 +11,13 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
+
+#include "workload.h"
 
 /* Shared by parent and child. */
 typedef struct turn {
@@ -40,14 +41,6 @@ typedef struct turns {
 
 static const struct timespec look = { .tv_nsec = 500000 };
 static turn *mine; /* in a child */
-
-static uint64_t now_ns(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
-}
 
 /* ---- the child's side */
 
@@ -78,7 +71,7 @@ _Noreturn static void be_child(turns *t, unsigned i, bool (*run)(void *arg, unsi
 	exit(ok ? 0 : 1);
 }
 
-/* ---- the parent's side */
+/* ---- the parent's side, whose bench_now_ns() leaves nothing out */
 
 static bool is_waiting(const turns *t, unsigned i)
 {
@@ -103,17 +96,17 @@ static void stop(turns *t, unsigned i)
 {
 	(void)kill(t->children[i].pid, SIGSTOP);
 	(void)look_after(t, i, WUNTRACED);
-	t->children[i].stopped_at = now_ns();
+	t->children[i].stopped_at = bench_now_ns();
 }
 
 /* Ends early when there is nothing left to do before the next meeting. */
 static void take_turn(turns *t, unsigned i)
 {
-	uint64_t began = now_ns();
+	uint64_t began = bench_now_ns();
 
 	atomic_fetch_add(&t->shared[i].stopped_ns, began - t->children[i].stopped_at);
 	(void)kill(t->children[i].pid, SIGCONT);
-	while (now_ns() - began < t->turn_ns && !is_waiting(t, i)) {
+	while (bench_now_ns() - began < t->turn_ns && !is_waiting(t, i)) {
 		nanosleep(&look, NULL);
 		if (!look_after(t, i, WNOHANG))
 			return;
