@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "keyring/base.h"
+#include "keyring/base/base.h"
 #include "store.h"
 #include "turns.h"
 

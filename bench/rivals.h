@@ -13,7 +13,7 @@
 
 #include <rocksdb/c.h>
 
-#include "keyring/base.h"
+#include "keyring/base/base.h"
 
 #ifdef __cplusplus
 extern "C" {

@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "keyring/base.h"
+#include "keyring/base/base.h"
 
 struct bench_store {
 	const bench_config *config;

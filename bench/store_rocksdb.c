@@ -8,7 +8,7 @@
 #include <stdlib.h>
 
 #include "env/bridge.h"
-#include "keyring/base.h"
+#include "keyring/base/base.h"
 #include "rivals.h"
 
 struct bench_store {

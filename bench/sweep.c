@@ -18,7 +18,7 @@
 #include <time.h>
 
 #include "histogram.h"
-#include "keyring/base.h"
+#include "keyring/base/base.h"
 
 enum { VALUE_LEN = 400, ROUNDS_MAX = 1000, MERCHANTS = 2 };
 enum { AT_REST, COMPACTED, SWEPT, PHASES };

@@ -15,7 +15,7 @@
 #include <stdatomic.h>
 
 #include "histogram.h"
-#include "keyring/base.h"
+#include "keyring/base/base.h"
 
 typedef struct bench_run_state {
 	const bench_config *config;

@@ -23,7 +23,7 @@
 #include "env/bridge_move.h"
 #include "family_set.h"
 #include "files.h"
-#include "keyring/crashpoint.h"
+#include "keyring/base/crashpoint.h"
 #include "leaser.h"
 #include "pacer.h"
 #include "park.h"

@@ -5,7 +5,7 @@
  * A part that could not be made is NULL, and so is whatever it is put into: one look at the end is enough, and a certificate that
  * lacks something for want of memory is never signed.
  */
-#include "engine/certificate.h"
+#include "certificate.h"
 
 #include <jansson.h>
 #include <stdio.h>

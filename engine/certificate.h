@@ -11,7 +11,7 @@
 #include <bulkhead/certificate.h>
 
 #include "env/header.h"
-#include "keyring/keyring.h"
+#include "keyring/ring/keyring.h"
 
 #define BH_CERTIFICATES_DIR "certificates"
 #define BH_CERTIFICATE_TEMP ".tmp" /* behind its name, while it is written */

@@ -2,15 +2,15 @@
  *
  * certificate_store.c: certificates on disk, DB/certificates/<merchant>-<merchant id>.json.
  */
-#include "engine/certificate.h"
+#include "certificate.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 
-#include "keyring/crashpoint.h"
-#include "keyring/io.h"
+#include "keyring/base/crashpoint.h"
+#include "keyring/base/io.h"
 
 void bh_certificate_name(const bh_merchant_info *merchant, char out[BH_CERTIFICATE_NAME_SIZE])
 {

@@ -5,7 +5,7 @@
  * What is signed is the object without "signature", printed compactly with sorted members: so it is printed like this again, from
  * what was parsed, and nothing is taken out of it before the signature holds.
  */
-#include "engine/certificate.h"
+#include "certificate.h"
 
 #include <jansson.h>
 #include <stdlib.h>

@@ -8,7 +8,7 @@
 
 #include <strings.h>
 
-#include "keyring/kms.h"
+#include "keyring/kms/kms.h"
 
 static bool conflicts(const bh_claim *a, const bh_claim *b)
 {

@@ -11,7 +11,7 @@
 #include <stdlib.h>
 
 #include "files.h"
-#include "keyring/crashpoint.h"
+#include "keyring/base/crashpoint.h"
 #include "park.h"
 #include "suppress.h"
 

@@ -23,7 +23,7 @@
 #include "env/bridge_move.h"
 #include "erase.h"
 #include "files.h"
-#include "keyring/crashpoint.h"
+#include "keyring/base/crashpoint.h"
 #include "leaser.h"
 #include "park.h"
 #include "sweep.h"

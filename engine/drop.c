@@ -10,7 +10,7 @@
 #include <time.h>
 
 #include "files.h"
-#include "keyring/crashpoint.h"
+#include "keyring/base/crashpoint.h"
 
 #define DRAIN_WAIT_MS 10000 /* how long RocksDB may take to let go of a dropped family's files */
 

@@ -30,7 +30,7 @@
 #include <time.h>
 
 #include "env/bridge_erase.h"
-#include "keyring/crashpoint.h"
+#include "keyring/base/crashpoint.h"
 #include "suppress.h"
 
 enum {

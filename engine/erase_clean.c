@@ -11,7 +11,7 @@
 
 #include "env/bridge_erase.h"
 #include "env/reseal_log.h"
-#include "keyring/crashpoint.h"
+#include "keyring/base/crashpoint.h"
 #include "park.h"
 
 enum {

@@ -6,7 +6,7 @@
 
 #include <bulkhead/env.h>
 
-#include "keyring/aead.h"
+#include "keyring/crypto/aead.h"
 
 /* ---- the platform's column family */
 

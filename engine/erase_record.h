@@ -13,7 +13,7 @@
 #include <bulkhead/erase.h>
 
 #include "internal.h"
-#include "keyring/kdf.h"
+#include "keyring/crypto/kdf.h"
 
 /* Whose: a class of a living merchant. */
 typedef struct bh_erase_scope {

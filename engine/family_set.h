@@ -7,7 +7,7 @@
 
 #include <rocksdb/c.h>
 
-#include "keyring/base.h"
+#include "keyring/base/base.h"
 
 /* All zero is empty. Released with bh_family_set_clear(), which leaves the handles to whoever took them. */
 typedef struct bh_family_set {

@@ -8,7 +8,7 @@
 #ifndef BH_FILES_H
 #define BH_FILES_H
 
-#include "keyring/base.h"
+#include "keyring/base/base.h"
 
 bool bh_path_exists(const char *path);
 bool bh_path_is_file(const char *path); /* a regular one, not a link to one */

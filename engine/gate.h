@@ -21,7 +21,7 @@
 #ifndef BH_GATE_H
 #define BH_GATE_H
 
-#include "keyring/base.h"
+#include "keyring/base/base.h"
 
 #include <stdatomic.h>
 #include <stdbool.h>

@@ -17,7 +17,7 @@
 
 #include "env/fs.h"
 #include "gate.h"
-#include "keyring/lease.h"
+#include "keyring/dek/lease.h"
 
 typedef struct bh_class {
 	char name[BH_NAME_MAX + 1];

@@ -13,7 +13,7 @@
 #define BH_ENGINE_INVENTORY_H
 
 #include "internal.h"
-#include "keyring/kdf.h"
+#include "keyring/crypto/kdf.h"
 
 #define BH_INVENTORY_FILE "INVENTORY"
 

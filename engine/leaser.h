@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * leaser.h: the thread that keeps merchants' leases (keyring/lease.h), and the workers that do what it decides.
+ * leaser.h: the thread that keeps merchants' leases (keyring/dek/lease.h), and the workers that do what it decides.
  *
  * Threads of one leaser, and why there are so many:
  *   - The scheduler looks at all leases when one is due, and once a second: a clock that jumps wakes nobody. It closes gates
@@ -24,8 +24,8 @@
 
 #include <bulkhead/db.h>
 
-#include "keyring/keyring.h"
-#include "keyring/lease.h"
+#include "keyring/ring/keyring.h"
+#include "keyring/dek/lease.h"
 
 #define BH_LEASER_KMS_WORKERS 4
 #define BH_LEASER_SLOW_WORKERS 2

@@ -13,8 +13,8 @@
 
 #include "env/bridge.h"
 #include "files.h"
-#include "keyring/crashpoint.h"
-#include "keyring/kms.h"
+#include "keyring/base/crashpoint.h"
+#include "keyring/kms/kms.h"
 #include "leaser.h"
 #include "suppress.h"
 

@@ -10,7 +10,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
-#include "keyring/base.h"
+#include "keyring/base/base.h"
 #include "metrics.h"
 
 /* Backslash, quote and newline are escaped, as the format has it. */

@@ -12,7 +12,7 @@
 #include "env/raw_file.h"
 #include "files.h"
 #include "inventory.h"
-#include "keyring/crashpoint.h"
+#include "keyring/base/crashpoint.h"
 
 #define CURRENT_MAX (64u * 1024)
 

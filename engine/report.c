@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 #include "internal.h"
-#include "keyring/audit.h"
+#include "keyring/audit/audit.h"
 #include "leaser.h"
 #include "park.h"
 #include "suppress.h"

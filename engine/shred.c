@@ -13,15 +13,15 @@
  *        5 and 7 again.
  * Nothing here depends on the size of the data: of each file one header is read, then it is unlinked.
  */
-#include "engine/shred.h"
+#include "shred.h"
 
 #include <bulkhead/env.h>
 
 #include <time.h>
 
-#include "engine/erase_record.h"
-#include "engine/leaser.h"
-#include "keyring/crashpoint.h"
+#include "erase_record.h"
+#include "leaser.h"
+#include "keyring/base/crashpoint.h"
 
 /* One shred under way. */
 typedef struct shred {

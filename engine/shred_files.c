@@ -3,7 +3,7 @@
  * shred_files.c: which files a merchant has, without a key, and their removal. Nothing here reads or overwrites what is in them: of
  * each, one header is looked at.
  */
-#include "engine/shred.h"
+#include "shred.h"
 
 #include <fcntl.h>
 #include <stdio.h>
@@ -11,8 +11,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "engine/files.h"
-#include "engine/park.h"
+#include "files.h"
+#include "park.h"
 
 typedef struct survey {
 	const bh_dek_info *deks; /* the merchant's */

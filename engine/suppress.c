@@ -17,7 +17,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "keyring/crashpoint.h"
+#include "keyring/base/crashpoint.h"
 
 typedef struct erased_prefix {
 	uint32_t len;

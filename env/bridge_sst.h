@@ -9,7 +9,7 @@
 #ifndef BH_BRIDGE_SST_H
 #define BH_BRIDGE_SST_H
 
-#include "keyring/base.h"
+#include "keyring/base/base.h"
 
 #ifdef __cplusplus
 extern "C" {

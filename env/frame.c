@@ -2,7 +2,7 @@
  *
  * frame.c: see frame.h.
  */
-#include "env/frame.h"
+#include "frame.h"
 
 #define COUNT_LEN 2u /* of the number of announcements */
 #define PLAIN_MIN (COUNT_LEN + 1)

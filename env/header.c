@@ -8,12 +8,12 @@
  * GCM does not commit to its key; the commitment does, so a header opens under one key alone.
  */
 #include <endian.h>
-#include "env/header.h"
+#include "header.h"
 
 #include <xxhash.h>
 
-#include "env/pages.h"
-#include "env/stream.h"
+#include "pages.h"
+#include "stream.h"
 
 #define MAGIC "BULKHEAD"
 #define FILE_KEY_LEN 32

@@ -8,8 +8,8 @@
 #ifndef BH_HEADER_H
 #define BH_HEADER_H
 
-#include "keyring/aead.h"
-#include "keyring/kdf.h"
+#include "keyring/crypto/aead.h"
+#include "keyring/crypto/kdf.h"
 #include "scopes.h"
 
 #ifdef __cplusplus

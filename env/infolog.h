@@ -17,7 +17,7 @@
 
 #include <stdarg.h>
 
-#include "keyring/base.h"
+#include "keyring/base/base.h"
 
 #ifdef __cplusplus
 extern "C" {

@@ -16,7 +16,7 @@
 #ifndef BH_INFOLOG_RULES_H
 #define BH_INFOLOG_RULES_H
 
-#include "keyring/base.h"
+#include "keyring/base/base.h"
 
 #ifdef __cplusplus
 extern "C" {

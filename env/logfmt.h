@@ -13,7 +13,7 @@
 #ifndef BH_LOGFMT_H
 #define BH_LOGFMT_H
 
-#include "keyring/base.h"
+#include "keyring/base/base.h"
 
 #ifdef __cplusplus
 extern "C" {

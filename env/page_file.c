@@ -6,7 +6,7 @@
  */
 #include <stdlib.h>
 
-#include "env/pages.h"
+#include "pages.h"
 
 struct bh_page_file {
 	bh_file_key key;

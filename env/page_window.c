@@ -2,7 +2,7 @@
  *
  * page_window.c: see page_window.h.
  */
-#include "env/page_window.h"
+#include "page_window.h"
 
 #include <stdatomic.h>
 #include <stdlib.h>

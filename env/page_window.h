@@ -17,7 +17,7 @@
 #ifndef BH_PAGE_WINDOW_H
 #define BH_PAGE_WINDOW_H
 
-#include "keyring/base.h"
+#include "keyring/base/base.h"
 
 #ifdef __cplusplus
 extern "C" {

@@ -8,7 +8,7 @@
  */
 #include <stdlib.h>
 
-#include "env/pages.h"
+#include "pages.h"
 
 struct bh_page_writer {
 	bh_file_key key;

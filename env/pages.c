@@ -2,7 +2,7 @@
  *
  * pages.c: the arithmetic of sealed pages; see pages.h. Writing is in page_writer.c, reading in page_file.c.
  */
-#include "env/pages.h"
+#include "pages.h"
 
 bh_status bh_pages_logical_size(uint64_t physical, uint32_t page_size, uint64_t *logical_out)
 {

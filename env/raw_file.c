@@ -10,7 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "keyring/crashpoint.h"
+#include "keyring/base/crashpoint.h"
 
 #define STABLE_TRIES 1000 /* reads of a header whose mark is being rewritten, 0.1 ms apart */
 

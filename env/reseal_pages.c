@@ -17,7 +17,7 @@
 #include <unistd.h>
 
 #include "fs_internal.h"
-#include "keyring/crashpoint.h"
+#include "keyring/base/crashpoint.h"
 #include "page_readers.h"
 #include "raw_file.h"
 

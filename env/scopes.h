@@ -8,7 +8,7 @@
 #ifndef BH_SCOPES_H
 #define BH_SCOPES_H
 
-#include "keyring/keyring.h"
+#include "keyring/ring/keyring.h"
 
 #ifdef __cplusplus
 extern "C" {

@@ -9,7 +9,7 @@
 #ifndef BH_SPAN_RUN_H
 #define BH_SPAN_RUN_H
 
-#include "keyring/aead.h"
+#include "keyring/crypto/aead.h"
 
 #ifdef __cplusplus
 extern "C" {

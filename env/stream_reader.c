@@ -8,8 +8,8 @@
  */
 #include <stdlib.h>
 
-#include "env/frame.h"
-#include "env/logfmt.h"
+#include "frame.h"
+#include "logfmt.h"
 
 struct bh_stream_reader {
 	bh_file_key key;

@@ -11,7 +11,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
-#include "env/frame.h"
+#include "frame.h"
 
 struct bh_stream_writer {
 	bh_file_key key;

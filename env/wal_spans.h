@@ -12,7 +12,7 @@
 #ifndef BH_WAL_SPANS_H
 #define BH_WAL_SPANS_H
 
-#include "keyring/base.h"
+#include "keyring/base/base.h"
 
 #ifdef __cplusplus
 extern "C" {

@@ -13,7 +13,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "keyring/secret.h"
+#include "keyring/base/secret.h"
 
 #define TRACE_HALF (BH_DEK_LEN / 2)
 

@@ -2,7 +2,7 @@
  *
  * passphrase.c: see passphrase.h.
  */
-#include "tools/passphrase.h"
+#include "passphrase.h"
 
 #include <errno.h>
 #include <unistd.h>

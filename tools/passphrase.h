@@ -5,7 +5,7 @@
 #ifndef BH_TOOLS_PASSPHRASE_H
 #define BH_TOOLS_PASSPHRASE_H
 
-#include "keyring/secret.h"
+#include "keyring/base/secret.h"
 
 #define PASSPHRASE_MAX 1023 /* bytes */
 

@@ -5,7 +5,7 @@
  */
 #include <stdlib.h>
 
-#include "keyring/kms_agent_wire.h"
+#include "keyring/kms/agent/wire.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 

@@ -10,7 +10,7 @@
 #include <stdatomic.h>
 #include <unistd.h>
 
-#include "keyring/kms_agent_socket.h"
+#include "keyring/kms/agent/socket.h"
 #include "kms_liar.h"
 #include "kms_process.h"
 

@@ -7,7 +7,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "keyring/kms_agent_socket.h"
+#include "keyring/kms/agent/socket.h"
 
 #define DEADLINE_MS 60000
 

@@ -16,8 +16,8 @@
 
 #include <xxhash.h>
 
-#include "keyring/keyring.h"
-#include "keyring/keyring_format.h"
+#include "keyring/ring/keyring.h"
+#include "keyring/manifest/format.h"
 
 void expect_status(bh_status got, bh_status want, const char *call, const char *file, int line)
 {

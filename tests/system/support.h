@@ -22,7 +22,7 @@
 
 #include <bulkhead/bulkhead.h>
 
-#include "keyring/base.h"
+#include "keyring/base/base.h"
 
 #define PATH_SIZE 512
 

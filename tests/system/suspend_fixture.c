@@ -4,7 +4,7 @@
  */
 #include "suspend_fixture.h"
 
-#include "keyring/crashpoint.h"
+#include "keyring/base/crashpoint.h"
 
 bh_view row_key(char out[16], int i)
 {

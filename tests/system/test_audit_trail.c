@@ -12,8 +12,8 @@
 
 #include "engine/internal.h"
 #include "engine/leaser.h"
-#include "keyring/audit_verify.h"
-#include "keyring/crashpoint.h"
+#include "keyring/audit/verify.h"
+#include "keyring/base/crashpoint.h"
 
 static atomic_bool log_fails;
 static atomic_int log_syncs;

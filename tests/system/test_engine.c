@@ -8,8 +8,8 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-#include "keyring/crashpoint.h"
-#include "keyring/keyring.h"
+#include "keyring/base/crashpoint.h"
+#include "keyring/ring/keyring.h"
 
 static const char *const two_classes[] = { "events", "profile" };
 

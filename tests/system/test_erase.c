@@ -10,7 +10,7 @@
 #include <stdatomic.h>
 #include <unistd.h>
 
-#include "keyring/crashpoint.h"
+#include "keyring/base/crashpoint.h"
 
 #ifdef BH_SANITIZED
 enum { STRIDE = 3 }; /* one in as many of the kill points */

@@ -9,7 +9,7 @@
 #include <stdatomic.h>
 
 #include "engine/erase_record.h"
-#include "keyring/crashpoint.h"
+#include "keyring/base/crashpoint.h"
 
 static const bh_erase_options suppressing = { .suppress = true, .wait_ms = 60000 };
 

@@ -14,8 +14,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "keyring/aead.h"
-#include "keyring/kdf.h"
+#include "keyring/crypto/aead.h"
+#include "keyring/crypto/kdf.h"
 #include "tests/traces.h"
 
 enum { TRACED_MAX = 96, CANARIES = 8, ROWS = 2000 };

@@ -6,7 +6,7 @@
 #include <signal.h>
 #include <sys/stat.h>
 
-#include "keyring/keyring.h"
+#include "keyring/ring/keyring.h"
 #include "kms_agent_fixture.h"
 
 static const char *const one_class[] = { "data" };

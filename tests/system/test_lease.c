@@ -12,7 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "keyring/kms.h"
+#include "keyring/kms/kms.h"
 #include "tests/traces.h"
 
 /* ---- a KMS whose calls can be held, or cut off */

@@ -13,7 +13,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "keyring/crashpoint.h"
+#include "keyring/base/crashpoint.h"
 #include "suspend_fixture.h"
 
 #ifdef BH_SANITIZED

@@ -17,7 +17,7 @@
 #include "env/stream.h"
 #include "engine/inventory.h"
 #include "engine/park.h"
-#include "keyring/keyring_internal.h"
+#include "keyring/ring/ring.h"
 
 enum { IN_TABLE = 10, IN_FIRST_LOG = 20, ROWS = 30, ROW_LEN = 120 };
 

@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 #include "env/header.h"
-#include "keyring/crashpoint.h"
+#include "keyring/base/crashpoint.h"
 
 #define CANARY "canary-of-merchant-a"
 

@@ -11,7 +11,7 @@
 #include <sched.h>
 #include <stdatomic.h>
 
-#include "keyring/keyring.h"
+#include "keyring/ring/keyring.h"
 
 #define CANARY "canary-of-merchant-a"
 

@@ -9,7 +9,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "keyring/crashpoint.h"
+#include "keyring/base/crashpoint.h"
 
 enum { ROWS = 3000 }; /* of A, before anything is deleted */
 

@@ -7,7 +7,7 @@
 
 #include "keyring_fixture.h"
 
-#include "keyring/audit_verify.h"
+#include "keyring/audit/verify.h"
 
 typedef struct audit_fixture {
 	keyring_fixture place; /* its directories; no keys are made */

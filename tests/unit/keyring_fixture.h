@@ -21,7 +21,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "keyring/keyring.h"
+#include "keyring/ring/keyring.h"
 
 typedef struct keyring_fixture {
 	char root[64];

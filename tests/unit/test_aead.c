@@ -19,7 +19,7 @@
 
 #include <openssl/err.h>
 
-#include "keyring/aead.h"
+#include "keyring/crypto/aead.h"
 #include "tests/random.h"
 
 enum { LEN_MAX = 600, LARGE_MAX = 70000, THREADS = 40 };

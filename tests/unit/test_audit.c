@@ -10,7 +10,7 @@
 #include <pthread.h>
 #include <signal.h>
 
-#include "keyring/crashpoint.h"
+#include "keyring/base/crashpoint.h"
 
 /* The next call of one kind fails; after `left` that do not. */
 static struct {

@@ -12,7 +12,7 @@
 
 #include <cmocka.h>
 
-#include "keyring/base.h"
+#include "keyring/base/base.h"
 
 static void integers_are_little_endian(void **state)
 {

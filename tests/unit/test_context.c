@@ -10,7 +10,7 @@
 
 #include <cmocka.h>
 
-#include "keyring/context.h"
+#include "keyring/dek/context.h"
 
 static const uint8_t database[BH_ID_LEN] = { 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15 };
 static const uint8_t dek[BH_ID_LEN] = { 0xff, 0xee, 0xdd };

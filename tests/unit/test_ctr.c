@@ -18,7 +18,7 @@
 
 #include <openssl/evp.h>
 
-#include "keyring/aead.h"
+#include "keyring/crypto/aead.h"
 #include "tests/random.h"
 
 static const uint8_t key[BH_DEK_LEN] = "an AES-256 key of 32 bytes.....";

@@ -12,7 +12,7 @@
 
 #include <openssl/err.h>
 
-#include "keyring/kdf.h"
+#include "keyring/crypto/kdf.h"
 
 static void expect_hex(const uint8_t *data, size_t len, const char *expected)
 {

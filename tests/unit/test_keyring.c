@@ -8,7 +8,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-#include "keyring/keyring_internal.h"
+#include "keyring/ring/ring.h"
 
 static int setup(void **state)
 {

@@ -7,8 +7,8 @@
 
 #include <signal.h>
 
-#include "keyring/crashpoint.h"
-#include "keyring/keyring_format.h"
+#include "keyring/base/crashpoint.h"
+#include "keyring/manifest/format.h"
 
 static int setup(void **state)
 {

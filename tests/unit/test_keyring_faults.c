@@ -10,7 +10,7 @@
 #include <errno.h>
 #include <time.h>
 
-#include "keyring/kms.h"
+#include "keyring/kms/kms.h"
 
 static struct {
 	long left;     /* calls until the fault; below 0: none */

@@ -5,7 +5,7 @@
  */
 #include "keyring_fixture.h"
 
-#include "keyring/keyring_scan.h"
+#include "keyring/manifest/scan.h"
 
 static bh_secret mac_key;
 

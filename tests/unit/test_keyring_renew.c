@@ -4,7 +4,7 @@
  */
 #include "keyring_fixture.h"
 
-#include "keyring/keyring_internal.h"
+#include "keyring/ring/ring.h"
 
 typedef struct rig {
 	keyring_fixture f;

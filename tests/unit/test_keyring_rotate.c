@@ -5,8 +5,8 @@
  */
 #include "keyring_fixture.h"
 
-#include "keyring/crashpoint.h"
-#include "keyring/keyring_internal.h"
+#include "keyring/base/crashpoint.h"
+#include "keyring/ring/ring.h"
 
 typedef struct rig {
 	keyring_fixture f;

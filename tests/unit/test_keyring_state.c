@@ -5,7 +5,7 @@
  */
 #include "keyring_fixture.h"
 
-#include "keyring/keyring_state.h"
+#include "keyring/manifest/state.h"
 
 static void flip(uint8_t *bytes, size_t bit)
 {

@@ -12,7 +12,7 @@
 #include <cmocka.h>
 
 #include "tests/random.h"
-#include "keyring/kms_agent_wire.h"
+#include "keyring/kms/agent/wire.h"
 
 #define assert_status(call, expected) assert_string_equal(bh_status_name(call), bh_status_name(expected))
 

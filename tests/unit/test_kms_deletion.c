@@ -8,8 +8,8 @@
 #include <signal.h>
 #include <time.h>
 
-#include "keyring/crashpoint.h"
-#include "keyring/kms.h"
+#include "keyring/base/crashpoint.h"
+#include "keyring/kms/kms.h"
 
 #define CONTEXT "class=events\nmerchant=acme\n"
 #define WINDOW_S 604800

@@ -7,9 +7,9 @@
 
 #include <signal.h>
 
-#include "keyring/base.h"
-#include "keyring/crashpoint.h"
-#include "keyring/kms.h"
+#include "keyring/base/base.h"
+#include "keyring/base/crashpoint.h"
+#include "keyring/kms/kms.h"
 
 #define CONTEXT "class=events\nmerchant=acme\n"
 

@@ -12,7 +12,7 @@
 
 #include <cmocka.h>
 
-#include "keyring/lease.h"
+#include "keyring/dek/lease.h"
 
 #define LIMIT 300000
 #define SECOND 1000

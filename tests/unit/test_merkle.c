@@ -10,7 +10,7 @@
 
 #include <cmocka.h>
 
-#include "keyring/merkle.h"
+#include "keyring/crypto/merkle.h"
 
 static void hex_is(const uint8_t hash[BH_SHA256_LEN], const char *want)
 {

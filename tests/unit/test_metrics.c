@@ -12,7 +12,7 @@
 #include <cmocka.h>
 
 #include "engine/metrics.h"
-#include "keyring/base.h"
+#include "keyring/base/base.h"
 
 static void labels_are_escaped(void **state)
 {

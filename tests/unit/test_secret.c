@@ -18,7 +18,7 @@
 
 #include <cmocka.h>
 
-#include "keyring/secret.h"
+#include "keyring/base/secret.h"
 #include "tests/random.h"
 
 enum { FLAGS_SIZE = 512 };

@@ -6,8 +6,8 @@
 
 #include <openssl/err.h>
 
-#include "keyring/sign.h"
-#include "tests/unit/keyring_fixture.h"
+#include "keyring/crypto/sign.h"
+#include "keyring_fixture.h"
 
 /* RFC 8032, 7.1 */
 static const struct known_answer {

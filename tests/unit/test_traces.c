@@ -17,9 +17,9 @@
 
 #include <cmocka.h>
 
-#include "keyring/aead.h"
-#include "keyring/kdf.h"
-#include "keyring/sign.h"
+#include "keyring/crypto/aead.h"
+#include "keyring/crypto/kdf.h"
+#include "keyring/crypto/sign.h"
 #include "tests/traces.h"
 
 static traced_key traced;

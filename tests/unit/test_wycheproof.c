@@ -15,8 +15,8 @@
 
 #include <jansson.h>
 
-#include "keyring/aead.h"
-#include "keyring/kdf.h"
+#include "keyring/crypto/aead.h"
+#include "keyring/crypto/kdf.h"
 
 /* Vectors that were run, by what they must give. */
 typedef struct counts {

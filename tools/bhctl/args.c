@@ -2,7 +2,7 @@
  *
  * args.c: options and arguments; see bhctl.h.
  */
-#include "tools/bhctl/bhctl.h"
+#include "bhctl.h"
 
 #include <errno.h>
 #include <getopt.h>

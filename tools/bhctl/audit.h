@@ -9,8 +9,8 @@
 
 #include <jansson.h>
 
-#include "keyring/audit_verify.h"
-#include "tools/bhctl/bhctl.h"
+#include "keyring/audit/verify.h"
+#include "bhctl.h"
 
 /* The log to look at: `file`, or the one of --db. malloc'ed. Errors: BH_E_INVALID (neither). */
 BH_MUST_CHECK bh_status audit_path(const bhctl *ctl, const char *file, char **out);

@@ -9,8 +9,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "keyring/lease.h"
-#include "tools/bhctl/audit.h"
+#include "keyring/dek/lease.h"
+#include "audit.h"
 
 /* Why an instance is known not to hold the keys any more. */
 typedef enum end_kind {

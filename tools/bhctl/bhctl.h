@@ -11,10 +11,10 @@
 
 #include <bulkhead/bulkhead.h>
 
-#include "keyring/base.h"
-#include "keyring/context.h"
-#include "keyring/secret.h"
-#include "tools/bhctl/output.h"
+#include "keyring/base/base.h"
+#include "keyring/dek/context.h"
+#include "keyring/base/secret.h"
+#include "output.h"
 
 typedef struct bhctl_command bhctl_command;
 

@@ -5,8 +5,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "tools/bhctl/audit.h"
-#include "tools/bhctl/inspect.h"
+#include "audit.h"
+#include "inspect.h"
 
 bh_status audit_path(const bhctl *ctl, const char *file, char **out)
 {

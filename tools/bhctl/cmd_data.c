@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
-#include "tools/bhctl/bhctl.h"
+#include "bhctl.h"
 
 static bh_status open_class(bhctl *ctl, const char *target, bh_db **db_out, bh_cf **cf_out)
 {

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "tools/bhctl/dump.h"
+#include "dump.h"
 
 #define SHOWN_BYTES 64 /* of a key or value, without --full */
 

@@ -8,7 +8,7 @@
 #include <bulkhead/erase.h>
 
 #include "env/fs.h"
-#include "tools/bhctl/bhctl.h"
+#include "bhctl.h"
 
 #define WAIT_S_MAX 86400u
 

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 
-#include "tools/bhctl/bhctl.h"
+#include "bhctl.h"
 
 static const char worth[] =
 	"local KMS: it keeps the platform key in files on this machine: good for development, but whoever reads both "

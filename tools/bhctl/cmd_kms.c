@@ -5,8 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "tools/bhctl/bhctl.h"
-#include "tools/bhctl/inspect.h"
+#include "bhctl.h"
+#include "inspect.h"
 
 #define DELETION_WINDOW_DAYS_MAX 3650
 #define SECONDS_A_DAY 86400u

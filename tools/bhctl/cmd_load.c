@@ -8,8 +8,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "tools/bhctl/bhctl.h"
-#include "tools/bhctl/load_line.h"
+#include "bhctl.h"
+#include "load_line.h"
 
 #define BATCH_MAX 1000         /* records in a batch */
 #define BATCH_BYTES (4u << 20) /* or bytes */

@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "tools/bhctl/bhctl.h"
+#include "bhctl.h"
 
 static const char *const default_classes[] = { "data" };
 

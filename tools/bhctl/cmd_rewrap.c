@@ -8,7 +8,7 @@
 
 #include <bulkhead/rotation.h>
 
-#include "tools/bhctl/bhctl.h"
+#include "bhctl.h"
 
 static void report_free(bh_db_report **report)
 {

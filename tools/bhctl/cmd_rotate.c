@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "tools/bhctl/bhctl.h"
+#include "bhctl.h"
 
 #define MIB_PER_S_MAX (1u << 20)
 

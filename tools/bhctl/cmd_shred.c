@@ -8,9 +8,9 @@
 #include <unistd.h>
 
 #include "engine/certificate.h"
-#include "keyring/io.h"
-#include "tools/bhctl/bhctl.h"
-#include "tools/bhctl/inspect.h"
+#include "keyring/base/io.h"
+#include "bhctl.h"
+#include "inspect.h"
 
 #define HEX_FILE_MAX 256 /* bytes of a file that holds a public key */
 

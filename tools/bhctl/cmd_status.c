@@ -7,11 +7,11 @@
 #include <stdlib.h>
 
 #include "engine/survey.h"
-#include "keyring/aead.h"
-#include "tools/bhctl/bhctl.h"
-#include "tools/bhctl/inspect.h"
-#include "tools/bhctl/status_live.h"
-#include "tools/bhctl/tree.h"
+#include "keyring/crypto/aead.h"
+#include "bhctl.h"
+#include "inspect.h"
+#include "status_live.h"
+#include "tree.h"
 
 #define PARKED_PATH_SIZE (sizeof(BH_PARKED_DIR) + BH_NAME_MAX + 2)
 

@@ -4,8 +4,8 @@
  */
 #include <stdio.h>
 
-#include "tools/bhctl/bhctl.h"
-#include "tools/bhctl/inspect.h"
+#include "bhctl.h"
+#include "inspect.h"
 
 typedef bh_status (*change_fn)(bh_db *db, const char *name, const bh_suspend_options *options);
 

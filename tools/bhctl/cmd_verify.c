@@ -5,7 +5,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-#include "tools/bhctl/verify.h"
+#include "verify.h"
 
 /* In this order: each may use what those before it have learnt. */
 static const check checks[] = {

@@ -8,9 +8,9 @@
 #ifndef BHCTL_DUMP_H
 #define BHCTL_DUMP_H
 
-#include "tools/bhctl/bhctl.h"
-#include "tools/bhctl/inspect.h"
-#include "tools/bhctl/sealed.h"
+#include "bhctl.h"
+#include "inspect.h"
+#include "sealed.h"
 
 typedef struct dump {
 	bhctl *ctl;

@@ -5,8 +5,8 @@
 #include <stdio.h>
 #include <sys/stat.h>
 
-#include "keyring/keyring_format.h"
-#include "tools/bhctl/dump.h"
+#include "keyring/manifest/format.h"
+#include "dump.h"
 
 static void show_head(dump *d, const bh_keyring_head *head)
 {

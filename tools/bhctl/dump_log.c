@@ -10,9 +10,9 @@
 
 #include "env/spans.h"
 #include "env/wal_spans.h"
-#include "tools/bhctl/dump.h"
-#include "tools/bhctl/manifest.h"
-#include "tools/bhctl/records.h"
+#include "dump.h"
+#include "manifest.h"
+#include "records.h"
 
 /* What one family has of the file. */
 typedef struct share {

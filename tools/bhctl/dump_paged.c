@@ -6,7 +6,7 @@
 #include <stdlib.h>
 
 #include "env/bridge_sst.h"
-#include "tools/bhctl/dump.h"
+#include "dump.h"
 
 static void page_file_free(bh_page_file **f)
 {

@@ -2,7 +2,7 @@
  *
  * inspect.c: see inspect.h.
  */
-#include "tools/bhctl/inspect.h"
+#include "inspect.h"
 
 #include <stdio.h>
 #include <stdlib.h>

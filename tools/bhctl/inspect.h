@@ -12,7 +12,7 @@
 #include <jansson.h>
 
 #include "env/fs.h"
-#include "tools/bhctl/bhctl.h"
+#include "bhctl.h"
 
 typedef struct inspect {
 	bh_keyring *keyring; /* owned; by `fs` once there is one */

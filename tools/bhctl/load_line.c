@@ -2,7 +2,7 @@
  *
  * load_line.c: see load_line.h.
  */
-#include "tools/bhctl/load_line.h"
+#include "load_line.h"
 
 #include <jansson.h>
 

@@ -9,7 +9,7 @@
 #ifndef BHCTL_LOAD_LINE_H
 #define BHCTL_LOAD_LINE_H
 
-#include "keyring/base.h"
+#include "keyring/base/base.h"
 
 /* Reads a line without its newline into `key` and `value`, whose content is replaced. Errors: BH_E_INVALID, saying what is wrong.
  */

@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "tools/bhctl/bhctl.h"
+#include "bhctl.h"
 
 #define WORDS_MAX 2 /* of a command's name */
 

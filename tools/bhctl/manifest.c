@@ -2,7 +2,7 @@
  *
  * manifest.c: see manifest.h. Follows RocksDB's VersionBuilder in what makes a file needless.
  */
-#include "tools/bhctl/manifest.h"
+#include "manifest.h"
 
 #include <inttypes.h>
 #include <stdio.h>

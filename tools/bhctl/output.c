@@ -2,7 +2,7 @@
  *
  * output.c: see output.h.
  */
-#include "tools/bhctl/output.h"
+#include "output.h"
 
 #include <errno.h>
 #include <stdlib.h>

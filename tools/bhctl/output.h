@@ -11,8 +11,8 @@
 #include <jansson.h>
 #include <stdio.h>
 
-#include "keyring/base.h"
-#include "keyring/context.h"
+#include "keyring/base/base.h"
+#include "keyring/dek/context.h"
 
 /* Prints the document and releases it. NULL (no memory) and a failing write are errors. */
 BH_MUST_CHECK bh_status out_json(json_t *document);

@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "tools/bhctl/bhctl.h"
+#include "bhctl.h"
 
 #define LOCAL_SCHEME "local:"
 #define AGENT_SCHEME "agent:"

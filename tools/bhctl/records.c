@@ -2,7 +2,7 @@
  *
  * records.c: see records.h.
  */
-#include "tools/bhctl/records.h"
+#include "records.h"
 
 void records_clear(records *r)
 {

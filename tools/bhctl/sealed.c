@@ -2,7 +2,7 @@
  *
  * sealed.c: see sealed.h.
  */
-#include "tools/bhctl/sealed.h"
+#include "sealed.h"
 
 #include <errno.h>
 #include <fcntl.h>

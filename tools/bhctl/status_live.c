@@ -2,7 +2,7 @@
  *
  * status_live.c: see status_live.h.
  */
-#include "tools/bhctl/status_live.h"
+#include "status_live.h"
 
 #include <string.h>
 

@@ -8,7 +8,7 @@
 
 #include <bulkhead/bulkhead.h>
 
-#include "tools/bhctl/output.h"
+#include "output.h"
 
 /* Adds to {"database": ..., "merchants": [...]}, as cmd_status.c makes it: database.background_errors, database.platform_kms, and
  * for each merchant that is there and not shredded `lease` and `kms`. */

@@ -2,7 +2,7 @@
  *
  * tree.c: see tree.h.
  */
-#include "tools/bhctl/tree.h"
+#include "tree.h"
 
 #include <errno.h>
 #include <fts.h>

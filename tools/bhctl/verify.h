@@ -9,12 +9,12 @@
 #ifndef BHCTL_VERIFY_H
 #define BHCTL_VERIFY_H
 
-#include "tools/bhctl/bhctl.h"
-#include "tools/bhctl/inspect.h"
-#include "tools/bhctl/manifest.h"
-#include "tools/bhctl/records.h"
-#include "tools/bhctl/sealed.h"
-#include "tools/bhctl/tree.h"
+#include "bhctl.h"
+#include "inspect.h"
+#include "manifest.h"
+#include "records.h"
+#include "sealed.h"
+#include "tree.h"
 
 #define VERIFY_PREFIX_SIZE (sizeof(BH_PARKED_DIR) + BH_NAME_MAX + 2)
 #define VERIFY_PATH_SIZE (VERIFY_PREFIX_SIZE + MANIFEST_PATH_SIZE)

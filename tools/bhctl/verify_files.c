@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "tools/bhctl/verify.h"
+#include "verify.h"
 
 #define FAILURES_PER_FILE 16 /* pages that are named; what is beyond is counted in a note */
 

@@ -9,8 +9,8 @@
 #include "engine/certificate.h"
 #include "engine/inventory.h"
 #include "engine/park.h"
-#include "keyring/audit_verify.h"
-#include "tools/bhctl/verify.h"
+#include "keyring/audit/verify.h"
+#include "verify.h"
 
 /* ---- the keyring: its chain was checked when it was opened */
 

@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "tools/bhctl/verify.h"
+#include "verify.h"
 
 const bh_merchant_info *verify_living(const verify *v, const char *name)
 {

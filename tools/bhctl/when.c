@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <time.h>
 
-#include "tools/bhctl/bhctl.h"
+#include "bhctl.h"
 
 static int64_t now_ms(void)
 {

@@ -2,7 +2,7 @@
  *
  * agent.c: see agent.h.
  */
-#include "tools/bhkms-agent/agent.h"
+#include "agent.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -15,8 +15,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "keyring/kms_agent_socket.h"
-#include "keyring/kms_local.h"
+#include "keyring/kms/agent/socket.h"
+#include "keyring/kms/local/local.h"
 
 #define BACKLOG 128
 

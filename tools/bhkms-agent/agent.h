@@ -14,7 +14,7 @@
 #include <pthread.h>
 #include <signal.h>
 
-#include "keyring/kms.h"
+#include "keyring/kms/kms.h"
 
 #define AGENT_BUSY_MAX 32      /* connections at a time; the kernel keeps more of them waiting */
 #define AGENT_DEADLINE_MS 2000 /* for a request to come in, and again for its answer to go out */

@@ -13,8 +13,8 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
-#include "keyring/kms_session.h"
-#include "tools/bhkms-agent/agent.h"
+#include "keyring/kms/session.h"
+#include "agent.h"
 #include "tools/passphrase.h"
 
 static volatile sig_atomic_t stop;

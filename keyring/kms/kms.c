@@ -1,0 +1,284 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * kms.c: finds the provider of a URI and calls its table: the one place that checks arguments and what a provider hands back.
+ *
+ * Thread-safety: a bh_kms is immutable after open, but for atomics and the meter, which has a lock of its own; providers answer for
+ * their own `self`.
+ */
+#include "kms.h"
+
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "meter.h"
+
+struct bh_kms {
+	const bh_kms_provider *ops;
+	void *self;
+	char *uri;
+	atomic_uint refs;
+	atomic_bool failed; /* the last call did */
+	bh_kms_meter *meter;
+	bh_kms_meter own; /* where no other is given */
+};
+
+static const bh_kms_provider *const providers[] = {
+	&bh_kms_provider_local,
+	&bh_kms_provider_agent,
+};
+
+static _Thread_local char request_id[BH_KMS_REQUEST_ID_SIZE];
+
+const char *bh_kms_request_id(void)
+{
+	return request_id;
+}
+
+void bh_kms_request_id_set(const char *id)
+{
+	snprintf(request_id, sizeof(request_id), "%s", id);
+}
+
+static const bh_kms_options default_options;
+
+static bh_status uri_check(const char *uri)
+{
+	if (uri == NULL || uri[0] == '\0')
+		return bh_fail(BH_E_INVALID, "no CMK URI was given; one looks like local:DIR#KEY");
+	if (strlen(uri) > BH_KMS_URI_MAX)
+		return bh_fail(BH_E_INVALID, "CMK URI of %zu bytes; %d are the most", strlen(uri), BH_KMS_URI_MAX);
+	for (const char *p = uri; *p != '\0'; p++) {
+		if ((unsigned char)*p < 0x20 || *p == 0x7f)
+			return bh_fail(BH_E_INVALID, "CMK URI with a control character at byte %zu", (size_t)(p - uri));
+	}
+	return BH_OK;
+}
+
+static bh_status provider_find(const char *uri, const bh_kms_provider **out)
+{
+	BH_TRY(uri_check(uri));
+	for (size_t i = 0; i < sizeof(providers) / sizeof(providers[0]); i++) {
+		size_t len = strlen(providers[i]->scheme);
+		if (strncmp(uri, providers[i]->scheme, len) == 0 && uri[len] == ':') {
+			*out = providers[i];
+			return BH_OK;
+		}
+	}
+	return bh_fail(BH_E_INVALID,
+		       "CMK URI '%s': this build has no KMS of that scheme; it knows local:DIR#KEY and agent:SOCKET#KEY", uri);
+}
+
+bh_status bh_kms_open(const char *uri, const bh_kms_options *options, bh_kms **out)
+{
+	return bh_kms_open_in(NULL, NULL, uri, options, out);
+}
+
+/* Around each call to a provider. */
+
+static int64_t call_begin(void)
+{
+	request_id[0] = '\0';
+	return bh_kms_meter_now_ns();
+}
+
+static bh_status call_end(bh_kms *kms, int64_t began_ns, bh_status status)
+{
+	bh_kms_meter_count(kms->meter, began_ns, status);
+	atomic_store(&kms->failed, status != BH_OK);
+	return status;
+}
+
+static void kms_free(bh_kms *kms)
+{
+	bh_kms_meter_clear(&kms->own);
+	free(kms->uri);
+	free(kms);
+}
+
+bh_status bh_kms_open_in(bh_kms_session *session, bh_kms_meter *meter, const char *uri, const bh_kms_options *options, bh_kms **out)
+{
+	const bh_kms_provider *ops = NULL;
+	BH_TRY(provider_find(uri, &ops));
+
+	bh_kms *kms = calloc(1, sizeof(*kms));
+	if (kms == NULL)
+		return bh_fail(BH_E_NOMEM, "CMK '%s': no memory to open it", uri);
+	kms->ops = ops;
+	atomic_init(&kms->refs, 1);
+	bh_kms_meter_init(&kms->own);
+	kms->meter = meter != NULL ? meter : &kms->own;
+	kms->uri = strdup(uri);
+	int64_t began_ns = call_begin();
+	bh_status status = kms->uri != NULL ? ops->open(uri, options != NULL ? options : &default_options, session, &kms->self)
+					    : bh_fail(BH_E_NOMEM, "CMK '%s': no memory to open it", uri);
+	if (call_end(kms, began_ns, status) != BH_OK) {
+		kms_free(kms);
+		return status;
+	}
+	*out = kms;
+	return BH_OK;
+}
+
+bh_kms *bh_kms_ref(bh_kms *kms)
+{
+	atomic_fetch_add(&kms->refs, 1);
+	return kms;
+}
+
+bool bh_kms_has_failed(const bh_kms *kms)
+{
+	return atomic_load(&kms->failed);
+}
+
+void bh_kms_stats(bh_kms *kms, bh_kms_statistics *out)
+{
+	bh_kms_meter_read(kms->meter, out);
+}
+
+void bh_kms_close(bh_kms *kms)
+{
+	if (kms == NULL || atomic_fetch_sub(&kms->refs, 1) != 1)
+		return;
+	kms->ops->close(kms->self);
+	kms_free(kms);
+}
+
+void bh_kms_closep(bh_kms **kms)
+{
+	bh_kms_close(*kms);
+	*kms = NULL;
+}
+
+bh_status bh_kms_create(const char *uri, const char *region, const bh_kms_options *options)
+{
+	const bh_kms_provider *ops = NULL;
+
+	BH_TRY(provider_find(uri, &ops));
+	if (region == NULL)
+		region = "";
+	if (region[0] != '\0')
+		BH_TRY(bh_name_check("region", region));
+	return ops->create(uri, region, options != NULL ? options : &default_options);
+}
+
+bh_status bh_kms_describe(bh_kms *kms, bh_kms_key_info *out)
+{
+	bh_kms_key_info info = { 0 };
+	int64_t began_ns = call_begin();
+
+	BH_TRY(call_end(kms, began_ns, kms->ops->describe(kms->self, &info)));
+	*out = info;
+	return BH_OK;
+}
+
+static bh_status wrap_checked(bh_kms *kms, bh_view plaintext, bh_view context, bh_buf *wrapped, uint32_t *version)
+{
+	BH_TRY(kms->ops->wrap(kms->self, plaintext, context, wrapped, version));
+	if (wrapped->len == 0 || wrapped->len > BH_KMS_WRAPPED_MAX || *version == 0)
+		return bh_fail(BH_E_FORMAT, "CMK '%s': its KMS answered with a wrap of %zu bytes, version %u", kms->uri,
+			       wrapped->len, *version);
+	return BH_OK;
+}
+
+bh_status bh_kms_wrap(bh_kms *kms, bh_view plaintext, bh_view context, bh_buf *wrapped_out, uint32_t *version_out)
+{
+	BH_CLEANUP(bh_buf_clear) bh_buf wrapped = { 0 };
+	uint32_t version = 0;
+
+	if (plaintext.len != BH_DEK_LEN)
+		return bh_fail(BH_E_INVALID, "CMK '%s': only keys of %d bytes are wrapped, not %zu", kms->uri, BH_DEK_LEN,
+			       plaintext.len);
+	int64_t began_ns = call_begin();
+	BH_TRY(call_end(kms, began_ns, wrap_checked(kms, plaintext, context, &wrapped, &version)));
+	BH_TRY(bh_buf_append(wrapped_out, wrapped.data, wrapped.len));
+	*version_out = version;
+	return BH_OK;
+}
+
+static bh_status unwrap_checked(bh_kms *kms, bh_view wrapped, bh_view context, bh_secret *plaintext)
+{
+	BH_TRY(kms->ops->unwrap(kms->self, wrapped, context, plaintext));
+	if (plaintext->len != BH_DEK_LEN)
+		return bh_fail(BH_E_FORMAT, "CMK '%s': its KMS answered with a key of %zu bytes, not %d", kms->uri, plaintext->len,
+			       BH_DEK_LEN);
+	return BH_OK;
+}
+
+bh_status bh_kms_unwrap(bh_kms *kms, bh_view wrapped, bh_view context, bh_secret *out)
+{
+	BH_CLEANUP(bh_secret_clear) bh_secret plaintext = { 0 };
+	int64_t began_ns = call_begin();
+
+	BH_TRY(call_end(kms, began_ns, unwrap_checked(kms, wrapped, context, &plaintext)));
+	*out = bh_secret_take(&plaintext);
+	return BH_OK;
+}
+
+bh_status bh_kms_rotate(bh_kms *kms, uint32_t *version_out)
+{
+	uint32_t version = 0;
+
+	BH_TRY(kms->ops->rotate(kms->self, &version));
+	*version_out = version;
+	return BH_OK;
+}
+
+bh_status bh_kms_enable(bh_kms *kms)
+{
+	return kms->ops->set_state(kms->self, BH_KMS_ENABLED);
+}
+
+bh_status bh_kms_disable(bh_kms *kms)
+{
+	return kms->ops->set_state(kms->self, BH_KMS_DISABLED);
+}
+
+static bh_status destroy_checked(bh_kms *kms, bh_kms_evidence *evidence)
+{
+	BH_TRY(kms->ops->destroy(kms->self, evidence));
+	if (evidence->state != BH_KMS_DESTROYED && (evidence->state != BH_KMS_PENDING_DELETION || evidence->scheduled_s <= 0))
+		return bh_fail(BH_E_FORMAT, "CMK '%s': was to be destroyed, and its KMS answers that it is %s", kms->uri,
+			       bh_kms_key_state_name(evidence->state));
+	return BH_OK;
+}
+
+bh_status bh_kms_destroy(bh_kms *kms, bh_kms_evidence *out)
+{
+	bh_kms_evidence evidence = { 0 };
+	int64_t began_ns = call_begin();
+
+	BH_TRY(call_end(kms, began_ns, destroy_checked(kms, &evidence)));
+	if (out != NULL)
+		*out = evidence;
+	return BH_OK;
+}
+
+const char *bh_kms_key_state_name(bh_kms_key_state state)
+{
+	switch (state) {
+	case BH_KMS_ENABLED: return "enabled";
+	case BH_KMS_DISABLED: return "disabled";
+	case BH_KMS_DESTROYED: return "destroyed";
+	case BH_KMS_PENDING_DELETION: return "pending-deletion";
+	}
+	return "unknown";
+}
+
+bh_status bh_kms_list(const char *uri, const bh_kms_options *options, bh_status (*each)(void *arg, const bh_kms_key_info *info),
+		      void *arg)
+{
+	const bh_kms_provider *ops = NULL;
+
+	BH_TRY(provider_find(uri, &ops));
+	return ops->list(uri, options != NULL ? options : &default_options, each, arg);
+}
+
+bool bh_kms_same_key(const char *uri, const char *other)
+{
+	const bh_kms_provider *ops = NULL, *other_ops = NULL;
+
+	if (provider_find(uri, &ops) != BH_OK || provider_find(other, &other_ops) != BH_OK || ops != other_ops)
+		return false;
+	return strcmp(uri, other) == 0 || ops->same_key(uri, other);
+}

@@ -1,0 +1,276 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * keyring_audit.c: what the keyring says to the audit log; the rules are in keyring_internal.h.
+ */
+#include <stdio.h>
+
+#include "ring.h"
+
+/* Create, open, close */
+
+static bh_audit_event platform_event(const bh_keyring_head *head, const char *action)
+{
+	return (bh_audit_event){ .action = action,
+				 .region = head->region,
+				 .dek_id = head->platform_dek_id,
+				 .cmk_uri = head->cmk_uri,
+				 .cmk_version = head->cmk_version };
+}
+
+/* The first entries of a log. */
+static bh_status created_write(bh_audit *audit, const bh_keyring_head *head)
+{
+	BH_CLEANUP(bh_audit_batch_clear) bh_audit_batch batch = { 0 };
+	char id[BH_ID_HEX_SIZE], detail[BH_ID_HEX_SIZE + 16];
+	bh_audit_event created = platform_event(head, BH_AUDIT_DATABASE_CREATED);
+	const bh_audit_event wrapped = platform_event(head, BH_AUDIT_DEK_WRAPPED);
+
+	bh_hex(head->database_id, BH_ID_LEN, id);
+	snprintf(detail, sizeof(detail), "database %s", id);
+	created.detail = detail;
+	BH_TRY(bh_audit_batch_add(audit, &batch, &created));
+	BH_TRY(bh_audit_batch_add(audit, &batch, &wrapped));
+	return bh_audit_batch_write(audit, &batch);
+}
+
+bh_status bh_keyring_audit_create(const bh_io_dir *dir, const bh_keyring_head *head, const bh_signer *signer,
+				  const bh_keyring_options *options)
+{
+	const bh_audit_options audit_options = { .actor = options->actor };
+	const bh_audit_position nothing = { 0 };
+	bh_audit *audit = NULL;
+
+	BH_TRY(bh_audit_open(dir, signer, &audit_options, &nothing, 1, &audit));
+	bh_status status = created_write(audit, head);
+	bh_audit_close(audit);
+	return status;
+}
+
+static bh_status opened_write(bh_keyring *keyring)
+{
+	BH_CLEANUP(bh_audit_batch_clear) bh_audit_batch batch = { 0 };
+	bh_audit_event opened = platform_event(&keyring->file.head, BH_AUDIT_OPENED);
+	const bh_audit_event unwrapped = platform_event(&keyring->file.head, BH_AUDIT_DEK_UNWRAPPED);
+	char detail[64];
+
+	snprintf(detail, sizeof(detail), "%s, keyring generation %llu", keyring->file.writable ? "writable" : "read-only",
+		 (unsigned long long)keyring->file.mark.generation);
+	opened.detail = detail;
+	opened.dek_id = NULL;
+	BH_TRY(bh_audit_batch_add(keyring->audit, &batch, &opened));
+	BH_TRY(bh_audit_batch_add(keyring->audit, &batch, &unwrapped));
+	return bh_audit_batch_write(keyring->audit, &batch);
+}
+
+bh_status bh_keyring_audit_open(bh_keyring *keyring, const bh_keyring_options *options)
+{
+	const bool writable = keyring->file.writable;
+	const bh_audit_options audit_options = { .actor = options->actor,
+						 .optional = options->audit_optional && !writable,
+						 .restart = options->audit_restart && writable };
+	const bh_audit_position known[] = { keyring->file.mark.audit,
+					    options->audit_floor != NULL ? *options->audit_floor : (bh_audit_position){ 0 } };
+	bh_audit_position position;
+
+	BH_TRY(bh_audit_open(&keyring->file.dir, keyring->signer, &audit_options, known, 2, &keyring->audit));
+	bh_audit_position_get(keyring->audit, &position);
+	/* A kill came between the making of KEYRING and that of its log. */
+	if (position.size == 0)
+		BH_TRY(created_write(keyring->audit, &keyring->file.head));
+	BH_TRY(opened_write(keyring));
+	return bh_keyring_audit_mark(keyring, true);
+}
+
+void bh_keyring_audit_close(bh_keyring *keyring)
+{
+	const bh_audit_event closed = { .action = BH_AUDIT_CLOSED, .region = keyring->file.head.region };
+
+	if (keyring->audit == NULL)
+		return;
+	bh_audit_note(keyring->audit, &closed);
+	bh_keyring_audit_mark_try(keyring);
+	bh_audit_close(keyring->audit);
+	keyring->audit = NULL;
+}
+
+bh_audit *bh_keyring_audit(bh_keyring *keyring)
+{
+	return keyring->audit;
+}
+
+/* The commit mark */
+
+void bh_keyring_audit_follow(bh_keyring *keyring)
+{
+	bh_audit_position_get(keyring->audit, &keyring->file.audit);
+	atomic_store(&keyring->audit_marked, keyring->file.audit.size);
+}
+
+bh_status bh_keyring_audit_mark(bh_keyring *keyring, bool now)
+{
+	bh_audit_position position;
+	bh_status status;
+
+	if (!keyring->file.writable)
+		return BH_OK;
+	bh_audit_position_get(keyring->audit, &position);
+	if (!now && position.size < atomic_load(&keyring->audit_marked) + BH_AUDIT_MARK_EVERY)
+		return BH_OK;
+	pthread_mutex_lock(&keyring->change);
+	bh_keyring_audit_follow(keyring);
+	status = bh_keyring_file_mark_audit(&keyring->file);
+	pthread_mutex_unlock(&keyring->change);
+	return status;
+}
+
+void bh_keyring_audit_mark_try(bh_keyring *keyring)
+{
+	char message[512];
+
+	snprintf(message, sizeof(message), "%s", bh_status_message());
+	bh_status status = bh_keyring_audit_mark(keyring, true);
+	if (status != BH_OK)
+		(void)bh_fail(status, "%s", message);
+}
+
+/* Events of a merchant */
+
+static bh_audit_event merchant_event(const bh_merchant_record *merchant, const char *action, bh_status outcome)
+{
+	return (bh_audit_event){ .action = action,
+				 .merchant = merchant->name[0] != '\0' ? merchant->name : NULL, /* the platform's */
+				 .region = merchant->region,
+				 .cmk_uri = merchant->cmk_uri,
+				 .outcome = outcome };
+}
+
+/* What is logged of an answer is logged by the thread that got it, before its next call: so the KMS's id of that call is this one.
+ */
+static const char *last_request_id(void)
+{
+	const char *id = bh_kms_request_id();
+
+	return id[0] != '\0' ? id : NULL;
+}
+
+bh_status bh_keyring_audit_dek(const bh_keyring *keyring, bh_audit_batch *batch, const char *action,
+			       const bh_merchant_record *merchant, const bh_dek_record *dek)
+{
+	bh_audit_event event = merchant_event(merchant, action, BH_OK);
+
+	event.cls = dek->cls[0] != '\0' ? dek->cls : NULL;
+	event.dek_id = dek->id;
+	event.cmk_version = dek->cmk_version;
+	if (strcmp(action, BH_AUDIT_DEK_DESTROYED) != 0) /* which is no KMS's doing */
+		event.kms_request_id = last_request_id();
+	return bh_audit_batch_add(keyring->audit, batch, &event);
+}
+
+bh_status bh_keyring_audit_added(const bh_keyring *keyring, bh_audit_batch *batch, const bh_merchant_record *merchant,
+				 bh_status outcome)
+{
+	const bh_audit_event event = merchant_event(merchant, BH_AUDIT_MERCHANT_ADDED, outcome);
+
+	return bh_audit_batch_add(keyring->audit, batch, &event);
+}
+
+bh_status bh_keyring_audit_some(const bh_keyring *keyring, bh_audit_batch *batch, const char *action,
+				const bh_merchant_record *merchant, const uint8_t *ids, size_t count, const char *detail,
+				bh_status outcome)
+{
+	bh_audit_event event = merchant_event(merchant, action, outcome);
+
+	event.detail = detail;
+	for (size_t first = 0; first < count; first += event.dek_count) {
+		event.dek_count = BH_MIN(count - first, (size_t)BH_AUDIT_DEKS_MAX);
+		event.dek_ids = ids + first * BH_ID_LEN;
+		BH_TRY(bh_audit_batch_add(keyring->audit, batch, &event));
+	}
+	return BH_OK;
+}
+
+/* Those that were retired before were in nobody's memory. */
+bh_status bh_keyring_audit_keys(const bh_keyring *keyring, bh_audit_batch *batch, const char *action,
+				const bh_merchant_record *merchant, bh_status outcome)
+{
+	BH_CLEANUP(bh_buf_clear) bh_buf ids = { 0 };
+
+	for (size_t i = 0; i < merchant->dek_count; i++)
+		if (merchant->deks[i].retired_at_s == 0)
+			BH_TRY(bh_buf_append(&ids, merchant->deks[i].id, BH_ID_LEN));
+	return bh_keyring_audit_some(keyring, batch, action, merchant, ids.data, ids.len / BH_ID_LEN, NULL, outcome);
+}
+
+bh_status bh_keyring_audit_denied(const bh_keyring *keyring, bh_audit_batch *batch, const bh_merchant_record *merchant,
+				  bh_status outcome)
+{
+	bh_audit_event event = merchant_event(merchant, BH_AUDIT_KEYS_DENIED, outcome);
+
+	event.detail = bh_status_message();
+	event.kms_request_id = last_request_id();
+	return bh_audit_batch_add(keyring->audit, batch, &event);
+}
+
+void bh_keyring_audit_denied_note(bh_keyring *keyring, const bh_merchant_record *merchant, bh_status status)
+{
+	BH_CLEANUP(bh_audit_batch_clear) bh_audit_batch batch = { 0 };
+	const bh_audit_event bare = { .action = BH_AUDIT_KEYS_DENIED, .merchant = merchant->name, .outcome = status };
+
+	if (bh_keyring_audit_denied(keyring, &batch, merchant, status) == BH_OK)
+		bh_audit_batch_note(keyring->audit, &batch);
+	else
+		bh_audit_note(keyring->audit, &bare);
+	if (status != BH_E_KMS_UNREACHABLE)
+		bh_keyring_audit_mark_try(keyring);
+}
+
+bh_status bh_keyring_audit_rewrapped(const bh_keyring *keyring, bh_audit_batch *batch, const bh_merchant_record *merchant,
+				     const bh_dek_record *dek, const char *cmk_uri, uint32_t version)
+{
+	bh_audit_event event = merchant_event(merchant, BH_AUDIT_DEK_REWRAPPED, BH_OK);
+
+	event.cls = dek->cls[0] != '\0' ? dek->cls : NULL;
+	event.dek_id = dek->id;
+	event.cmk_uri = cmk_uri;
+	event.cmk_version = version;
+	event.kms_request_id = last_request_id();
+	return bh_audit_batch_add(keyring->audit, batch, &event);
+}
+
+bh_status bh_keyring_audit_moved(const bh_keyring *keyring, bh_audit_batch *batch, const bh_merchant_record *merchant,
+				 const char *cmk_uri)
+{
+	BH_CLEANUP(bh_buf_clear) bh_buf detail = { 0 };
+	bh_audit_event event = merchant_event(merchant, BH_AUDIT_MERCHANT_MOVED, BH_OK);
+
+	BH_TRY(bh_buf_printf(&detail, "from %s", merchant->cmk_uri));
+	BH_TRY(bh_buf_append_u8(&detail, 0));
+	event.cmk_uri = cmk_uri;
+	event.detail = (const char *)detail.data;
+	return bh_audit_batch_add(keyring->audit, batch, &event);
+}
+
+void bh_keyring_audit_rewrap_failed(bh_keyring *keyring, const bh_merchant_record *merchant, const char *cmk_uri, bh_status status)
+{
+	bh_audit_event event = merchant_event(merchant, BH_AUDIT_DEK_REWRAPPED, status);
+
+	event.cmk_uri = cmk_uri;
+	event.detail = bh_status_message();
+	bh_audit_note(keyring->audit, &event);
+}
+
+bh_status bh_keyring_audit_state(const bh_keyring *keyring, bh_audit_batch *batch, const bh_merchant_record *merchant,
+				 const bh_state_change *change, bh_status outcome)
+{
+	BH_CLEANUP(bh_buf_clear) bh_buf detail = { 0 };
+	bh_audit_event event = merchant_event(merchant, BH_AUDIT_STATE_CHANGED, outcome);
+
+	BH_TRY(bh_buf_printf(&detail, "%s to %s", bh_merchant_state_name(merchant->state), bh_merchant_state_name(change->state)));
+	if (change->cause != BH_SUSPEND_NONE)
+		BH_TRY(bh_buf_printf(&detail, ", cause %s", bh_suspend_cause_name(change->cause)));
+	if (change->note != NULL && change->note[0] != '\0')
+		BH_TRY(bh_buf_printf(&detail, ": %s", change->note));
+	BH_TRY(bh_buf_append_u8(&detail, 0));
+	event.detail = (const char *)detail.data;
+	return bh_audit_batch_add(keyring->audit, batch, &event);
+}

@@ -1,0 +1,198 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * keyring_shred.c: what the keyring knows of a merchant's shred, and what its KMS says to it.
+ */
+#include <stdio.h>
+#include <time.h>
+
+#include "ring.h"
+
+int64_t bh_keyring_now_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+/* ---- the record */
+
+/* The merchant of that id, if it is being shredded or is; else NULL, and why. The caller holds a lock. */
+static bh_merchant_record *find(bh_keyring *keyring, const uint8_t id[BH_ID_LEN], bh_status *why_out)
+{
+	bh_merchant_record *merchant = bh_keyring_state_find_id(&keyring->state, id);
+	char hex[BH_ID_HEX_SIZE];
+
+	*why_out = BH_OK;
+	if (merchant != NULL && merchant->state >= BH_MERCHANT_SHREDDING)
+		return merchant;
+	bh_hex(id, BH_ID_LEN, hex);
+	*why_out = merchant == NULL ? bh_fail(BH_E_NOT_FOUND, "merchant of id %s: does not exist in this database", hex)
+				    : bh_fail(BH_E_INVALID, "merchant '%s': is %s, and nobody has asked to shred it",
+					      merchant->name, bh_merchant_state_name(merchant->state));
+	return NULL;
+}
+
+bh_status bh_keyring_shred(bh_keyring *keyring, const uint8_t merchant_id[BH_ID_LEN], bh_shred_record *out)
+{
+	bh_status status;
+
+	bh_keyring_read_lock(keyring);
+	const bh_merchant_record *merchant = find(keyring, merchant_id, &status);
+	if (merchant != NULL)
+		*out = merchant->shred;
+	bh_keyring_unlock(keyring);
+	return status;
+}
+
+/* The caller holds `change`. */
+static bh_status note(bh_keyring *keyring, const uint8_t id[BH_ID_LEN], const bh_shred_record *record)
+{
+	BH_CLEANUP(bh_buf_clear) bh_buf payload = { 0 };
+	bh_shred_record noted = *record;
+	bh_status status;
+
+	const bh_merchant_record *merchant = find(keyring, id, &status);
+	if (merchant == NULL)
+		return status;
+	noted.destroyed_at_ms = merchant->shred.destroyed_at_ms;
+	BH_TRY(bh_shred_edit_encode(id, &noted, &payload));
+	return bh_keyring_edit(keyring, BH_KEYRING_SHRED, bh_buf_view(&payload));
+}
+
+bh_status bh_keyring_shred_note(bh_keyring *keyring, const uint8_t merchant_id[BH_ID_LEN], const bh_shred_record *record)
+{
+	pthread_mutex_lock(&keyring->change);
+	bh_status status = note(keyring, merchant_id, record);
+	pthread_mutex_unlock(&keyring->change);
+	return status;
+}
+
+/* ---- the KMS */
+
+/* A copy of what can be asked without a lock. */
+static bh_status merchant_copy(bh_keyring *keyring, const uint8_t id[BH_ID_LEN], bh_keyring_state *out)
+{
+	bh_status status;
+
+	bh_keyring_read_lock(keyring);
+	bh_merchant_record *merchant = find(keyring, id, &status);
+	if (merchant != NULL) {
+		const bh_keyring_state one = { .merchants = merchant, .count = 1 };
+		status = bh_keyring_state_copy(&one, out);
+	}
+	bh_keyring_unlock(keyring);
+	return status;
+}
+
+static void message_keep(char out[BH_SHRED_MESSAGE_MAX + 1])
+{
+	const char *message = bh_status_message();
+	size_t len = strnlen(message, BH_SHRED_MESSAGE_MAX);
+
+	memcpy(out, message, len);
+	out[len] = '\0';
+}
+
+static bh_status destroy_at(bh_kms *kms, bh_shred_answer *answer)
+{
+	bh_kms_evidence evidence;
+
+	BH_TRY(bh_kms_destroy(kms, &evidence));
+	answer->state = evidence.state;
+	answer->destroyed_at_s = evidence.state == BH_KMS_DESTROYED ? evidence.at_s : 0;
+	answer->scheduled_s = evidence.scheduled_s;
+	memcpy(answer->request_id, evidence.request_id, sizeof(answer->request_id));
+	return BH_OK;
+}
+
+static void ask_to_destroy(bh_kms *kms, bh_status opened, bh_shred_answer *out)
+{
+	bh_shred_answer answer = { .at_ms = bh_keyring_now_ms(), .status = opened };
+
+	if (opened == BH_OK)
+		answer.status = destroy_at(kms, &answer);
+	if (answer.status != BH_OK)
+		message_keep(answer.message);
+	*out = answer;
+}
+
+static bh_status try_unwrap(const bh_keyring *keyring, bh_kms *kms, const bh_merchant_record *merchant)
+{
+	const bh_dek_record *record = bh_deks_wrapped(merchant->deks, merchant->dek_count);
+	BH_CLEANUP(bh_dek_unrefp) bh_dek *dek = NULL;
+
+	if (record == NULL)
+		return bh_fail(BH_E_NO_KEY, "merchant '%s': there is no DEK to be unwrapped", merchant->name);
+	return bh_keyring_record_open(keyring, kms, merchant, record, &dek);
+}
+
+static bh_status try_wrap(bh_kms *kms)
+{
+	static const uint8_t nothing[BH_DEK_LEN];
+	BH_CLEANUP(bh_buf_clear) bh_buf wrapped = { 0 };
+	uint32_t version;
+
+	return bh_kms_wrap(kms, bh_view_of(nothing, sizeof(nothing)), bh_view_str("purpose=proof\n"), &wrapped, &version);
+}
+
+static bh_audit_event cmk_event(const bh_merchant_record *merchant, const char *action)
+{
+	return (bh_audit_event){
+		.action = action, .merchant = merchant->name, .region = merchant->region, .cmk_uri = merchant->cmk_uri
+	};
+}
+
+static const char *key_state_name(bh_kms_key_state state)
+{
+	switch (state) {
+	case BH_KMS_ENABLED: return "enabled";
+	case BH_KMS_DISABLED: return "disabled";
+	case BH_KMS_PENDING_DELETION: return "pending deletion";
+	case BH_KMS_DESTROYED: return "destroyed";
+	}
+	return "of no state that is known";
+}
+
+/* What the KMS said, and what it did when the key was used all the same. */
+static void answered_note(const bh_keyring *keyring, const bh_merchant_record *merchant, const bh_shred_answer *answer,
+			  const char *tried, bh_status probe)
+{
+	bh_audit_event event = cmk_event(merchant, BH_AUDIT_CMK_DESTROY_ANSWERED);
+	char detail[BH_SHRED_MESSAGE_MAX + 128];
+
+	snprintf(detail, sizeof(detail), "%s; %s afterwards: %s",
+		 answer->status == BH_OK ? key_state_name(answer->state) : answer->message, tried, bh_status_name(probe));
+	event.outcome = answer->status;
+	event.kms_request_id = answer->request_id[0] != '\0' ? answer->request_id : NULL;
+	event.detail = detail;
+	bh_audit_note(keyring->audit, &event);
+}
+
+/* The wraps are there in SHREDDING; afterwards there is nothing left to unwrap. */
+static void ask(const bh_keyring *keyring, const bh_merchant_record *merchant, bh_shred_record *record)
+{
+	BH_CLEANUP(bh_kms_closep) bh_kms *kms = NULL;
+	const bh_audit_event asked = cmk_event(merchant, BH_AUDIT_CMK_DESTROY_ASKED);
+	bool has_wraps = merchant->state == BH_MERCHANT_SHREDDING;
+
+	bh_audit_note(keyring->audit, &asked);
+	bh_status opened = bh_keyring_kms_open(keyring, merchant->cmk_uri, &kms);
+
+	ask_to_destroy(kms, opened, &record->cmk);
+	bh_shred_probe probe = { .at_ms = bh_keyring_now_ms(), .status = opened };
+	if (opened == BH_OK)
+		probe.status = has_wraps ? try_unwrap(keyring, kms, merchant) : try_wrap(kms);
+	*(has_wraps ? &record->unwrap : &record->wrap) = probe;
+	answered_note(keyring, merchant, &record->cmk, has_wraps ? "an unwrap" : "a wrap", probe.status);
+}
+
+bh_status bh_keyring_shred_ask(bh_keyring *keyring, const uint8_t merchant_id[BH_ID_LEN], bh_shred_record *record)
+{
+	BH_CLEANUP(bh_keyring_state_clear) bh_keyring_state copy = { 0 };
+
+	BH_TRY(merchant_copy(keyring, merchant_id, &copy));
+	for (size_t i = 0; i < copy.count; i++) /* one */
+		ask(keyring, &copy.merchants[i], record);
+	return BH_OK;
+}
