@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "env/bridge.h"
+#include "env/bridge/bridge.h"
 #include "keyring/base/base.h"
 #include "rivals.h"
 

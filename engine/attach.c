@@ -20,7 +20,7 @@
 
 #include <stdlib.h>
 
-#include "env/bridge_move.h"
+#include "env/bridge/move.h"
 #include "family_set.h"
 #include "files.h"
 #include "keyring/base/crashpoint.h"

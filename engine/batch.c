@@ -8,7 +8,7 @@
 
 #include <stdlib.h>
 
-#include "env/bridge_erase.h"
+#include "env/bridge/erase.h"
 #include "suppress.h"
 
 typedef struct member {

@@ -10,7 +10,7 @@
 
 #include <bulkhead/certificate.h>
 
-#include "env/header.h"
+#include "env/format/header.h"
 #include "keyring/ring/keyring.h"
 
 #define BH_CERTIFICATES_DIR "certificates"

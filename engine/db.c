@@ -22,7 +22,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "env/bridge.h"
+#include "env/bridge/bridge.h"
 #include "family_set.h"
 
 void bh_db_log(const bh_db *db, const char *fmt, ...)

@@ -20,7 +20,7 @@
 
 #include <malloc.h>
 
-#include "env/bridge_move.h"
+#include "env/bridge/move.h"
 #include "erase.h"
 #include "files.h"
 #include "keyring/base/crashpoint.h"

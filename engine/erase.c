@@ -29,7 +29,7 @@
 #include <stdlib.h>
 #include <time.h>
 
-#include "env/bridge_erase.h"
+#include "env/bridge/erase.h"
 #include "keyring/base/crashpoint.h"
 #include "suppress.h"
 

@@ -9,8 +9,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "env/bridge_erase.h"
-#include "env/reseal_log.h"
+#include "env/bridge/erase.h"
+#include "env/reseal/reseal_log.h"
 #include "keyring/base/crashpoint.h"
 #include "park.h"
 

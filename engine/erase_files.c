@@ -7,7 +7,7 @@
 #include <ctype.h>
 #include <stdlib.h>
 
-#include "env/references.h"
+#include "env/files/references.h"
 #include "files.h"
 #include "park.h"
 

@@ -8,7 +8,7 @@
 
 #include <stdlib.h>
 
-#include "env/fs.h"
+#include "env/fs/fs.h"
 #include "files.h"
 
 void bh_family_set_clear(bh_family_set *set)

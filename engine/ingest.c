@@ -12,7 +12,7 @@
 
 #include <stdlib.h>
 
-#include "env/bridge_erase.h"
+#include "env/bridge/erase.h"
 #include "suppress.h"
 
 static bh_status check_path(const bh_cf *cf, const char *path)

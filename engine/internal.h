@@ -15,7 +15,7 @@
 
 #include <pthread.h>
 
-#include "env/fs.h"
+#include "env/fs/fs.h"
 #include "gate.h"
 #include "keyring/dek/lease.h"
 

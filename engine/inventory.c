@@ -9,8 +9,8 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 
-#include "env/copy.h"
-#include "env/raw_file.h"
+#include "env/fs/copy.h"
+#include "env/files/raw_file.h"
 
 #define MAGIC "BHPARKED"
 #define MAGIC_LEN 8u

@@ -8,7 +8,7 @@
 
 #include <stdlib.h>
 
-#include "env/bridge.h"
+#include "env/bridge/bridge.h"
 #include "suppress.h"
 
 static inline const char *chars(bh_view v)

@@ -11,7 +11,7 @@
 
 #include <stdlib.h>
 
-#include "env/bridge.h"
+#include "env/bridge/bridge.h"
 #include "files.h"
 #include "keyring/base/crashpoint.h"
 #include "keyring/kms/kms.h"

@@ -14,7 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "env/bridge.h"
+#include "env/bridge/bridge.h"
 #include "files.h"
 
 void bh_options_file_hold(bh_db *db)

@@ -8,8 +8,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "env/copy.h"
-#include "env/raw_file.h"
+#include "env/fs/copy.h"
+#include "env/files/raw_file.h"
 #include "files.h"
 #include "inventory.h"
 #include "keyring/base/crashpoint.h"

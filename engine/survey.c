@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 
-#include "env/references.h"
+#include "env/files/references.h"
 #include "erase_record.h"
 #include "files.h"
 #include "park.h"

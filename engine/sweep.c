@@ -4,7 +4,7 @@
  * older ones are destroyed.
  *
  *     step                                    a kill right after it leaves
- *     each SST and blob file sealed anew      that file under the new generation, or under the old one (env/raw_file.h)
+ *     each SST and blob file sealed anew      that file under the new generation, or under the old one (env/files/raw_file.h)
  *     each WAL, the MANIFEST                  the same
  *     wraps of the older generations gone     done
  * The marks in the keyring say that a sweep was asked for; whoever opens the database next goes on with it (keeper.c). No order

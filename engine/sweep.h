@@ -7,7 +7,7 @@
 
 #include <bulkhead/rotation.h>
 
-#include "env/reseal.h"
+#include "env/reseal/reseal.h"
 #include "internal.h"
 #include "survey.h"
 

@@ -8,8 +8,8 @@
  */
 #include <stdio.h>
 
-#include "env/references.h"
-#include "env/reseal_log.h"
+#include "env/files/references.h"
+#include "env/reseal/reseal_log.h"
 #include "erase.h"
 #include "sweep.h"
 #include "wal.h"

@@ -4,7 +4,7 @@
  */
 #include <bulkhead/env.h>
 
-#include "bridge.h"
+#include "env/bridge/bridge.h"
 
 #include <errno.h>
 #include <stdio.h>

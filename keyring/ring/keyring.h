@@ -64,7 +64,7 @@ uint32_t bh_dek_generation(const bh_dek *dek);
 bh_view bh_dek_context(const bh_dek *dek); /* canonical encryption context */
 bh_view bh_dek_key(const bh_dek *dek);     /* the 32 secret bytes; for HKDF alone */
 bh_tally *bh_dek_tally(const bh_dek *dek); /* where who seals under it adds; borrowed */
-/* A DEK outside of any keyring: one that nobody keeps (env/reseal_log.c), or of a unit test. Copies `key`. */
+/* A DEK outside of any keyring: one that nobody keeps (env/reseal/reseal_log.c), or of a unit test. Copies `key`. */
 BH_MUST_CHECK bh_status bh_dek_new(const uint8_t id[BH_ID_LEN], const bh_scope *scope, uint32_t generation, bh_view context,
 				   bh_view key, bh_dek **out);
 

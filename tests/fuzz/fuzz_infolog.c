@@ -5,7 +5,7 @@
  */
 #include <stdlib.h>
 
-#include "env/infolog_rules.h"
+#include "env/infolog/infolog_rules.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 

@@ -15,9 +15,9 @@
 #define BH_TESTS_SYSTEM_ATTACK_H
 
 #include "decryptor.h"
-#include "env/frame.h"
-#include "env/pages.h"
-#include "env/stream.h"
+#include "env/format/frame.h"
+#include "env/format/pages.h"
+#include "env/stream/stream.h"
 #include "harness.h"
 
 enum { ACME, BOLT, MERCHANTS };

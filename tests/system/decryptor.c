@@ -4,9 +4,9 @@
  */
 #include "decryptor.h"
 
-#include "env/logfmt.h"
-#include "env/pages.h"
-#include "env/stream.h"
+#include "env/spans/logfmt.h"
+#include "env/format/pages.h"
+#include "env/stream/stream.h"
 #include "harness.h"
 
 static void unlock(decryptor *d, bh_keyring *keyring, const char *merchant)

@@ -9,7 +9,7 @@
 #ifndef BH_TESTS_SYSTEM_DECRYPTOR_H
 #define BH_TESTS_SYSTEM_DECRYPTOR_H
 
-#include "env/fs.h"
+#include "env/fs/fs.h"
 #include "support.h"
 
 typedef struct decryptor {

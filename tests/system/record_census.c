@@ -5,8 +5,8 @@
 #include "record_census.h"
 
 #include "decryptor.h"
-#include "env/logfmt.h"
-#include "env/wal_spans.h"
+#include "env/spans/logfmt.h"
+#include "env/spans/wal_spans.h"
 
 static void count_batch(record_census *census, bh_view record)
 {

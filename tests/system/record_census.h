@@ -8,7 +8,7 @@
 #ifndef BH_TESTS_RECORD_CENSUS_H
 #define BH_TESTS_RECORD_CENSUS_H
 
-#include "env/manifest_spans.h"
+#include "env/spans/manifest_spans.h"
 #include "harness.h"
 
 typedef struct record_census {

@@ -20,7 +20,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "env/stream.h"
+#include "env/stream/stream.h"
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define SLOW_BUILD 1

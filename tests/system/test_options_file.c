@@ -11,8 +11,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "env/copy.h"
-#include "env/fs.h"
+#include "env/fs/copy.h"
+#include "env/fs/fs.h"
 
 enum { NAME_SIZE = 256, OPTIONS_MAX = 1 << 20 };
 

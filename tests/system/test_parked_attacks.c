@@ -12,9 +12,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "env/frame.h"
-#include "env/header.h"
-#include "env/stream.h"
+#include "env/format/frame.h"
+#include "env/format/header.h"
+#include "env/stream/stream.h"
 #include "engine/inventory.h"
 #include "engine/park.h"
 #include "keyring/ring/ring.h"

@@ -18,7 +18,7 @@
 
 #include <ctype.h>
 
-#include "env/manifest_spans.h"
+#include "env/spans/manifest_spans.h"
 
 /* ---- what is found */
 

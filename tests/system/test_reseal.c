@@ -17,8 +17,8 @@
 #include <unistd.h>
 
 #include "engine/files.h"
-#include "env/raw_file.h"
-#include "env/reseal.h"
+#include "env/files/raw_file.h"
+#include "env/reseal/reseal.h"
 
 enum { ROWS = 2500, VALUE_MAX = 900, DEKS_MAX = 64 };
 #ifdef BH_SANITIZED

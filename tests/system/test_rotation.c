@@ -10,8 +10,8 @@
 
 #include "decryptor.h"
 #include "engine/survey.h"
-#include "env/references.h"
-#include "env/reseal_log.h"
+#include "env/files/references.h"
+#include "env/reseal/reseal_log.h"
 
 #ifdef BH_SANITIZED
 enum { STRIDE = 7, LOAD_GENERATIONS = 8 }; /* one in as many of the kill points */

@@ -9,7 +9,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "env/header.h"
+#include "env/format/header.h"
 #include "keyring/base/crashpoint.h"
 
 #define CANARY "canary-of-merchant-a"

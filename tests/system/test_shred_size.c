@@ -13,7 +13,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "env/header.h"
+#include "env/format/header.h"
 
 enum {
 	FILES = 160,         /* about, at any size */

@@ -9,7 +9,7 @@
 #include "keyring_fixture.h"
 #include "sealed_fixture.h"
 
-#include "env/reseal.h"
+#include "env/reseal/reseal.h"
 
 #define LARGE (900u * 1024 + 333)
 

@@ -16,9 +16,9 @@
 
 #include <cmocka.h>
 
-#include "env/frame.h"
-#include "env/pages.h"
-#include "env/stream.h"
+#include "env/format/frame.h"
+#include "env/format/pages.h"
+#include "env/stream/stream.h"
 
 enum { KEYS = 3, PLATFORM = 0, MERCHANT_A = 1, MERCHANT_B = 2 };
 

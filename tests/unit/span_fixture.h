@@ -17,9 +17,9 @@
 
 #include <cmocka.h>
 
-#include "env/crc32c.h"
-#include "env/logfmt.h"
-#include "env/spans.h"
+#include "env/spans/crc32c.h"
+#include "env/spans/logfmt.h"
+#include "env/spans/spans.h"
 
 #define TENANT 0xee
 #define FAMILY_COUNT 8

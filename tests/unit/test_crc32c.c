@@ -10,7 +10,7 @@
 
 #include <cmocka.h>
 
-#include "env/crc32c.h"
+#include "env/spans/crc32c.h"
 
 static uint32_t reference(const uint8_t *data, size_t len)
 {

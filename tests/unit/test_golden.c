@@ -6,7 +6,7 @@
  * BH_GOLDEN_WRITE=1 makes those files anew (and every run of it makes others, since salts are random): for a new format version
  * alone.
  */
-#include "env/logfmt.h"
+#include "env/spans/logfmt.h"
 #include "sealed_fixture.h"
 
 static bh_buf slurp(const char *path)

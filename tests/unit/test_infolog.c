@@ -2,7 +2,7 @@
  *
  * test_infolog.c: the info LOG says what helps and nothing of a tenant. Formats are those of RocksDB 7.8's call sites.
  */
-#include "env/infolog.h"
+#include "env/infolog/infolog.h"
 
 #include "span_fixture.h"
 

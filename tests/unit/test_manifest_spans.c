@@ -2,7 +2,7 @@
  *
  * test_manifest_spans.c: the VersionEdit parser: every field, every truncation, every mutated byte, every refusal.
  */
-#include "env/manifest_spans.h"
+#include "env/spans/manifest_spans.h"
 
 #include "span_fixture.h"
 

@@ -5,7 +5,7 @@
  */
 #include "sealed_fixture.h"
 
-#include "env/page_window.h"
+#include "env/files/page_window.h"
 #include "tests/random.h"
 
 #include <pthread.h>

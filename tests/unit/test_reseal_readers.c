@@ -9,7 +9,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-#include "env/raw_file.h"
+#include "env/files/raw_file.h"
 #include "tests/random.h"
 
 /* ---- calls that fail when their turn comes */

@@ -3,7 +3,7 @@
  * test_sealing_faults.c: a census of (key, nonce) over whole files, and what happens when the n-th allocation or the n-th sealing
  * fails. The linker puts the wrappers below in place of malloc, calloc, realloc and bh_aead_seal.
  */
-#include "env/logfmt.h"
+#include "env/spans/logfmt.h"
 #include "sealed_fixture.h"
 
 typedef struct used {

@@ -2,7 +2,7 @@
  *
  * test_spans_view.c: what is shown of a log whose keys are not all there: blank spans, families presented as dropped, torn ends.
  */
-#include "env/manifest_spans.h"
+#include "env/spans/manifest_spans.h"
 
 #include "span_fixture.h"
 

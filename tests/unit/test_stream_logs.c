@@ -3,7 +3,7 @@
  * test_stream_logs.c: WAL and MANIFEST as sealed streams: the span codec inside of frames, and how a log that ends badly looks to
  * RocksDB's log reader, whose rules next_record() follows (7.8.3, db/log_reader.cc, ReadPhysicalRecord).
  */
-#include "env/logfmt.h"
+#include "env/spans/logfmt.h"
 #include "sealed_fixture.h"
 
 #define CANARY "CANARY-of-acme"

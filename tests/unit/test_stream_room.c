@@ -4,7 +4,7 @@
  */
 #include "sealed_fixture.h"
 
-#include "env/logfmt.h"
+#include "env/spans/logfmt.h"
 
 /* A log record that holds a batch with `len` bytes of log data, which no family's key concerns. */
 static bh_buf log_record_of(uint64_t off, uint32_t len)

@@ -2,7 +2,7 @@
  *
  * test_wal_spans.c: the write batch parser: every tag, every cut, every refusal.
  */
-#include "env/wal_spans.h"
+#include "env/spans/wal_spans.h"
 
 #include "span_fixture.h"
 

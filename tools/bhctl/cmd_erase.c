@@ -7,7 +7,7 @@
 
 #include <bulkhead/erase.h>
 
-#include "env/fs.h"
+#include "env/fs/fs.h"
 #include "bhctl.h"
 
 #define WAIT_S_MAX 86400u

@@ -8,8 +8,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "env/spans.h"
-#include "env/wal_spans.h"
+#include "env/spans/spans.h"
+#include "env/spans/wal_spans.h"
 #include "dump.h"
 #include "manifest.h"
 #include "records.h"

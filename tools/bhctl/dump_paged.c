@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "env/bridge_sst.h"
+#include "env/bridge/sst.h"
 #include "dump.h"
 
 static void page_file_free(bh_page_file **f)

@@ -11,7 +11,7 @@
 
 #include <jansson.h>
 
-#include "env/fs.h"
+#include "env/fs/fs.h"
 #include "bhctl.h"
 
 typedef struct inspect {

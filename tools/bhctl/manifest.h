@@ -7,8 +7,8 @@
 #ifndef BHCTL_MANIFEST_H
 #define BHCTL_MANIFEST_H
 
-#include "env/fs.h"
-#include "env/manifest_spans.h"
+#include "env/fs/fs.h"
+#include "env/spans/manifest_spans.h"
 
 typedef struct manifest_family {
 	uint32_t id;

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * records.h: the records of a WAL or MANIFEST, put together out of its logical bytes (env/logfmt.h has the format).
+ * records.h: the records of a WAL or MANIFEST, put together out of its logical bytes (env/spans/logfmt.h has the format).
  *
  * Thread-safety: none.
  */
 #ifndef BHCTL_RECORDS_H
 #define BHCTL_RECORDS_H
 
-#include "env/logfmt.h"
+#include "env/spans/logfmt.h"
 
 typedef struct record {
 	uint64_t number;

@@ -7,8 +7,8 @@
 #ifndef BHCTL_SEALED_H
 #define BHCTL_SEALED_H
 
-#include "env/pages.h"
-#include "env/stream.h"
+#include "env/format/pages.h"
+#include "env/stream/stream.h"
 
 typedef struct sealed {
 	const char *path; /* borrowed */

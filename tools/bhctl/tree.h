@@ -7,7 +7,7 @@
 #ifndef BHCTL_TREE_H
 #define BHCTL_TREE_H
 
-#include "env/fs.h"
+#include "env/fs/fs.h"
 
 typedef enum tree_type {
 	TREE_FILE,

@@ -1,0 +1,454 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * fs.c: the column-family table, the files that are open, and the keyring's answers (fs.h).
+ */
+#include "fs_internal.h"
+
+#include "env/files/live.h"
+#include "env/format/pages.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+
+/* A column family that a MANIFEST edit has added and none dropped. Ids grow for as long as the database lives: the table is indexed
+ * by id, and the ids of the past cost a pointer each. */
+struct family {
+	bh_scope scope;
+	bh_dek *dek; /* newest, cached; NULL: not asked yet (or the platform's) */
+};
+
+struct bh_fs {
+	char *root;
+	bh_keyring *keyring;
+	bh_scopes scopes;
+	bool scratch; /* all files are of scratch_scope */
+	bh_scope scratch_scope;
+	char *only;               /* a view: the one merchant whose families it shows; owned. NULL: all */
+	pthread_rwlock_t lock;    /* guards the family table */
+	struct family **families; /* [family_count], by id; owned; NULL: unknown */
+	size_t family_count;
+	uint64_t changes;         /* of the table and its DEKs; grows under the lock, read without it */
+	void (*pause)(void *arg); /* NULL: none */
+	void *pause_arg;
+	bh_live live;             /* logs being written; has a lock of its own */
+	bh_page_readers *readers; /* paged files being read or written; has locks of its own */
+};
+
+static bh_status grow_families(bh_fs *fs, uint32_t cf_id)
+{
+	size_t count = fs->family_count;
+	struct family **grown;
+
+	if (cf_id < count)
+		return BH_OK;
+	if (cf_id >= BH_CF_ID_MAX)
+		return bh_fail(BH_E_FORMAT, "column-family id %u is out of range", cf_id);
+	count = BH_MAX((size_t)cf_id + 1, count * 2);
+	grown = realloc(fs->families, count * sizeof(*grown));
+	if (grown == NULL)
+		return bh_fail(BH_E_NOMEM, "no memory for %zu column families", count);
+	memset(grown + fs->family_count, 0, (count - fs->family_count) * sizeof(*grown));
+	fs->families = grown;
+	fs->family_count = count;
+	return BH_OK;
+}
+
+static struct family *family_of(const bh_fs *fs, uint32_t cf_id)
+{
+	return cf_id < fs->family_count ? fs->families[cf_id] : NULL;
+}
+
+static void family_free(struct family *family)
+{
+	if (family == NULL)
+		return;
+	bh_dek_unrefp(&family->dek);
+	free(family);
+}
+
+static void note_change(bh_fs *fs)
+{
+	__atomic_add_fetch(&fs->changes, 1, __ATOMIC_RELEASE);
+}
+
+/* Under the lock: the id is of this scope from now on. */
+static bh_status set_family(bh_fs *fs, uint32_t cf_id, const bh_scope *scope)
+{
+	struct family *family;
+
+	BH_TRY(grow_families(fs, cf_id));
+	family = calloc(1, sizeof(*family));
+	if (family == NULL)
+		return bh_fail(BH_E_NOMEM, "no memory for column family %u", cf_id);
+	family->scope = *scope;
+	family_free(fs->families[cf_id]);
+	fs->families[cf_id] = family;
+	note_change(fs);
+	return BH_OK;
+}
+
+/* ---- bh_scopes */
+
+/* The cached DEK of a known family, counted; NULL if it has to be asked for. Sets *known_out and, for a known one, *scope_out. */
+static bh_dek *cached_dek(bh_fs *fs, uint32_t cf_id, bool *known_out, bh_scope *scope_out)
+{
+	const struct family *family;
+	bh_dek *dek = NULL;
+
+	pthread_rwlock_rdlock(&fs->lock);
+	family = family_of(fs, cf_id);
+	*known_out = family != NULL;
+	if (family != NULL) {
+		*scope_out = family->scope;
+		dek = family->dek != NULL ? bh_dek_ref(family->dek) : NULL;
+	}
+	pthread_rwlock_unlock(&fs->lock);
+	return dek;
+}
+
+/* Not if anything changed since the DEK was asked for: it may be an old one by now, or one that was taken away. */
+static void cache_dek(bh_fs *fs, uint32_t cf_id, bh_dek *dek, uint64_t changes)
+{
+	struct family *family;
+
+	pthread_rwlock_wrlock(&fs->lock);
+	family = family_of(fs, cf_id);
+	if (family != NULL && family->dek == NULL && fs->changes == changes)
+		family->dek = bh_dek_ref(dek);
+	pthread_rwlock_unlock(&fs->lock);
+}
+
+static bh_status dek_for_cf(void *arg, uint32_t cf_id, bh_dek **out)
+{
+	bh_fs *fs = arg;
+	bh_scope scope;
+	bh_dek *dek;
+	bool known;
+	uint64_t changes = __atomic_load_n(&fs->changes, __ATOMIC_ACQUIRE);
+
+	if (cf_id == BH_CF_DEFAULT) {
+		*out = NULL;
+		return BH_OK;
+	}
+	dek = cached_dek(fs, cf_id, &known, &scope);
+	if (!known)
+		return bh_fail(BH_E_NOT_FOUND, "column family %u is unknown: no MANIFEST edit has added it", cf_id);
+	if (dek == NULL) {
+		BH_TRY(bh_keyring_dek_current(fs->keyring, &scope, &dek));
+		cache_dek(fs, cf_id, dek, changes);
+	}
+	*out = dek;
+	return BH_OK;
+}
+
+/* Whether the view shows what is of this scope. */
+static bool is_shown(const bh_fs *fs, const bh_scope *scope)
+{
+	return fs->only == NULL || bh_scope_is_platform(scope) || strcmp(scope->merchant, fs->only) == 0;
+}
+
+static bh_status dek_by_id(void *arg, const uint8_t id[BH_ID_LEN], bh_dek **out)
+{
+	const bh_fs *fs = arg;
+	BH_CLEANUP(bh_dek_unrefp) bh_dek *dek = NULL;
+
+	BH_TRY(bh_keyring_dek_find(fs->keyring, id, &dek));
+	if (!is_shown(fs, bh_dek_scope(dek)))
+		return bh_fail(BH_E_NO_KEY, "%s: its bytes are not of merchant '%s'", fs->root, fs->only);
+	*out = bh_dek_ref(dek);
+	return BH_OK;
+}
+
+static bh_status cf_added(void *arg, uint32_t cf_id, bh_view name)
+{
+	bh_fs *fs = arg;
+	BH_CLEANUP(bh_merchant_info_clear) bh_merchant_info merchant = { 0 };
+	bh_status status;
+	bh_scope scope;
+
+	BH_TRY(bh_cf_name_parse(name, &scope));
+	if (bh_scope_is_platform(&scope) != (cf_id == BH_CF_DEFAULT))
+		return bh_fail(BH_E_FORMAT, "column family %u cannot be named '%.*s'", cf_id, (int)name.len,
+			       (const char *)name.data);
+	if (bh_scope_is_platform(&scope))
+		return BH_OK;
+	if (bh_keyring_merchant(fs->keyring, scope.merchant, &merchant) != BH_OK)
+		return bh_fail(BH_E_INVALID, "column family '%.*s': the keyring has no merchant '%s'; add it first", (int)name.len,
+			       (const char *)name.data, scope.merchant);
+	pthread_rwlock_wrlock(&fs->lock);
+	status = set_family(fs, cf_id, &scope);
+	pthread_rwlock_unlock(&fs->lock);
+	return status;
+}
+
+static bh_status cf_dropped(void *arg, uint32_t cf_id)
+{
+	bh_fs *fs = arg;
+
+	pthread_rwlock_wrlock(&fs->lock);
+	if (family_of(fs, cf_id) != NULL) {
+		family_free(fs->families[cf_id]);
+		fs->families[cf_id] = NULL;
+		note_change(fs);
+	}
+	pthread_rwlock_unlock(&fs->lock);
+	return BH_OK;
+}
+
+static bool cf_attached(void *arg, bh_view name)
+{
+	const bh_fs *fs = arg;
+	BH_CLEANUP(bh_merchant_info_clear) bh_merchant_info merchant = { 0 };
+	BH_CLEANUP(bh_dek_unrefp) bh_dek *dek = NULL;
+	bh_scope scope;
+
+	if (bh_cf_name_parse(name, &scope) != BH_OK)
+		return false;
+	if (bh_scope_is_platform(&scope))
+		return true;
+	if (!is_shown(fs, &scope) || bh_keyring_merchant(fs->keyring, scope.merchant, &merchant) != BH_OK)
+		return false;
+	if (fs->only == NULL && merchant.state != BH_MERCHANT_CREATING && merchant.state != BH_MERCHANT_ACTIVE)
+		return false;
+	return bh_keyring_dek_current(fs->keyring, &scope, &dek) == BH_OK;
+}
+
+/* ---- bh_scopes of a scratch: every column family is of the class */
+
+static bh_status scratch_dek_for_cf(void *arg, uint32_t cf_id, bh_dek **out)
+{
+	const bh_fs *fs = arg;
+
+	if (cf_id != BH_CF_DEFAULT)
+		return bh_keyring_dek_current(fs->keyring, &fs->scratch_scope, out);
+	*out = NULL; /* the file's own key is the class's already */
+	return BH_OK;
+}
+
+static bh_status scratch_cf_added(void *arg, uint32_t cf_id, bh_view name)
+{
+	(void)arg;
+	(void)cf_id;
+	(void)name;
+	return BH_OK;
+}
+
+static bh_status scratch_cf_dropped(void *arg, uint32_t cf_id)
+{
+	(void)arg;
+	(void)cf_id;
+	return BH_OK;
+}
+
+static bool scratch_cf_attached(void *arg, bh_view name)
+{
+	(void)arg;
+	(void)name;
+	return true;
+}
+
+/* ---- life */
+
+static void families_forget(bh_fs *fs)
+{
+	pthread_rwlock_wrlock(&fs->lock);
+	for (size_t i = 0; i < fs->family_count; i++)
+		if (fs->families[i] != NULL)
+			bh_dek_unrefp(&fs->families[i]->dek);
+	note_change(fs);
+	pthread_rwlock_unlock(&fs->lock);
+}
+
+/* All but the scopes; NULL for lack of memory. */
+static bh_fs *fs_make(const char *root, bh_keyring *keyring)
+{
+	bh_fs *fs = calloc(1, sizeof(*fs));
+
+	if (fs == NULL)
+		return NULL;
+	fs->keyring = keyring;
+	fs->root = strdup(root);
+	if (fs->root != NULL && bh_page_readers_new(&fs->readers) == BH_OK && pthread_rwlock_init(&fs->lock, NULL) == 0) {
+		bh_live_init(&fs->live);
+		return fs;
+	}
+	bh_page_readers_free(fs->readers);
+	free(fs->root);
+	free(fs);
+	return NULL;
+}
+
+bh_status bh_fs_new(const char *root, bh_keyring *keyring, bh_fs **out)
+{
+	bh_fs *fs = fs_make(root, keyring);
+
+	if (fs == NULL)
+		return bh_fail(BH_E_NOMEM, "no memory for the file system of %s", root);
+	fs->scopes = (bh_scopes){ fs, dek_for_cf, dek_by_id, cf_added, cf_dropped, cf_attached, false, false, NULL, &fs->changes };
+	*out = fs;
+	return BH_OK;
+}
+
+bh_status bh_fs_new_view(bh_keyring *keyring, const char *root, const char *merchant, bh_fs **out)
+{
+	char *only = strdup(merchant);
+	bh_fs *fs = only != NULL ? fs_make(root, keyring) : NULL;
+
+	if (fs == NULL) {
+		free(only);
+		return bh_fail(BH_E_NOMEM, "no memory for a view of %s", root);
+	}
+	fs->only = only;
+	fs->scopes = (bh_scopes){ fs, dek_for_cf, dek_by_id, cf_added, cf_dropped, cf_attached, true, true, NULL, NULL };
+	*out = fs;
+	return BH_OK;
+}
+
+bool bh_fs_is_view(const bh_fs *fs)
+{
+	return fs->only != NULL;
+}
+
+bh_status bh_fs_new_scratch(const char *root, const bh_scope *scope, bh_keyring *keyring, bh_fs **out)
+{
+	bh_fs *fs = fs_make(root, keyring);
+
+	if (fs == NULL)
+		return bh_fail(BH_E_NOMEM, "no memory for the file system of %s", root);
+	fs->scratch = true;
+	fs->scratch_scope = *scope;
+	fs->scopes = (bh_scopes){
+		fs,   scratch_dek_for_cf, dek_by_id, scratch_cf_added, scratch_cf_dropped, scratch_cf_attached, false, false, NULL,
+		NULL,
+	};
+	*out = fs;
+	return BH_OK;
+}
+
+void bh_fs_set_pause(bh_fs *fs, void (*pause)(void *arg), void *arg)
+{
+	fs->pause = pause;
+	fs->pause_arg = arg;
+}
+
+void bh_fs_pause(const bh_fs *fs)
+{
+	if (fs->pause != NULL)
+		fs->pause(fs->pause_arg);
+}
+
+void bh_fs_free(bh_fs *fs)
+{
+	if (fs == NULL)
+		return;
+	for (size_t i = 0; i < fs->family_count; i++)
+		family_free(fs->families[i]);
+	bh_live_clear(&fs->live);
+	bh_page_readers_free(fs->readers);
+	free(fs->families);
+	free(fs->root);
+	pthread_rwlock_destroy(&fs->lock);
+	if (fs->only == NULL)
+		bh_keyring_close(fs->keyring);
+	free(fs->only);
+	free(fs);
+}
+
+bh_keyring *bh_fs_keyring(bh_fs *fs)
+{
+	return fs->keyring;
+}
+
+const bh_scopes *bh_fs_scopes(const bh_fs *fs)
+{
+	return &fs->scopes;
+}
+
+bh_status bh_fs_classify(const bh_fs *fs, const char *path, bh_path_info *out)
+{
+	if (!fs->scratch)
+		return bh_path_classify(fs->root, path, out);
+	bh_path_classify_as(&fs->scratch_scope, path, out);
+	return BH_OK;
+}
+
+void bh_fs_keys_changed(bh_fs *fs)
+{
+	families_forget(fs);
+	bh_live_forget_keys(&fs->live);
+}
+
+/* ---- files */
+
+static _Thread_local bool options_file_held;
+
+void bh_fs_hold_options_file(bool held)
+{
+	options_file_held = held;
+}
+
+static bh_status check_wanted(const bh_fs *fs, const char *path)
+{
+	if ((options_file_held || fs->only != NULL) && bh_path_is_new_options(path))
+		return bh_fail(BH_E_BUSY, "is not written now, since all writers would wait for it: later, when nobody does");
+	return BH_OK;
+}
+
+bh_status bh_fs_new_file(bh_fs *fs, const char *path, const bh_path_info *info, bh_file_key *key_out,
+			 uint8_t header_out[BH_HEADER_LEN])
+{
+	uint32_t page_size = bh_file_kind_is_paged(info->kind) ? BH_PAGE_SIZE_DEFAULT : 0;
+	BH_CLEANUP(bh_dek_unrefp) bh_dek *dek = NULL;
+	bh_status status = check_wanted(fs, path);
+
+	if (status == BH_OK)
+		status = bh_keyring_dek_current(fs->keyring, &info->scope, &dek);
+	if (status == BH_OK)
+		status = bh_header_create(info->kind, page_size, info->number, dek, key_out, header_out);
+	return bh_fail_prefix(status, "%s", path);
+}
+
+bh_status bh_fs_check_place(const char *path, const bh_path_info *info, const bh_file_key *key)
+{
+	const bh_scope *scope = bh_dek_scope(key->dek);
+	const bh_header *header = &key->header;
+
+	if (header->kind != info->kind)
+		return bh_fail(BH_E_TAG, "%s: sealed as a file of the kind '%s'; it was put here from elsewhere", path,
+			       bh_file_kind_name(header->kind));
+	if (header->number != info->number)
+		return bh_fail(BH_E_TAG, "%s: sealed as number %llu; it was put here from elsewhere", path,
+			       (unsigned long long)header->number);
+	if (strcmp(scope->merchant, info->scope.merchant) != 0 || strcmp(scope->cls, info->scope.cls) != 0)
+		return bh_fail(BH_E_TAG, "%s: sealed for '%s/%s'; it was put here from elsewhere", path, scope->merchant,
+			       scope->cls);
+	return BH_OK;
+}
+
+bh_status bh_fs_check_move(const bh_fs *fs, const char *from, const char *to)
+{
+	bh_path_info a, b;
+
+	BH_TRY(bh_fs_classify(fs, from, &a));
+	BH_TRY(bh_fs_classify(fs, to, &b));
+	if (a.sealed != b.sealed || strcmp(a.scope.merchant, b.scope.merchant) != 0 || strcmp(a.scope.cls, b.scope.cls) != 0)
+		return bh_fail(BH_E_INVALID, "%s: cannot become %s, which belongs to another key", from, to);
+	return BH_OK;
+}
+
+/* ---- live streams */
+
+bh_live *bh_fs_live(bh_fs *fs)
+{
+	return &fs->live;
+}
+
+bool bh_fs_is_live(bh_fs *fs, const char *path)
+{
+	return bh_live_has(&fs->live, path);
+}
+
+bh_page_readers *bh_fs_page_readers(const bh_fs *fs)
+{
+	return fs->readers;
+}

@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * fs.h: which file is whose. The policy of the Env, without I/O: from a path to what the file is and whose key seals it, from a
+ * column-family id to the DEK of its spans. The bridge asks; the keyring answers.
+ *
+ *     DB/tenants/<merchant>/<class>/...   that merchant's class       DB/..., and anything outside of DB   the platform
+ *     CF name "<merchant>/<class>"        that merchant's class       "default"                            the platform
+ * A sealed file is used only where its DEK's scope is the scope of its path, and only under the file number it was made for.
+ *
+ * Thread-safety: all calls may come from many threads. `lock` (rwlock) guards the column-family table.
+ */
+#ifndef BH_FS_H
+#define BH_FS_H
+
+#include "env/files/page_readers.h"
+#include "env/stream/stream.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define BH_TENANTS_DIR "tenants"
+#define BH_PARKED_DIR "parked" /* parked/<merchant>/: a small database of its own, of a merchant that is detached */
+/* A WAL or MANIFEST whose header is not durable yet; a file that is being resealed, before or after the exchange. In any case
+ * nobody's: the next open removes it. */
+#define BH_TEMP_SUFFIX ".bhtmp"
+bool bh_is_temp_name(const char *name); /* also of a path */
+
+typedef struct bh_path_info {
+	bool sealed;       /* false: LOCK and LOG, which hold nothing of a merchant */
+	bh_file_kind kind; /* of a sealed file */
+	uint64_t number;   /* bound to the header; 0 where the name binds nothing */
+	bh_scope scope;
+} bh_path_info;
+
+typedef struct bh_fs bh_fs;
+
+/* `root`: the database directory. Takes `keyring` over: bh_fs_free() closes it. */
+BH_MUST_CHECK bh_status bh_fs_new(const char *root, bh_keyring *keyring, bh_fs **out);
+/* The same for a scratch database of one class: every file is of `scope` wherever it lies, and so are all column families, whatever
+ * their names. The caller keeps it out of the database. */
+BH_MUST_CHECK bh_status bh_fs_new_scratch(const char *root, const bh_scope *scope, bh_keyring *keyring, bh_fs **out);
+/* Another file system over the same keyring (borrowed): the directory `root`, which has the layout of a database, shows
+ * `merchant`'s column families, whatever state the merchant is in. Other families are presented as dropped, the default one without
+ * its files.
+ */
+BH_MUST_CHECK bh_status bh_fs_new_view(bh_keyring *keyring, const char *root, const char *merchant, bh_fs **out);
+bool bh_fs_is_view(const bh_fs *fs);
+/* Has pause(arg) called after each piece of a stream (256 KiB at most) that is read through `fs`, by the thread that reads it.
+ * Before anybody reads. */
+void bh_fs_set_pause(bh_fs *fs, void (*pause)(void *arg), void *arg);
+void bh_fs_pause(const bh_fs *fs);
+void bh_fs_free(bh_fs *fs);
+bh_keyring *bh_fs_keyring(bh_fs *fs);
+const bh_scopes *bh_fs_scopes(const bh_fs *fs); /* lives as long as `fs` */
+
+/* What the file at `path` is. Errors: BH_E_INVALID (a path under tenants/ that names no merchant and class). */
+BH_MUST_CHECK bh_status bh_fs_classify(const bh_fs *fs, const char *path, bh_path_info *out);
+
+/* A fresh key and header for a new file at `path`. Errors: those of the keyring, BH_E_CRYPTO, BH_E_NOMEM, BH_E_BUSY (an
+ * OPTIONS file that is not wanted now); prefixed with the path. */
+BH_MUST_CHECK bh_status bh_fs_new_file(bh_fs *fs, const char *path, const bh_path_info *info, bh_file_key *key_out,
+				       uint8_t header_out[BH_HEADER_LEN]);
+/* Whether a file with this opened header may stand at `path`. Errors: BH_E_TAG (another kind, number or scope: a swapped file). */
+BH_MUST_CHECK bh_status bh_fs_check_place(const char *path, const bh_path_info *info, const bh_file_key *key);
+/* Whether a file may be renamed or linked. Errors: BH_E_INVALID (to another scope, or between sealed and not; not BH_E_UNSUPPORTED,
+ * at which RocksDB's ingestion of another class's file would copy its rows instead). */
+BH_MUST_CHECK bh_status bh_fs_check_move(const bh_fs *fs, const char *from, const char *to);
+
+/* Tells that DEKs were added, taken away or replaced: what was looked up before is looked up anew, and no key of them is left in
+ * the logs that are being written. */
+void bh_fs_keys_changed(bh_fs *fs);
+
+/* RocksDB writes an OPTIONS file anew whenever a family is made or dropped, all families in it, and reads it back, while all
+ * writers wait. While `held` on the calling thread, beginning one there fails with BH_E_BUSY, which RocksDB notes in its log and
+ * passes over (unless fail_if_options_file_error is set). A view's OPTIONS file is never written: nobody reads it. */
+void bh_fs_hold_options_file(bool held);
+
+/* The logs being written. */
+struct bh_live *bh_fs_live(bh_fs *fs);
+bool bh_fs_is_live(bh_fs *fs, const char *path);
+
+/* The paged files that are open; lives as long as `fs`. */
+bh_page_readers *bh_fs_page_readers(const bh_fs *fs);
+
+/* Splits a column-family name. Errors: BH_E_INVALID. */
+BH_MUST_CHECK bh_status bh_cf_name_parse(bh_view name, bh_scope *out);
+/* "<merchant>/<class>", or "default"; `out` holds 2*BH_NAME_MAX+2 bytes. */
+#define BH_CF_NAME_SIZE (2 * BH_NAME_MAX + 2)
+void bh_cf_name_format(const bh_scope *scope, char out[BH_CF_NAME_SIZE]);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

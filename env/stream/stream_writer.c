@@ -1,0 +1,262 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * stream_writer.c: the writing half of stream.h.
+ *
+ * Invariants: frame numbers and mark sequences only grow, also over failures, so no nonce comes twice; after a failure the writer
+ * is done for, because the span codec may have swallowed bytes that never became a frame. Locks: `lock` guards `written`, `marked`
+ * and `seq`, which a sync looks at while the appender goes on; `keys_lock` guards `spans`, whose keys another thread may wipe.
+ * Everything else is the appender's.
+ */
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+
+#include "env/format/frame.h"
+
+struct bh_stream_writer {
+	bh_file_key key;
+	pthread_mutex_t keys_lock;
+	bh_spans *spans;  /* NULL in a stream without spans */
+	bh_status failed; /* sticky */
+	bh_sync_point at; /* frames and bytes handed out */
+	uint64_t logical; /* bytes taken in */
+	pthread_mutex_t lock;
+	bh_sync_point written;        /* of these, what reached the file */
+	bh_sync_point marked;         /* of these, what a mark calls durable */
+	uint64_t seq;                 /* of the last mark */
+	_Atomic unsigned small_syncs; /* in a row, SYNCS_FOR_ROOM at most */
+	uint64_t room_end;            /* the file is zeros from `at` to here; UINT64_MAX: no more of that */
+};
+
+/* Room ahead (stream.h). 128 KiB are at least eight syncs' worth, and written in a fraction of the time of one. */
+#define SYNCS_FOR_ROOM 8u
+#define SMALL_SYNC (16u * 1024)
+#define ROOM (128u * 1024)
+#define ROOM_ALIGN 4096u
+
+static bool has_spans(bh_file_kind kind)
+{
+	return kind == BH_KIND_WAL || kind == BH_KIND_MANIFEST;
+}
+
+static bh_status writer_init(bh_stream_writer *w, const bh_file_key *key, const bh_scopes *scopes,
+			     uint8_t mark_out[BH_SYNC_MARK_LEN])
+{
+	bh_sync_mark mark = { .seq = 0, .point = { .frames = 0, .physical = BH_HEADER_LEN } };
+
+	w->at = w->written = w->marked = mark.point;
+	BH_TRY(bh_sync_mark_seal(key->aead, &mark, mark_out));
+	if (has_spans(key->header.kind))
+		BH_TRY(bh_spans_new(key->header.kind, BH_SPANS_SEAL, key->header.salt, scopes, &w->spans));
+	return BH_OK;
+}
+
+bh_status bh_stream_writer_new(bh_file_key *key, const uint8_t header[BH_HEADER_LEN], const bh_scopes *scopes,
+			       uint8_t header_out[BH_HEADER_LEN], bh_stream_writer **out)
+{
+	uint8_t mark[BH_SYNC_MARK_LEN];
+	bh_stream_writer *w;
+	bh_status status;
+
+	if (bh_file_kind_is_paged(key->header.kind))
+		return bh_fail(BH_E_INVALID, "a %s file is no stream", bh_file_kind_name(key->header.kind));
+	w = calloc(1, sizeof(*w));
+	if (!w)
+		return bh_fail(BH_E_NOMEM, "no memory for a stream writer");
+	status = writer_init(w, key, scopes, mark);
+	if (status != BH_OK) {
+		free(w);
+		return status;
+	}
+	pthread_mutex_init(&w->lock, NULL);
+	pthread_mutex_init(&w->keys_lock, NULL);
+	w->key = *key;
+	memset(key, 0, sizeof(*key));
+	memmove(header_out, header, BH_HEADER_LEN);
+	memcpy(header_out + BH_SYNC_MARK_OFFSET, mark, BH_SYNC_MARK_LEN);
+	*out = w;
+	return BH_OK;
+}
+
+void bh_stream_writer_free(bh_stream_writer *w)
+{
+	if (!w)
+		return;
+	bh_spans_free(w->spans);
+	bh_file_key_clear(&w->key);
+	pthread_mutex_destroy(&w->lock);
+	pthread_mutex_destroy(&w->keys_lock);
+	free(w);
+}
+
+static bh_status put_frame(bh_stream_writer *w, const bh_frame *frame, bh_buf *out)
+{
+	size_t before = out->len;
+
+	BH_TRY(bh_frame_seal(w->key.aead, w->at.frames, frame, out));
+	w->at.frames++;
+	w->at.physical += out->len - before;
+	return BH_OK;
+}
+
+/* Cuts into frames. Announcements come with data only, and go first, so that a reader has them all before it. */
+static bh_status put_frames(bh_stream_writer *w, const bh_announcement *announcements, size_t count, bh_view data, bh_buf *out)
+{
+	for (; count > BH_FRAME_ANNOUNCEMENTS_MAX; count -= BH_FRAME_ANNOUNCEMENTS_MAX, announcements += BH_FRAME_ANNOUNCEMENTS_MAX)
+		BH_TRY(put_frame(w, &(bh_frame){ announcements, BH_FRAME_ANNOUNCEMENTS_MAX, { 0 } }, out));
+	while (data.len > 0) {
+		bh_frame frame = { announcements, count, bh_view_of(data.data, BH_MIN(data.len, BH_FRAME_MAX)) };
+
+		BH_TRY(put_frame(w, &frame, out));
+		data = bh_view_of(data.data + frame.data.len, data.len - frame.data.len);
+		count = 0;
+	}
+	return BH_OK;
+}
+
+/* Under keys_lock. */
+static bh_status append_spans(bh_stream_writer *w, bh_view data, bh_buf *out)
+{
+	const bh_announcement *announcements;
+	bh_view ready;
+	size_t count;
+
+	BH_TRY(bh_spans_feed(w->spans, data));
+	ready = bh_spans_ready(w->spans);
+	if (ready.len == 0)
+		return BH_OK;
+	announcements = bh_spans_announcements(w->spans, &count);
+	BH_TRY(put_frames(w, announcements, count, ready, out));
+	bh_spans_announcements_clear(w->spans);
+	bh_spans_consume(w->spans, ready.len);
+	return BH_OK;
+}
+
+bh_status bh_stream_writer_append(bh_stream_writer *w, bh_view data, bh_buf *out)
+{
+	size_t out_len = out->len;
+	bh_status status;
+
+	if (w->failed != BH_OK)
+		return bh_fail(w->failed, "an earlier append to this %s failed: it cannot be continued",
+			       bh_file_kind_name(w->key.header.kind));
+	if (w->spans) {
+		pthread_mutex_lock(&w->keys_lock);
+		status = append_spans(w, data, out);
+		pthread_mutex_unlock(&w->keys_lock);
+	} else {
+		status = put_frames(w, NULL, 0, data, out);
+	}
+	if (status != BH_OK) {
+		w->failed = status;
+		out->len = out_len;
+		return status;
+	}
+	w->logical += data.len;
+	return BH_OK;
+}
+
+void bh_stream_writer_forget(bh_stream_writer *w)
+{
+	if (!w->spans)
+		return;
+	pthread_mutex_lock(&w->keys_lock);
+	bh_spans_forget(w->spans);
+	pthread_mutex_unlock(&w->keys_lock);
+}
+
+void bh_stream_writer_rebind(bh_stream_writer *w, const bh_scopes *scopes)
+{
+	if (!w->spans)
+		return;
+	pthread_mutex_lock(&w->keys_lock);
+	bh_spans_rebind(w->spans, scopes);
+	pthread_mutex_unlock(&w->keys_lock);
+}
+
+void bh_stream_writer_written(bh_stream_writer *w)
+{
+	pthread_mutex_lock(&w->lock);
+	w->written = w->at;
+	pthread_mutex_unlock(&w->lock);
+}
+
+bh_sync_point bh_stream_writer_point(bh_stream_writer *w)
+{
+	bh_sync_point point;
+
+	pthread_mutex_lock(&w->lock);
+	point = w->written;
+	pthread_mutex_unlock(&w->lock);
+	return point;
+}
+
+/* Under the lock. */
+static void note_sync(bh_stream_writer *w, uint64_t len)
+{
+	unsigned before = atomic_load_explicit(&w->small_syncs, memory_order_relaxed);
+
+	atomic_store_explicit(&w->small_syncs, len <= SMALL_SYNC ? BH_MIN(before + 1, SYNCS_FOR_ROOM) : 0, memory_order_relaxed);
+}
+
+/* Under the lock. */
+static bh_status next_mark(bh_stream_writer *w, bh_sync_point point, uint8_t mark_out[BH_SYNC_MARK_LEN])
+{
+	bh_sync_mark mark = { .seq = ++w->seq, .point = point };
+
+	if (point.physical > w->written.physical || point.frames > w->written.frames)
+		return bh_fail(BH_E_INVALID, "a sync mark for more than was written");
+	BH_TRY(bh_sync_mark_seal(w->key.aead, &mark, mark_out));
+	note_sync(w, point.physical - w->marked.physical);
+	w->marked = point;
+	return BH_OK;
+}
+
+bh_status bh_stream_writer_sync_mark(bh_stream_writer *w, bh_sync_point point, bool *needed_out, uint8_t mark_out[BH_SYNC_MARK_LEN])
+{
+	bh_status status = BH_OK;
+	bool needed;
+
+	pthread_mutex_lock(&w->lock);
+	needed = point.physical > w->marked.physical;
+	if (needed)
+		status = next_mark(w, point, mark_out);
+	pthread_mutex_unlock(&w->lock);
+	if (status == BH_OK)
+		*needed_out = needed;
+	return status;
+}
+
+size_t bh_stream_writer_room(bh_stream_writer *w, uint64_t *off_out)
+{
+	uint64_t off = BH_MAX(w->at.physical, w->room_end);
+	uint64_t end = (w->at.physical + ROOM) / ROOM_ALIGN * ROOM_ALIGN;
+
+	/* While a sync's worth is left, there is no hurry. */
+	if (w->key.header.kind != BH_KIND_WAL || off - w->at.physical > SMALL_SYNC ||
+	    atomic_load_explicit(&w->small_syncs, memory_order_relaxed) < SYNCS_FOR_ROOM)
+		return 0;
+	w->room_end = end;
+	*off_out = off;
+	return (size_t)(end - off);
+}
+
+void bh_stream_writer_no_room(bh_stream_writer *w)
+{
+	w->room_end = UINT64_MAX;
+}
+
+bool bh_stream_writer_room_left(const bh_stream_writer *w)
+{
+	return w->room_end > w->at.physical;
+}
+
+uint64_t bh_stream_writer_logical(const bh_stream_writer *w)
+{
+	return w->logical;
+}
+
+uint64_t bh_stream_writer_physical(const bh_stream_writer *w)
+{
+	return w->at.physical;
+}
