@@ -21,7 +21,7 @@
 #include <stdlib.h>
 #include <time.h>
 
-#include "engine/internal.h"
+#include "engine/core/internal.h"
 
 enum { THREADS = 2, VALUE_LEN = 100, ROUNDS_MAX = 1000 };
 

@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
-#include "engine/gate.h"
+#include "engine/core/gate.h"
 #include "workload.h"
 
 /* Bytes that the allocator has handed out. */

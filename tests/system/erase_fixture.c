@@ -4,7 +4,7 @@
  */
 #include "erase_fixture.h"
 
-#include "engine/erase_record.h"
+#include "engine/erase/erase_record.h"
 
 /* ---- the search */
 

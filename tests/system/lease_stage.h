@@ -12,8 +12,8 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-#include "engine/internal.h"
-#include "engine/leaser.h"
+#include "engine/core/internal.h"
+#include "engine/wall/leaser.h"
 
 #define LIMIT 300000 /* of a lease, ms */
 #define PATIENCE_MS 30000

@@ -4,7 +4,7 @@
  */
 #include "model_run.h"
 
-#include "engine/internal.h"
+#include "engine/core/internal.h"
 
 static const char *const merchants[] = { "acme", "Acme-2", "b" };
 static const char *const classes[] = { "profile", "events" };

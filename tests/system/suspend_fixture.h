@@ -6,7 +6,7 @@
 #ifndef BH_TESTS_SUSPEND_FIXTURE_H
 #define BH_TESTS_SUSPEND_FIXTURE_H
 
-#include "engine/internal.h"
+#include "engine/core/internal.h"
 #include "harness.h"
 
 typedef enum way {

@@ -10,8 +10,8 @@
 #include <stdatomic.h>
 #include <time.h>
 
-#include "engine/internal.h"
-#include "engine/leaser.h"
+#include "engine/core/internal.h"
+#include "engine/wall/leaser.h"
 #include "keyring/audit/verify.h"
 #include "keyring/base/crashpoint.h"
 

@@ -8,7 +8,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-#include "engine/erase_record.h"
+#include "engine/erase/erase_record.h"
 #include "keyring/base/crashpoint.h"
 
 static const bh_erase_options suppressing = { .suppress = true, .wait_ms = 60000 };

@@ -4,7 +4,7 @@
  * that says why it is off and a message that names it: suspended, KMS refused, unreachable, wrong answer, shredded. The other one
  * is served by each of them.
  */
-#include "engine/internal.h"
+#include "engine/core/internal.h"
 #include "harness.h"
 
 #include <unistd.h>

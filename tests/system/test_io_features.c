@@ -6,7 +6,7 @@
  */
 #include "harness.h"
 
-#include "engine/internal.h"
+#include "engine/core/internal.h"
 
 enum { KEYS = 3000, VALUE_MAX = 20000 };
 

@@ -12,8 +12,8 @@
 #include <stdatomic.h>
 #include <time.h>
 
-#include "engine/internal.h"
-#include "engine/leaser.h"
+#include "engine/core/internal.h"
+#include "engine/wall/leaser.h"
 
 #define LIMIT 300000
 #define PATIENCE_MS 60000

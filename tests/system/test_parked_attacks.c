@@ -15,8 +15,8 @@
 #include "env/format/frame.h"
 #include "env/format/header.h"
 #include "env/stream/stream.h"
-#include "engine/inventory.h"
-#include "engine/park.h"
+#include "engine/wall/inventory.h"
+#include "engine/wall/park.h"
 #include "keyring/ring/ring.h"
 
 enum { IN_TABLE = 10, IN_FIRST_LOG = 20, ROWS = 30, ROW_LEN = 120 };

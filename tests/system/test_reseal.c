@@ -16,7 +16,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "engine/files.h"
+#include "engine/core/files.h"
 #include "env/files/raw_file.h"
 #include "env/reseal/reseal.h"
 

@@ -9,7 +9,7 @@
 #include <stdatomic.h>
 
 #include "decryptor.h"
-#include "engine/survey.h"
+#include "engine/rotation/survey.h"
 #include "env/files/references.h"
 #include "env/reseal/reseal_log.h"
 

@@ -5,7 +5,7 @@
  */
 #include <jansson.h>
 
-#include "engine/certificate.h"
+#include "engine/shred/certificate.h"
 #include "keyring_fixture.h"
 
 typedef struct certified {

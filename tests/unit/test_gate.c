@@ -14,7 +14,7 @@
 #include <pthread.h>
 #include <sched.h>
 
-#include "engine/gate.h"
+#include "engine/core/gate.h"
 
 static void open_while_all_zero(void **state)
 {

@@ -17,8 +17,8 @@
 #include <stdatomic.h>
 #include <time.h>
 
-#include "engine/gate.h"
-#include "engine/leaser.h"
+#include "engine/core/gate.h"
+#include "engine/wall/leaser.h"
 
 #define LIMIT 300000
 #define MERCHANTS 12

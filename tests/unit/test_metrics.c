@@ -11,7 +11,7 @@
 
 #include <cmocka.h>
 
-#include "engine/metrics.h"
+#include "engine/report/metrics.h"
 #include "keyring/base/base.h"
 
 static void labels_are_escaped(void **state)

@@ -18,7 +18,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "engine/pacer.h"
+#include "engine/wall/pacer.h"
 
 #define MS INT64_C(1000000) /* ns */
 

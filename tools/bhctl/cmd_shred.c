@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "engine/certificate.h"
+#include "engine/shred/certificate.h"
 #include "keyring/base/io.h"
 #include "bhctl.h"
 #include "inspect.h"

@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "engine/survey.h"
+#include "engine/rotation/survey.h"
 #include "keyring/crypto/aead.h"
 #include "bhctl.h"
 #include "inspect.h"

@@ -6,9 +6,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "engine/certificate.h"
-#include "engine/inventory.h"
-#include "engine/park.h"
+#include "engine/shred/certificate.h"
+#include "engine/wall/inventory.h"
+#include "engine/wall/park.h"
 #include "keyring/audit/verify.h"
 #include "verify.h"
 

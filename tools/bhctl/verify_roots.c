@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * verify_roots.c: the RocksDB databases among the files: the live one, and DB/parked/<merchant>/ of each merchant that is detached
- * (engine/park.h). Which of them has a merchant's files follows from the merchant's state in the keyring.
+ * (engine/wall/park.h). Which of them has a merchant's files follows from the merchant's state in the keyring.
  */
 #include <stdio.h>
 #include <stdlib.h>

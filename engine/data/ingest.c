@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * ingest.c: sorted files into a class, and the Env that seals them.
+ *
+ * A file is taken only from its class's own directory. There the Env opens it for what its path says and refuses one whose header
+ * was sealed under another class's DEK, so the place is the proof; without it RocksDB would read the file as what it is, another
+ * merchant's, and write a copy under this class's DEK.
+ */
+#include "engine/core/internal.h"
+
+#include <bulkhead/env.h>
+
+#include <stdlib.h>
+
+#include "env/bridge/erase.h"
+#include "engine/erase/suppress.h"
+
+static bh_status check_path(const bh_cf *cf, const char *path)
+{
+	const bh_merchant *merchant = cf->merchant;
+	bh_path_info info;
+
+	BH_TRY(bh_fs_classify(merchant->db->fs, path, &info));
+	if (info.kind != BH_KIND_SST)
+		return bh_fail(BH_E_INVALID, "%s: not the name of an SST file (.sst)", path);
+	if (strcmp(info.scope.merchant, merchant->name) != 0 || strcmp(info.scope.cls, cf->cls->name) != 0)
+		return bh_fail(BH_E_INVALID, "%s: does not lie in the directory of '%s/%s', %s/" BH_TENANTS_DIR "/%s/%s", path,
+			       merchant->name, cf->cls->name, merchant->db->dir, merchant->name, cf->cls->name);
+	return BH_OK;
+}
+
+static bh_status check_key(void *arg, bh_view key)
+{
+	const bh_cf *cf = arg;
+
+	return bh_suppress_check(cf->merchant, cf->cls, key);
+}
+
+/* Whether none of its rows was erased, and is kept out. */
+static bh_status check_rows(bh_cf *cf, const char *path)
+{
+	if (!bh_suppress_any(cf->cls))
+		return BH_OK;
+	return bh_fail_prefix(bh_bridge_sst_keys(cf->merchant->db->rocks, cf->cls->handle, path, check_key, cf), "%s", path);
+}
+
+static bh_status ingest_inside(bh_cf *cf, const bh_ingest_options *options, const char *const *paths, size_t count)
+{
+	rocksdb_ingestexternalfileoptions_t *how;
+	char *error = NULL;
+
+	for (size_t i = 0; i < count; i++)
+		BH_TRY(check_path(cf, paths[i]));
+	for (size_t i = 0; i < count; i++)
+		BH_TRY(check_rows(cf, paths[i]));
+	how = rocksdb_ingestexternalfileoptions_create();
+	rocksdb_ingestexternalfileoptions_set_move_files(how, options != NULL && options->move);
+	rocksdb_ingest_external_file_cf(cf->merchant->db->rocks, cf->cls->handle, paths, count, how, &error);
+	rocksdb_ingestexternalfileoptions_destroy(how);
+	return bh_status_of_rocksdb(error);
+}
+
+bh_status bh_ingest(bh_cf *cf, const bh_ingest_options *options, const char *const *paths, size_t count)
+{
+	bh_gate_ticket ticket;
+	bh_status status;
+
+	if (count == 0)
+		return bh_fail(BH_E_INVALID, "no file to ingest");
+	BH_TRY(bh_gate_enter_write(&cf->merchant->gate, cf->merchant->name, &ticket));
+	status = ingest_inside(cf, options, paths, count);
+	bh_gate_leave_write(&cf->merchant->gate, ticket);
+	return status;
+}
+
+rocksdb_env_t *bh_db_env(bh_db *db)
+{
+	return db->env;
+}

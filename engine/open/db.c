@@ -1,0 +1,392 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * db.c: a database's life: made, opened, closed.
+ *
+ * Opening: the keyring (locked, its chain checked), the DEKs of the living merchants (cold.c: who has none is detached), the Env,
+ * the list of column families out of the MANIFEST, RocksDB's own recovery, then what a crash interrupted. Each step undoes nothing
+ * of the ones before: a failing open loses nothing.
+ */
+#include "engine/erase/erase.h"
+#include "engine/core/internal.h"
+#include "engine/rotation/keeper.h"
+#include "engine/wall/leaser.h"
+#include "engine/rotation/survey.h"
+
+#include <bulkhead/env.h>
+
+#include <dirent.h>
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "env/bridge/bridge.h"
+#include "engine/core/family_set.h"
+
+void bh_db_log(const bh_db *db, const char *fmt, ...)
+{
+	char line[512];
+	va_list ap;
+
+	if (db->log == NULL)
+		return;
+	va_start(ap, fmt);
+	vsnprintf(line, sizeof(line), fmt, ap);
+	va_end(ap);
+	db->log(db->log_arg, line);
+}
+
+/* ---- options */
+
+static bh_status make_options(bh_db *db, const bh_db_options *options)
+{
+	if (options->rocksdb != NULL) {
+		BH_TRY(bh_options_check(options->rocksdb));
+		db->options = rocksdb_options_create_copy(
+			(rocksdb_options_t *)(uintptr_t)options->rocksdb); /* not const in the C API, but only read */
+		bh_bridge_redact_info_log(db->options);
+	} else {
+		db->options = rocksdb_options_create();
+		rocksdb_options_set_compression(db->options, rocksdb_zstd_compression);
+	}
+	db->read = rocksdb_readoptions_create();
+	db->write = rocksdb_writeoptions_create();
+	db->write_sync = rocksdb_writeoptions_create();
+	rocksdb_writeoptions_set_sync(db->write_sync, 1);
+	db->write_no_wal = rocksdb_writeoptions_create();
+	rocksdb_writeoptions_disable_WAL(db->write_no_wal, 1);
+	return BH_OK;
+}
+
+/* ---- directories */
+
+static bool exists(const char *dir, const char *name)
+{
+	BH_CLEANUP(bh_buf_clear) bh_buf path = { 0 };
+	struct stat st;
+
+	return bh_buf_printf(&path, "%s/%s", dir, name) == BH_OK && lstat((const char *)path.data, &st) == 0;
+}
+
+/* What a kill left: a log whose header was not durable, so that it never had its name and nothing in it was acknowledged; a file
+ * that was being resealed, which has its name in either case. */
+static bh_status remove_leftovers(const char *path)
+{
+	bh_status status = BH_OK;
+	struct dirent *entry;
+	DIR *dir = opendir(path);
+
+	if (dir == NULL)
+		return errno == ENOENT ? BH_OK : bh_fail(BH_E_IO, "%s: cannot be listed: %s", path, strerror(errno));
+	while (status == BH_OK && (entry = readdir(dir)) != NULL)
+		if (bh_is_temp_name(entry->d_name) && unlinkat(dirfd(dir), entry->d_name, 0) != 0)
+			status = bh_fail(BH_E_IO, "%s/%s: cannot be removed: %s", path, entry->d_name, strerror(errno));
+	closedir(dir);
+	return status;
+}
+
+static bh_status remove_class_leftovers(bh_db *db, const bh_merchant_info *merchant)
+{
+	for (size_t i = 0; i < merchant->class_count; i++) {
+		BH_CLEANUP(bh_buf_clear) bh_buf path = { 0 };
+
+		BH_TRY(bh_buf_printf(&path, "%s/" BH_TENANTS_DIR "/%s/%s", db->dir, merchant->name, merchant->classes[i]));
+		BH_TRY(remove_leftovers((const char *)path.data));
+	}
+	return BH_OK;
+}
+
+/* ---- opening */
+
+static bh_status open_keyring(bh_db *db, const bh_db_options *options, bh_keyring **out)
+{
+	bh_keyring_options keyring_options = { .kms = db->kms,
+					       .generation_floor = options->generation_floor,
+					       .actor = options->actor };
+	bh_audit_position floor;
+
+	if (options->audit_floor != NULL) {
+		BH_TRY(bh_audit_floor_parse(options->audit_floor, &floor));
+		keyring_options.audit_floor = &floor;
+	}
+	bh_status status = bh_keyring_open(db->dir, &keyring_options, true, out);
+
+	if (status == BH_E_NOT_FOUND && exists(db->dir, "CURRENT"))
+		return bh_fail(status,
+			       "%s: holds a RocksDB but no " BH_KEYRING_FILE
+			       ": it is either not a Bulkhead database, or its keyring is lost; restore it from a backup",
+			       db->dir);
+	return status;
+}
+
+/* Calls `each` for all merchants of the keyring, tombstones included, until one fails. */
+static bh_status for_merchants(bh_db *db, bh_status (*each)(bh_db *db, const bh_merchant_info *info))
+{
+	bh_merchant_info *infos = NULL;
+	bh_status status = BH_OK;
+	size_t count = 0;
+
+	BH_TRY(bh_keyring_merchants(db->keyring, &infos, &count));
+	for (size_t i = 0; i < count; i++) {
+		if (status == BH_OK)
+			status = each(db, &infos[i]);
+		bh_merchant_info_clear(&infos[i]);
+	}
+	free(infos);
+	return status;
+}
+
+static bh_status start_env(bh_db *db, bh_keyring *keyring)
+{
+	bh_status status = bh_fs_new(db->dir, keyring, &db->fs);
+
+	if (status != BH_OK) {
+		bh_keyring_close(keyring);
+		return status;
+	}
+	db->keyring = keyring;
+	status = bh_bridge_env_new(db->fs, &db->env);
+	if (status != BH_OK) {
+		bh_fs_free(db->fs);
+		return status;
+	}
+	rocksdb_options_set_env(db->options, db->env);
+	return BH_OK;
+}
+
+/* Gives each handle to its merchant's class; closes those that have none (the Env shows no families of strangers, so there are
+ * none). */
+static bh_status adopt_family(bh_db *db, const char *name, rocksdb_column_family_handle_t *handle)
+{
+	bh_merchant *merchant;
+	bh_class *cls;
+	bh_scope scope;
+
+	BH_TRY(bh_cf_name_parse(bh_view_str(name), &scope));
+	if (bh_scope_is_platform(&scope)) {
+		db->default_cf = handle;
+		return BH_OK;
+	}
+	merchant = bh_merchant_find(db, scope.merchant);
+	cls = merchant != NULL ? bh_merchant_class(merchant, scope.cls) : NULL;
+	if (cls != NULL)
+		cls->handle = handle;
+	if (merchant != NULL)
+		bh_merchant_unref(merchant);
+	if (cls != NULL)
+		return BH_OK;
+	rocksdb_column_family_handle_destroy(handle);
+	return bh_fail(
+		BH_E_FORMAT,
+		"%s: the MANIFEST has the column family '%s', but the keyring has no such class; one of them was rolled back",
+		db->dir, name);
+}
+
+static bh_status open_rocksdb(bh_db *db)
+{
+	BH_CLEANUP(bh_family_set_clear) bh_family_set set = { 0 };
+	bh_status status = BH_OK;
+
+	rocksdb_options_set_create_if_missing(db->options, !exists(db->dir, "CURRENT"));
+	BH_TRY(bh_family_set_open(db->options, db->dir, &set, &db->rocks));
+	for (size_t i = 0; i < set.count; i++) {
+		bh_status adopted = adopt_family(db, set.names[i], set.handles[i]);
+
+		status = status == BH_OK ? adopted : status;
+	}
+	BH_TRY(status);
+	return bh_bridge_check_handles(db->rocks, db->default_cf, db->dir);
+}
+
+/* Without CURRENT there is no database. That is right just once, before the first merchant; later it means that CURRENT is lost,
+ * and RocksDB must not begin anew over the files. */
+static bh_status check_current(bh_db *db)
+{
+	bh_dek_info *deks = NULL;
+	size_t count = 0;
+
+	if (exists(db->dir, "CURRENT"))
+		return BH_OK;
+	BH_TRY(bh_keyring_deks(db->keyring, &deks, &count));
+	free(deks);
+	if (count <= 1)
+		return BH_OK;
+	return bh_fail(BH_E_FORMAT, "%s: CURRENT is missing, but the keyring knows merchants; restore it from a backup", db->dir);
+}
+
+static bh_status copy_settings(bh_db *db, const char *dir, const bh_db_options *options)
+{
+	db->log = options->log;
+	db->log_arg = options->log_arg;
+	db->dir = strdup(dir);
+	db->kms.timeout_ms = options->kms.timeout_ms;
+	if (options->kms.passphrase != NULL)
+		db->kms.passphrase = strdup(options->kms.passphrase);
+	if (db->dir == NULL || (options->kms.passphrase != NULL && db->kms.passphrase == NULL))
+		return bh_fail(BH_E_NOMEM, "%s: no memory", dir);
+	return BH_OK;
+}
+
+static bh_status erase_at_open(bh_db *db, const bh_merchant_info *info)
+{
+	bh_erase_at_open(db, info);
+	return BH_OK;
+}
+
+static bh_status open_steps(bh_db *db, const char *dir, const bh_db_options *options)
+{
+	bh_keyring *keyring = NULL;
+
+	BH_TRY(bh_bridge_check_layout());
+	BH_TRY(copy_settings(db, dir, options));
+	BH_TRY(bh_leases_prepare(db, options));
+	BH_TRY(make_options(db, options));
+	BH_TRY(open_keyring(db, options, &keyring));
+	BH_TRY(start_env(db, keyring));
+	BH_TRY(check_current(db));
+	BH_TRY(bh_cold_start(db));
+	BH_TRY(remove_leftovers(db->dir));
+	BH_TRY(for_merchants(db, remove_class_leftovers));
+	BH_TRY(open_rocksdb(db));
+	BH_TRY(for_merchants(db, bh_shred_resume));
+	BH_TRY(bh_cold_finish(db));
+	BH_TRY(for_merchants(db, erase_at_open));
+	bh_retire_at_open(db);
+	BH_TRY(bh_leases_begin(db));
+	return bh_keeper_start(db, options, &db->keeper);
+}
+
+bh_status bh_db_open(const char *dir, const bh_db_options *options, bh_db **out)
+{
+	const bh_db_options defaults = { 0 };
+	bh_db *db = calloc(1, sizeof(*db));
+	bh_status status;
+
+	if (db == NULL)
+		return bh_fail(BH_E_NOMEM, "%s: no memory", dir);
+	pthread_mutex_init(&db->admin, NULL);
+	pthread_cond_init(&db->claim_ended, NULL);
+	pthread_mutex_init(&db->resealing, NULL);
+	pthread_mutex_init(&db->recovering, NULL);
+	pthread_mutex_init(&db->lock, NULL);
+	atomic_store(&db->hurry, true);
+	bh_gate_seats_init();
+	status = open_steps(db, dir, options != NULL ? options : &defaults);
+	if (status != BH_OK) {
+		bh_db_close(db);
+		return status;
+	}
+	atomic_store(&db->hurry, false);
+	*out = db;
+	return BH_OK;
+}
+
+/* ---- closing */
+
+static void close_families(bh_db *db)
+{
+	bh_merchant *merchant, *next;
+
+	for (merchant = db->merchants; merchant != NULL; merchant = next) {
+		next = merchant->next;
+		bh_merchant_shut(merchant, BH_E_INVALID);
+		bh_merchant_close_handles(merchant);
+		bh_merchant_unref(merchant);
+	}
+	db->merchants = NULL;
+	if (db->default_cf == NULL)
+		return;
+	bh_options_file_write(db);
+	rocksdb_column_family_handle_destroy(db->default_cf);
+}
+
+/* After the last byte. A failure loses what was sealed since the keeper's last look. */
+static void store_sealed(bh_db *db)
+{
+	if (bh_keyring_sealed_store(db->keyring) != BH_OK)
+		bh_db_log(db, "what was sealed under each DEK is not written down: %s", bh_status_message());
+}
+
+static void destroy_options(bh_db *db)
+{
+	if (db->options == NULL)
+		return;
+	rocksdb_options_destroy(db->options);
+	if (db->read == NULL)
+		return;
+	rocksdb_readoptions_destroy(db->read);
+	rocksdb_writeoptions_destroy(db->write);
+	rocksdb_writeoptions_destroy(db->write_sync);
+	rocksdb_writeoptions_destroy(db->write_no_wal);
+}
+
+void bh_db_close(bh_db *db)
+{
+	char *passphrase;
+
+	if (db == NULL)
+		return;
+	atomic_store(&db->hurry, true);
+	bh_keeper_stop(db->keeper); /* these two first: they work on all of the others */
+	bh_leaser_free(db->leaser);
+	close_families(db);
+	bh_snapshot_end_all(db);
+	if (db->rocks != NULL) {
+		rocksdb_close(db->rocks);
+		store_sealed(db);
+	}
+	destroy_options(db);
+	if (db->env != NULL)
+		rocksdb_env_destroy(db->env);
+	passphrase = (char *)(uintptr_t)db->kms.passphrase; /* our copy */
+	if (passphrase != NULL)
+		bh_wipe(passphrase, strlen(passphrase));
+	free(passphrase);
+	free(db->dir);
+	pthread_cond_destroy(&db->claim_ended);
+	pthread_mutex_destroy(&db->recovering);
+	pthread_mutex_destroy(&db->admin);
+	pthread_mutex_destroy(&db->resealing);
+	pthread_mutex_destroy(&db->lock);
+	free(db);
+}
+
+rocksdb_t *bh_db_rocksdb(bh_db *db)
+{
+	return db->rocks;
+}
+
+/* ---- making */
+
+bh_status bh_db_create(const char *dir, const char *region, const char *platform_cmk_uri, const bh_db_options *options)
+{
+	const bh_db_options defaults = { 0 };
+	bh_keyring_options keyring_options = { 0 };
+	bh_db *db = NULL;
+	bh_status status;
+	bool made;
+
+	if (options == NULL)
+		options = &defaults;
+	if (options->rocksdb != NULL)
+		BH_TRY(bh_options_check(options->rocksdb));
+	BH_TRY(bh_name_check("region", region));
+	made = mkdir(dir, 0750) == 0;
+	if (!made && errno != EEXIST)
+		return bh_fail(BH_E_IO, "%s: cannot make the directory: %s", dir, strerror(errno));
+	if (exists(dir, "CURRENT"))
+		return bh_fail(BH_E_EXISTS, "%s: holds a RocksDB already; choose an empty directory", dir);
+	keyring_options.kms = options->kms;
+	keyring_options.actor = options->actor;
+	status = bh_keyring_create(dir, region, platform_cmk_uri, &keyring_options);
+	/* Refused before anything was written: what is empty can go again. */
+	if (status != BH_OK && made)
+		(void)rmdir(dir);
+	BH_TRY(status);
+	/* A kill here leaves a keyring without a database: the next open makes it. */
+	BH_TRY(bh_db_open(dir, options, &db));
+	bh_db_close(db);
+	return BH_OK;
+}

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * rewrap.c: a merchant's DEKs, or the platform's, under a newer or another CMK.
+ *
+ * A move claims the CMK as adding a merchant does, so that no two of them get the same one. The lease needs no word of it: each
+ * renewal asks the CMK that the keyring says, and one that was under way meanwhile is asked again by the keyring.
+ */
+#include <bulkhead/rotation.h>
+
+#include "engine/core/internal.h"
+
+bh_status bh_merchant_rewrap(bh_db *db, const char *name, const bh_rewrap_options *options, bh_rewrap_result *out)
+{
+	const char *cmk_uri = options != NULL ? options->cmk_uri : NULL;
+	bh_claim claim = { .name = name, .cmk_uri = cmk_uri };
+	bh_rewrap_result result = { 0 };
+	bh_status status = BH_OK;
+
+	if (name[0] != '\0')
+		BH_TRY(bh_name_check("merchant", name));
+	bh_claim_take(db, &claim);
+	if (cmk_uri != NULL)
+		status = bh_cmk_check_free(db, cmk_uri, name);
+	if (status == BH_OK)
+		status = bh_keyring_merchant_rewrap(db->keyring, name, cmk_uri, &result);
+	bh_claim_end(db, &claim);
+	if (status == BH_OK && out != NULL)
+		*out = result;
+	return name[0] != '\0' ? bh_fail_prefix(status, "merchant '%s'", name) : bh_fail_prefix(status, "platform");
+}

@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * survey.h: what is sealed under the older generations of a merchant's DEKs, found in the files themselves, never in a list that
+ * could drift: headers of SSTs and blob files, announcements in WALs and in the MANIFEST.
+ */
+#ifndef BH_ENGINE_SURVEY_H
+#define BH_ENGINE_SURVEY_H
+
+#include "engine/core/internal.h"
+
+/* A database's files and what they are sealed with, open or not. */
+typedef struct bh_place {
+	const char *dir;
+	const bh_fs *fs;
+	bh_keyring *keyring;
+} bh_place;
+static inline bh_place bh_db_place(const bh_db *db)
+{
+	return (bh_place){ db->dir, db->fs, db->keyring };
+}
+
+/* One DEK that has a wrap but is not the newest of its class. */
+typedef struct bh_old_dek {
+	bh_dek_info dek;
+	uint64_t files; /* SSTs and blob files */
+	uint64_t bytes; /* of them, on disk */
+	uint64_t wals;
+	uint64_t manifests;
+	char log[64]; /* the name of one of these, "" if there is none */
+} bh_old_dek;
+
+typedef struct bh_survey {
+	bh_old_dek *deks;
+	size_t count;
+	size_t unfinished; /* SSTs and blob files that do not say what they need, since they are just being begun */
+} bh_survey;
+void bh_survey_clear(bh_survey *survey);
+
+/* Errors: BH_E_NOT_FOUND (merchant), BH_E_NOMEM; any file that does not say what it needs: BH_E_TAG, BH_E_FORMAT, BH_E_VERSION,
+ * BH_E_TRUNCATED, BH_E_IO. What RocksDB removes meanwhile needs nothing. */
+BH_MUST_CHECK bh_status bh_survey_make(const bh_place *place, const char *merchant, bh_survey *out);
+/* The same without a look into the logs, which may be large. */
+BH_MUST_CHECK bh_status bh_survey_files(const bh_place *place, const char *merchant, bh_survey *out);
+
+/* Whether nothing lies under it any more. */
+bool bh_old_dek_is_free(const bh_old_dek *dek);
+/* Sums over all of them. */
+bh_old_dek bh_survey_total(const bh_survey *survey);
+
+/* Destroys the wraps of those under which nothing lies. *left_out: how many older ones stay. Errors: those of the survey;
+ * BH_E_BUSY (somebody in this process still holds such a key), BH_E_IO. */
+BH_MUST_CHECK bh_status bh_retire(const bh_db *db, const char *merchant, size_t *left_out);
+/* The same for all that are ACTIVE, at open, when RocksDB has just begun a new MANIFEST and emptied its WALs. A failure is logged:
+ * the generations stay. */
+void bh_retire_at_open(bh_db *db);
+
+/* The directories where logs are, RocksDB's archive among them: calls `each` with the path of every WAL and MANIFEST there. */
+BH_MUST_CHECK bh_status bh_each_log(const bh_place *place, bh_status (*each)(void *arg, const char *path, bh_file_kind kind),
+				    void *arg);
+/* With the path of every file in the directories of the merchant's classes. */
+BH_MUST_CHECK bh_status bh_each_class_file(const bh_place *place, const char *merchant,
+					   bh_status (*each)(void *arg, const char *path), void *arg);
+
+#endif

@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * shred_files.c: which files a merchant has, without a key, and their removal. Nothing here reads or overwrites what is in them: of
+ * each, one header is looked at.
+ */
+#include "shred.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "engine/core/files.h"
+#include "engine/wall/park.h"
+
+typedef struct survey {
+	const bh_dek_info *deks; /* the merchant's */
+	size_t dek_count;
+	bh_salts *salts;
+	const char *dir; /* the one that is being listed */
+} survey;
+
+static bool is_merchants(const survey *s, const uint8_t dek_id[BH_ID_LEN])
+{
+	for (size_t i = 0; i < s->dek_count; i++)
+		if (memcmp(s->deks[i].id, dek_id, BH_ID_LEN) == 0)
+			return true;
+	return false;
+}
+
+static bool read_header(const char *path, bh_header *out)
+{
+	uint8_t bytes[BH_HEADER_LEN];
+	int fd = open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+	ssize_t len = fd >= 0 ? pread(fd, bytes, sizeof(bytes), 0) : -1;
+
+	if (fd >= 0)
+		close(fd);
+	return len == (ssize_t)sizeof(bytes) && bh_header_parse(bh_view_of(bytes, sizeof(bytes)), out) == BH_OK;
+}
+
+/* What is gone by now, is no file, or has no header that can be read opens under no key, and has no part in this. */
+static bh_status note_entry(void *arg, const char *name)
+{
+	survey *s = arg, below = *s;
+	BH_CLEANUP(bh_buf_clear) bh_buf path = { 0 };
+	bh_header header;
+	struct stat st;
+
+	BH_TRY(bh_buf_printf(&path, "%s/%s", s->dir, name));
+	below.dir = (const char *)path.data;
+	if (lstat(below.dir, &st) != 0)
+		return BH_OK;
+	if (S_ISDIR(st.st_mode))
+		return bh_dir_each(below.dir, note_entry, &below);
+	if (!S_ISREG(st.st_mode) || !read_header(below.dir, &header) || !is_merchants(s, header.dek_id))
+		return BH_OK;
+	return bh_salts_add(s->salts, header.salt);
+}
+
+static bh_status note_place(const bh_db *db, const char *place, const char *merchant, survey *s)
+{
+	BH_CLEANUP(bh_buf_clear) bh_buf path = { 0 };
+
+	BH_TRY(bh_buf_printf(&path, "%s/%s/%s", db->dir, place, merchant));
+	s->dir = (const char *)path.data;
+	return bh_dir_each(s->dir, note_entry, s);
+}
+
+/* The DEKs of the merchant, brought together at the front. */
+static size_t own_deks(bh_dek_info *deks, size_t count, const uint8_t merchant_id[BH_ID_LEN])
+{
+	size_t own = 0;
+
+	for (size_t i = 0; i < count; i++)
+		if (memcmp(deks[i].merchant_id, merchant_id, BH_ID_LEN) == 0)
+			deks[own++] = deks[i];
+	return own;
+}
+
+bh_status bh_shred_list_files(const bh_db *db, const bh_merchant_info *merchant, bh_salts *salts)
+{
+	survey s = { .salts = salts };
+	bh_dek_info *deks = NULL;
+	size_t count = 0;
+	bh_status status;
+
+	BH_TRY(bh_keyring_deks(db->keyring, &deks, &count));
+	s.deks = deks;
+	s.dek_count = own_deks(deks, count, merchant->id);
+	status = note_place(db, BH_TENANTS_DIR, merchant->name, &s);
+	if (status == BH_OK)
+		status = note_place(db, BH_PARKED_DIR, merchant->name, &s);
+	free(deks);
+	return bh_fail_prefix(status, "merchant '%s'", merchant->name);
+}
+
+bh_status bh_shred_remove_files(const bh_db *db, const char *merchant)
+{
+	bh_status status = bh_merchant_remove_files(db, merchant);
+
+	if (status == BH_OK)
+		status = bh_unpark(db, merchant);
+	return bh_fail_prefix(status, "merchant '%s'", merchant);
+}

@@ -1,0 +1,331 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * attach.c: a detached merchant comes back.
+ *
+ *     step                                      a kill right after it leaves
+ *     keys unwrapped by the KMS                 nothing on disk
+ *     RESUMING recorded                         the next open hides what it finds of the families and begins again
+ *     links of the parked files, looked at      the same, and removes the links
+ *     recovered by RocksDB, among the links     the same
+ *     families made in the live database        the same: the parked files are all there still
+ *     ACTIVE recorded                           done; the next open removes the parked files
+ *     parked files removed                      done
+ * RocksDB recovers the links with its own code, seen through a view of the Env in which this merchant is alone. Its SSTs are then
+ * imported by hard link. Import would forget range tombstones and blobs (bridge_move.h): where there are any, they are
+ * compacted away first, among the links. What was parked stays as it was.
+ */
+#include "engine/core/internal.h"
+
+#include <bulkhead/env.h>
+
+#include <stdlib.h>
+
+#include "env/bridge/move.h"
+#include "engine/core/family_set.h"
+#include "engine/core/files.h"
+#include "keyring/base/crashpoint.h"
+#include "leaser.h"
+#include "pacer.h"
+#include "park.h"
+#include "engine/erase/suppress.h"
+
+#define IMPORT_PREFIX "import-" /* of a link that RocksDB moves from: no name of its own looks like that */
+
+/* What was parked, opened where it is lent. All zero is closed. */
+typedef struct parked {
+	bh_buf path;
+	bh_pacer pacer; /* its WALs may hold everybody's rows */
+	rocksdb_env_t *env;
+	rocksdb_options_t *options;
+	bh_family_set set;
+	rocksdb_t *rocks;
+} parked;
+
+static void parked_close(parked *p)
+{
+	for (size_t i = 0; p->rocks != NULL && i < p->set.count; i++)
+		rocksdb_column_family_handle_destroy(p->set.handles[i]);
+	if (p->rocks != NULL)
+		rocksdb_close(p->rocks);
+	p->rocks = NULL;
+	bh_family_set_clear(&p->set);
+	if (p->options != NULL)
+		rocksdb_options_destroy(p->options);
+	p->options = NULL;
+	if (p->env != NULL)
+		rocksdb_env_destroy(p->env);
+	p->env = NULL;
+	bh_buf_clear(&p->path);
+}
+
+static bh_status parked_open(bh_db *db, const char *merchant, parked *p)
+{
+	bh_fs *view = NULL;
+
+	BH_TRY(bh_park_lend(db, merchant, &p->path));
+	bh_crash_point("resume.lent");
+	BH_TRY(bh_fs_new_view(db->keyring, (const char *)p->path.data, merchant, &view));
+	bh_pacer_begin(&p->pacer, &db->hurry);
+	bh_fs_set_pause(view, bh_pacer_pause, &p->pacer);
+	BH_TRY(bh_bridge_env_new(view, &p->env));
+	p->options = rocksdb_options_create_copy(db->options);
+	rocksdb_options_set_env(p->options, p->env);
+	bh_bridge_options_for_export(p->options);
+	return bh_family_set_open(p->options, (const char *)p->path.data, &p->set, &p->rocks);
+}
+
+static rocksdb_column_family_handle_t *parked_handle(const parked *p, const bh_merchant *merchant, const bh_class *cls)
+{
+	char name[BH_CF_NAME_SIZE];
+	bh_scope scope = { 0 };
+
+	memcpy(scope.merchant, merchant->name, sizeof(scope.merchant));
+	memcpy(scope.cls, cls->name, sizeof(scope.cls));
+	bh_cf_name_format(&scope, name);
+	for (size_t i = 0; i < p->set.count; i++)
+		if (strcmp(p->set.names[i], name) == 0)
+			return p->set.handles[i];
+	return NULL;
+}
+
+/* ---- out of the parked directory */
+
+typedef struct exports {
+	bh_export **of; /* by class; NULL: the family was never made */
+	size_t count;
+} exports;
+
+static void exports_clear(exports *e)
+{
+	for (size_t i = 0; e->of != NULL && i < e->count; i++)
+		bh_export_free(e->of[i]);
+	free(e->of);
+}
+
+static bh_status export_class(const parked *p, rocksdb_column_family_handle_t *handle, bh_export **out)
+{
+	bh_export *made = NULL;
+
+	BH_TRY(bh_bridge_export(p->rocks, handle, &made));
+	if (!bh_export_is_lossy(made)) {
+		*out = made;
+		return BH_OK;
+	}
+	bh_export_free(made);
+	BH_TRY(bh_bridge_settle(p->rocks, handle));
+	BH_TRY(bh_bridge_export(p->rocks, handle, out));
+	if (!bh_export_is_lossy(*out))
+		return BH_OK;
+	return bh_fail(BH_E_UNSUPPORTED, "range tombstones or blobs are left after a compaction: an import would lose them");
+}
+
+static bh_status recover(bh_db *db, const bh_merchant *merchant, exports *out)
+{
+	BH_CLEANUP(parked_close) parked p = { 0 };
+
+	out->of = calloc(merchant->class_count, sizeof(*out->of));
+	if (out->of == NULL)
+		return bh_fail(BH_E_NOMEM, "no memory for %zu classes", merchant->class_count);
+	out->count = merchant->class_count;
+	BH_TRY(parked_open(db, merchant->name, &p));
+	for (size_t i = 0; i < merchant->class_count; i++) {
+		rocksdb_column_family_handle_t *handle = parked_handle(&p, merchant, &merchant->classes[i]);
+
+		if (handle != NULL)
+			BH_TRY(export_class(&p, handle, &out->of[i]));
+	}
+	return BH_OK;
+}
+
+/* One at a time: two would take twice a pacer's share from the others. */
+static bh_status recover_in_turn(bh_db *db, const bh_merchant *merchant, exports *out)
+{
+	bh_status status;
+
+	pthread_mutex_lock(&db->recovering);
+	status = recover(db, merchant, out);
+	pthread_mutex_unlock(&db->recovering);
+	return status;
+}
+
+/* ---- into the live database */
+
+static bh_status link_files(const bh_export *export_, const char *dir)
+{
+	for (size_t i = 0; i < bh_export_count(export_); i++) {
+		BH_CLEANUP(bh_buf_clear) bh_buf from = { 0 };
+		BH_CLEANUP(bh_buf_clear) bh_buf to = { 0 };
+
+		BH_TRY(bh_buf_printf(&from, "%s/%s", bh_export_dir(export_, i), bh_export_name(export_, i)));
+		BH_TRY(bh_buf_printf(&to, "%s/" IMPORT_PREFIX "%s", dir, bh_export_name(export_, i)));
+		BH_TRY(bh_file_link((const char *)from.data, (const char *)to.data));
+	}
+	return BH_OK;
+}
+
+static bh_status import_files(bh_db *db, rocksdb_options_t *options, const bh_scope *scope, const bh_export *export_, bh_class *cls)
+{
+	BH_CLEANUP(bh_buf_clear) bh_buf dir = { 0 };
+	char name[BH_CF_NAME_SIZE];
+	bh_status status;
+
+	bh_cf_name_format(scope, name);
+	BH_TRY(bh_options_use_class(options, db->dir, scope->merchant, scope->cls));
+	BH_TRY(bh_buf_printf(&dir, "%s/" BH_TENANTS_DIR "/%s", db->dir, name));
+	BH_TRY(link_files(export_, (const char *)dir.data));
+	bh_options_file_hold(db);
+	status = bh_bridge_import(db->rocks, options, name, export_, (const char *)dir.data, IMPORT_PREFIX, &cls->handle);
+	bh_options_file_release();
+	return status;
+}
+
+static bh_status import_class(bh_db *db, const bh_merchant *merchant, const bh_export *export_, bh_class *cls)
+{
+	rocksdb_options_t *options;
+	bh_scope scope = { 0 };
+	bh_status status;
+
+	if (export_ == NULL || bh_export_count(export_) == 0)
+		return bh_merchant_make_family(db, merchant, cls);
+	memcpy(scope.merchant, merchant->name, sizeof(scope.merchant));
+	memcpy(scope.cls, cls->name, sizeof(scope.cls));
+	options = rocksdb_options_create_copy(db->options);
+	status = import_files(db, options, &scope, export_, cls);
+	rocksdb_options_destroy(options);
+	return status;
+}
+
+static bh_status import_all(bh_db *db, bh_merchant *merchant, const exports *e)
+{
+	for (size_t i = 0; i < merchant->class_count; i++) {
+		BH_TRY(import_class(db, merchant, e->of[i], &merchant->classes[i]));
+		bh_crash_point("resume.family-imported");
+	}
+	return bh_merchant_sync_dirs(db, merchant);
+}
+
+static bh_status bring_back(bh_db *db, bh_merchant *merchant)
+{
+	BH_CLEANUP(exports_clear) exports e = { 0 };
+
+	BH_TRY(bh_merchant_remove_files(db, merchant->name));
+	BH_TRY(recover_in_turn(db, merchant, &e));
+	bh_crash_point("resume.recovered");
+	BH_TRY(import_all(db, merchant, &e));
+	bh_crash_point("resume.imported");
+	bh_park_lend_end(db, merchant->name);
+	BH_TRY(bh_suppress_load(merchant));
+	return bh_keyring_merchant_set_state(db->keyring, merchant->name, BH_MERCHANT_ACTIVE);
+}
+
+/* Back to SUSPENDED, with the parked files as they are; what fails of this is made good by the next open or the next try. */
+static void give_up(bh_db *db, bh_merchant *merchant)
+{
+	bh_status status = bh_merchant_drop_families(db, merchant, "resume.undone");
+
+	bh_park_lend_end(db, merchant->name);
+	bh_suppress_unload(merchant);
+	if (status == BH_OK) {
+		(void)bh_merchant_wait_for_jobs(db, merchant);
+		status = bh_merchant_remove_files(db, merchant->name);
+	}
+	bh_forget(db, merchant->name);
+	if (status == BH_OK)
+		status = bh_keyring_merchant_set_state(db->keyring, merchant->name, BH_MERCHANT_SUSPENDED);
+	if (status != BH_OK)
+		bh_db_log(db, "merchant '%s': stays half resumed until the database is opened again: %s", merchant->name,
+			  bh_status_message());
+}
+
+/* The status of the try, with its own message, whatever giving up says. */
+static bh_status fail_attach(bh_db *db, bh_merchant *merchant, bh_status status)
+{
+	BH_CLEANUP(bh_buf_clear) bh_buf message = { 0 };
+	bool kept = bh_buf_printf(&message, "%s", bh_status_message()) == BH_OK;
+
+	give_up(db, merchant);
+	return bh_fail(status, "merchant '%s': stays suspended: %s", merchant->name,
+		       kept ? (const char *)message.data : bh_status_name(status));
+}
+
+static bh_status record_resuming(bh_db *db, const bh_merchant *merchant, const char *note)
+{
+	BH_CLEANUP(bh_merchant_info_clear) bh_merchant_info info = { 0 };
+
+	if (note == NULL)
+		return bh_keyring_merchant_set_state(db->keyring, merchant->name, BH_MERCHANT_RESUMING);
+	BH_TRY(bh_keyring_merchant(db->keyring, merchant->name, &info));
+	return bh_keyring_merchant_set_suspended(db->keyring, merchant->name, BH_MERCHANT_RESUMING, info.cause, note);
+}
+
+bh_status bh_attach(bh_db *db, bh_merchant *merchant, const char *note)
+{
+	bh_status status;
+
+	BH_TRY(bh_keyring_merchant_unlock(db->keyring, merchant->name));
+	status = record_resuming(db, merchant, note);
+	if (status == BH_OK) {
+		bh_crash_point("resume.recorded");
+		status = bring_back(db, merchant);
+	}
+	if (status != BH_OK)
+		return fail_attach(db, merchant, status);
+	bh_crash_point("resume.active");
+	atomic_store(&merchant->attached, atomic_fetch_add(&db->attaches, 1) + 1);
+	atomic_store(&merchant->closing, false);
+	bh_gate_open(&merchant->gate);
+	/* It serves again: parked files that cannot be removed are no reason to say otherwise. */
+	if (bh_unpark(db, merchant->name) != BH_OK)
+		bh_db_log(db, "%s", bh_status_message());
+	return BH_OK;
+}
+
+/* ---- the calls */
+
+/* `note` NULL: nobody asked for it, the KMS answers again. */
+static bh_status attach_locked(bh_db *db, bh_merchant *merchant, const char *note)
+{
+	BH_CLEANUP(bh_merchant_info_clear) bh_merchant_info info = { 0 };
+	bh_lease_time asked;
+
+	BH_TRY(bh_keyring_merchant(db->keyring, merchant->name, &info));
+	if (info.state == BH_MERCHANT_ACTIVE)
+		return note != NULL ? bh_fail(BH_E_EXISTS, "merchant '%s': is not suspended", merchant->name) : BH_OK;
+	if (info.state != BH_MERCHANT_SUSPENDED)
+		return bh_fail(BH_E_BUSY, "merchant '%s': is %s; open the database again to finish that", merchant->name,
+			       bh_merchant_state_name(info.state));
+	if (note == NULL && info.cause == BH_SUSPEND_OPERATOR)
+		return bh_fail(BH_E_SUSPENDED, "merchant '%s': was suspended by an operator", merchant->name);
+	asked = bh_leaser_now(db->leaser);
+	BH_TRY(bh_attach(db, merchant, note));
+	/* The leaser knows what it has asked for itself. */
+	return note != NULL ? bh_leaser_granted(db->leaser, merchant->name, asked) : BH_OK;
+}
+
+static bh_status attach(bh_db *db, const char *name, const char *note)
+{
+	BH_CLEANUP(bh_merchant_info_clear) bh_merchant_info info = { 0 };
+	bh_merchant *merchant = bh_merchant_find_locked(db, name);
+	bh_status status;
+
+	if (merchant == NULL) {
+		BH_TRY(bh_keyring_merchant(db->keyring, name, &info));
+		return bh_fail(BH_E_SHREDDED, "merchant '%s' is shredded: its keys and data are destroyed", name);
+	}
+	status = attach_locked(db, merchant, note);
+	bh_merchant_unlock(merchant);
+	return status;
+}
+
+bh_status bh_merchant_attach(bh_db *db, const char *name)
+{
+	return attach(db, name, NULL);
+}
+
+bh_status bh_merchant_resume(bh_db *db, const char *name, const bh_suspend_options *options)
+{
+	BH_CLEANUP(bh_buf_clear) bh_buf note = { 0 };
+
+	BH_TRY(bh_suspend_note(options, &note));
+	return attach(db, name, (const char *)note.data);
+}

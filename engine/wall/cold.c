@@ -1,0 +1,227 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * cold.c: a database opens with the merchants whose keys it gets.
+ *
+ * All KMSs are asked at once, before RocksDB is opened: it fails as a whole if one family's files cannot be read. A merchant
+ * without keys is parked by links, which needs none, and its families are presented as dropped; when the keys are there again it is
+ * attached like any suspended one. What a crash interrupted is finished here, too (detach.c and attach.c have the steps).
+ */
+#include "engine/core/internal.h"
+
+#include <stdlib.h>
+
+#include "engine/core/files.h"
+#include "keyring/base/crashpoint.h"
+#include "park.h"
+#include "engine/erase/suppress.h"
+
+#define PROBE_THREADS 16u
+
+/* ---- asking for the keys */
+
+typedef struct probe {
+	const char *name;
+	bool wanted;
+	bh_status status;
+	bh_buf message; /* of a failure */
+} probe;
+
+typedef struct probes {
+	bh_unlock *unlock;
+	probe *list;
+	size_t count;
+	_Atomic size_t next;
+} probes;
+
+static void *probe_thread(void *arg)
+{
+	probes *p = arg;
+
+	for (size_t i = atomic_fetch_add(&p->next, 1); i < p->count; i = atomic_fetch_add(&p->next, 1)) {
+		if (!p->list[i].wanted)
+			continue;
+		p->list[i].status = bh_unlock_add(p->unlock, p->list[i].name);
+		if (p->list[i].status != BH_OK && bh_buf_printf(&p->list[i].message, "%s", bh_status_message()) != BH_OK)
+			bh_buf_clear(&p->list[i].message);
+	}
+	return NULL;
+}
+
+/* Bounded in time by the KMSs' own deadlines, and by as many calls at once as there are threads. */
+static void probe_all(probes *p)
+{
+	pthread_t threads[PROBE_THREADS];
+	size_t started = 0;
+
+	while (started < BH_MIN(PROBE_THREADS, p->count) && pthread_create(&threads[started], NULL, probe_thread, p) == 0)
+		started++;
+	(void)probe_thread(p); /* this thread works too: also where none could be started */
+	for (size_t i = 0; i < started; i++)
+		pthread_join(threads[i], NULL);
+}
+
+/* Why a merchant whose keys did not come has to stay outside; NONE: this is a failure of ours, and of the open. */
+static bh_suspend_cause cause_of(bh_status status)
+{
+	switch (status) {
+	case BH_E_KMS_REFUSED:
+	case BH_E_NO_KEY:
+	case BH_E_REGION: return BH_SUSPEND_KMS_REFUSED;
+	case BH_E_KMS_UNREACHABLE: return BH_SUSPEND_KMS_UNREACHABLE;
+	case BH_E_TAG:
+	case BH_E_FORMAT:
+	case BH_E_TRUNCATED:
+	case BH_E_VERSION: return BH_SUSPEND_KMS_DAMAGED;
+	default: return BH_SUSPEND_NONE;
+	}
+}
+
+/* ---- what each merchant's state asks for */
+
+static bool is_living(bh_merchant_state state)
+{
+	return state != BH_MERCHANT_SHREDDING && state != BH_MERCHANT_SHREDDED;
+}
+
+static bool is_serving(bh_merchant_state state)
+{
+	return state == BH_MERCHANT_CREATING || state == BH_MERCHANT_ACTIVE;
+}
+
+/* An operator's suspension needs no keys, unless a resume had begun. */
+static bool wants_keys(const bh_merchant_info *info)
+{
+	if (!is_living(info->state))
+		return false;
+	if (is_serving(info->state) || info->state == BH_MERCHANT_RESUMING)
+		return true;
+	return info->cause == BH_SUSPEND_KMS_REFUSED || info->cause == BH_SUSPEND_KMS_UNREACHABLE;
+}
+
+static bh_status park_cold(bh_db *db, const char *name)
+{
+	if (!bh_is_parked(db, name))
+		BH_TRY(bh_park(db, name, BH_PARK_ALL_LOGS));
+	bh_crash_point("cold.parked");
+	BH_TRY(bh_merchant_remove_files(db, name));
+	return bh_keyring_merchant_set_state(db->keyring, name, BH_MERCHANT_SUSPENDED);
+}
+
+static const char *why(const probe *p)
+{
+	return p->message.data != NULL ? (const char *)p->message.data : bh_status_name(p->status);
+}
+
+static bh_status detach_cold(bh_db *db, const bh_merchant_info *info, const probe *p)
+{
+	bh_suspend_cause cause = cause_of(p->status);
+	char note[BH_SUSPEND_NOTE_MAX + 1] = { 0 };
+
+	if (cause == BH_SUSPEND_NONE)
+		return bh_fail(p->status, "%s", why(p));
+	memcpy(note, why(p), BH_MIN(strlen(why(p)), (size_t)BH_SUSPEND_NOTE_MAX));
+	bh_db_log(db, "merchant '%s': is not attached: %s", info->name, why(p));
+	BH_TRY(bh_unpark(db, info->name));
+	BH_TRY(bh_keyring_merchant_set_suspended(db->keyring, info->name, BH_MERCHANT_SUSPENDING, cause, note));
+	bh_crash_point("cold.recorded");
+	return park_cold(db, info->name);
+}
+
+static bh_status settle_state(bh_db *db, const bh_merchant_info *info, const probe *p)
+{
+	switch (info->state) {
+	case BH_MERCHANT_CREATING:
+	case BH_MERCHANT_ACTIVE:
+		if (p->status != BH_OK)
+			return detach_cold(db, info, p);
+		return bh_unpark(db, info->name); /* left behind where a resume was killed at its end */
+	case BH_MERCHANT_SUSPENDING: return park_cold(db, info->name);
+	case BH_MERCHANT_SUSPENDED:
+		if (p->wanted && p->status != BH_OK)
+			bh_db_log(db, "merchant '%s': is still not attached: %s", info->name, why(p));
+		return bh_merchant_remove_files(db, info->name);
+	case BH_MERCHANT_RESUMING:
+		BH_TRY(bh_merchant_remove_files(db, info->name));
+		return bh_keyring_merchant_set_state(db->keyring, info->name, BH_MERCHANT_SUSPENDED);
+	default: return BH_OK;
+	}
+}
+
+/* On the list with its gate closed: bh_cold_finish() opens it. */
+static bh_status list_merchant(bh_db *db, const bh_merchant_info *info, const probe *p)
+{
+	bh_merchant *merchant = NULL;
+
+	if (!is_living(info->state))
+		return BH_OK;
+	BH_TRY(settle_state(db, info, p));
+	BH_TRY(bh_merchant_new(db, info, &merchant));
+	bh_gate_shut(&merchant->gate, BH_E_BUSY);
+	merchant->attach_at_open = !is_serving(info->state) && p->wanted && p->status == BH_OK;
+	bh_merchant_link(db, merchant);
+	return BH_OK;
+}
+
+static bh_status list_all(bh_db *db, const bh_merchant_info *infos, probe *list, size_t count)
+{
+	probes p = { .list = list, .count = count };
+
+	BH_TRY(bh_unlock_new(db->keyring, &p.unlock));
+	for (size_t i = 0; i < count; i++)
+		list[i] = (probe){ .name = infos[i].name, .wanted = wants_keys(&infos[i]) };
+	probe_all(&p);
+	/* One entry into the log for all of them: the keys are there from here on. */
+	bh_status status = bh_unlock_commit(p.unlock);
+	bh_unlock_free(p.unlock);
+	BH_TRY(status);
+	for (size_t i = 0; i < count; i++)
+		BH_TRY(list_merchant(db, &infos[i], &list[i]));
+	return BH_OK;
+}
+
+bh_status bh_cold_start(bh_db *db)
+{
+	bh_merchant_info *infos = NULL;
+	probe *list = NULL;
+	bh_status status;
+	size_t count = 0;
+
+	BH_TRY(bh_park_remove_leftovers(db));
+	BH_TRY(bh_keyring_merchants(db->keyring, &infos, &count));
+	list = calloc(count + 1, sizeof(*list));
+	status = list != NULL ? list_all(db, infos, list, count) : bh_fail(BH_E_NOMEM, "no memory for %zu merchants", count);
+	for (size_t i = 0; i < count; i++) {
+		bh_merchant_info_clear(&infos[i]);
+		if (list != NULL)
+			bh_buf_clear(&list[i].message);
+	}
+	free(infos);
+	free(list);
+	return status;
+}
+
+/* ---- after RocksDB is open */
+
+static bh_status finish_one(bh_db *db, bh_merchant *merchant)
+{
+	BH_CLEANUP(bh_merchant_info_clear) bh_merchant_info info = { 0 };
+
+	if (merchant->attach_at_open && bh_attach(db, merchant, NULL) != BH_OK)
+		bh_db_log(db, "%s", bh_status_message());
+	BH_TRY(bh_keyring_merchant(db->keyring, merchant->name, &info));
+	if (info.state == BH_MERCHANT_SUSPENDED) {
+		bh_gate_shut(&merchant->gate, bh_suspend_status(info.cause));
+		return BH_OK;
+	}
+	BH_TRY(bh_merchant_complete(db, merchant));
+	BH_TRY(bh_suppress_load(merchant));
+	bh_gate_open(&merchant->gate);
+	return BH_OK;
+}
+
+bh_status bh_cold_finish(bh_db *db)
+{
+	for (bh_merchant *merchant = db->merchants; merchant != NULL; merchant = merchant->next)
+		BH_TRY(finish_one(db, merchant));
+	return BH_OK;
+}

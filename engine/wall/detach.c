@@ -1,0 +1,231 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * detach.c: a merchant leaves the live database and can come back.
+ *
+ *     step                                  a kill right after it leaves
+ *     gate closed, jobs inside ended        nothing on disk
+ *     SUSPENDING recorded                   the next open parks it and goes on
+ *     memtables flushed (operator only)     the same
+ *     WALs closed (if rows are in them)     the same
+ *     parked: links, inventory, renamed     the parked files are complete: the next open goes on from here
+ *     families dropped, one by one          the same
+ *     directories under tenants/ removed    the same; removing again is harmless
+ *     SUSPENDED recorded                    done
+ * Keys and decrypted blocks leave memory when RocksDB has let go of the families. A revoked merchant's memtables are not flushed,
+ * since nothing is sealed for it any more: what is not in its SSTs yet is in the WALs that are parked with them.
+ */
+#include "engine/core/internal.h"
+
+#include <bulkhead/env.h>
+
+#include <malloc.h>
+
+#include "env/bridge/move.h"
+#include "engine/erase/erase.h"
+#include "engine/core/files.h"
+#include "keyring/base/crashpoint.h"
+#include "leaser.h"
+#include "park.h"
+#include "engine/rotation/sweep.h"
+#include "engine/core/wal.h"
+
+bh_status bh_suspend_status(bh_suspend_cause cause)
+{
+	switch (cause) {
+	case BH_SUSPEND_KMS_REFUSED: return BH_E_KMS_REFUSED;
+	case BH_SUSPEND_KMS_UNREACHABLE: return BH_E_KMS_UNREACHABLE;
+	case BH_SUSPEND_KMS_DAMAGED: return BH_E_TAG;
+	default: return BH_E_SUSPENDED;
+	}
+}
+
+void bh_forget(bh_db *db, const char *merchant)
+{
+	if (bh_keyring_merchant_lock(db->keyring, merchant) != BH_OK)
+		bh_db_log(db, "%s", bh_status_message());
+	bh_sweeps_let_go(db);
+	bh_fs_keys_changed(db->fs);
+	bh_bridge_purge_block_cache(db->options);
+	/* What was freed goes back to the system, where that is possible: it held rows. */
+	malloc_trim(0);
+}
+
+static bh_status flush_families(bh_db *db, const bh_merchant *merchant)
+{
+	rocksdb_flushoptions_t *options = rocksdb_flushoptions_create();
+	char *error = NULL;
+
+	rocksdb_flushoptions_set_wait(options, 1);
+	for (size_t i = 0; i < merchant->class_count && error == NULL; i++)
+		if (merchant->classes[i].handle != NULL)
+			rocksdb_flush_cf(db->rocks, options, merchant->classes[i].handle, &error);
+	rocksdb_flushoptions_destroy(options);
+	return bh_status_of_rocksdb(error);
+}
+
+/* Entries that are in no SST yet. Read in this order: nobody writes any more, so what is not in the active memtable will not be,
+ * and what leaves the immutable ones is in an SST that the MANIFEST names. */
+static bool has_entries_in_memory(bh_db *db, rocksdb_column_family_handle_t *family)
+{
+	uint64_t active = 1, immutable = 1;
+
+	return rocksdb_property_int_cf(db->rocks, family, "rocksdb.num-entries-active-mem-table", &active) != 0 || active > 0 ||
+	       rocksdb_property_int_cf(db->rocks, family, "rocksdb.num-entries-imm-mem-tables", &immutable) != 0 || immutable > 0;
+}
+
+static bool needs_its_logs(bh_db *db, const bh_merchant *merchant)
+{
+	for (size_t i = 0; i < merchant->class_count; i++)
+		if (merchant->classes[i].handle != NULL && has_entries_in_memory(db, merchant->classes[i].handle))
+			return true;
+	return false;
+}
+
+/* Whether all its writes are in SSTs now. Otherwise they are in WALs, which is as good, but holds everybody's rows. */
+static bool is_flushed(bh_db *db, const bh_merchant *merchant, bh_suspend_cause cause)
+{
+	if (cause != BH_SUSPEND_OPERATOR)
+		return !needs_its_logs(db, merchant);
+	if (flush_families(db, merchant) == BH_OK)
+		return true;
+	bh_db_log(db, "merchant '%s': is suspended with its WALs, since it could not be flushed: %s", merchant->name,
+		  bh_status_message());
+	return false;
+}
+
+/* Of the WALs that there are now, none is written to afterwards, so that they are parked by links; what others write meanwhile goes
+ * to the next one, which has nothing of this merchant. Where that cannot be (a full disk, a background error), what is still open
+ * is parked as a copy. */
+static bh_status settle_logs(bh_db *db, const bh_merchant *merchant, uint64_t *newest_out)
+{
+	BH_TRY(bh_erase_newest_log(db, newest_out));
+	if (bh_wal_close(db, *newest_out) == BH_OK)
+		return BH_OK;
+	bh_db_log(db, "merchant '%s': the WAL is parked as a copy, since it could not be closed: %s", merchant->name,
+		  bh_status_message());
+	return bh_sync_wal(db);
+}
+
+static bh_status park_live(bh_db *db, const bh_merchant *merchant, bh_suspend_cause cause)
+{
+	const bool flushed = is_flushed(db, merchant, cause);
+	uint64_t logs = 0;
+	char *error = NULL;
+	bh_status status;
+
+	bh_crash_point("suspend.flushed");
+	if (!flushed)
+		BH_TRY(settle_logs(db, merchant, &logs));
+	bh_crash_point("suspend.logs-closed");
+	rocksdb_disable_file_deletions(db->rocks, &error);
+	BH_TRY(bh_status_of_rocksdb(error));
+	status = bh_park(db, merchant->name, logs);
+	rocksdb_enable_file_deletions(db->rocks, 0, &error);
+	if (status == BH_OK)
+		return bh_status_of_rocksdb(error);
+	rocksdb_free(error);
+	return status;
+}
+
+/* The first try of a merchant that was ACTIVE begins with no parked files; a later one finds them complete. */
+static bh_status begin(bh_db *db, const bh_merchant *merchant, const bh_merchant_info *info, bh_suspend_cause cause,
+		       const char *note)
+{
+	if (info->state == BH_MERCHANT_SUSPENDING)
+		return BH_OK;
+	BH_TRY(bh_unpark(db, merchant->name));
+	return bh_keyring_merchant_set_suspended(db->keyring, merchant->name, BH_MERCHANT_SUSPENDING, cause, note);
+}
+
+bh_status bh_detach(bh_db *db, bh_merchant *merchant, bh_suspend_cause cause, const char *note)
+{
+	BH_CLEANUP(bh_merchant_info_clear) bh_merchant_info info = { 0 };
+
+	bh_merchant_shut(merchant, bh_suspend_status(cause));
+	BH_TRY(bh_keyring_merchant(db->keyring, merchant->name, &info));
+	BH_TRY(begin(db, merchant, &info, cause, note));
+	bh_crash_point("suspend.recorded");
+	if (!bh_is_parked(db, merchant->name))
+		BH_TRY(park_live(db, merchant, cause));
+	bh_crash_point("suspend.parked");
+	BH_TRY(bh_merchant_drop_families(db, merchant, "suspend.family-dropped"));
+	(void)bh_merchant_wait_for_jobs(db, merchant);
+	bh_forget(db, merchant->name);
+	BH_TRY(bh_merchant_remove_files(db, merchant->name));
+	bh_crash_point("suspend.files-removed");
+	return bh_keyring_merchant_set_state(db->keyring, merchant->name, BH_MERCHANT_SUSPENDED);
+}
+
+/* ---- the calls */
+
+/* Detached already: an operator's word weighs more than the KMS's, since it takes an operator to take it back. */
+static bh_status detach_again(bh_db *db, bh_merchant *merchant, const bh_merchant_info *info, bh_suspend_cause cause,
+			      const char *note)
+{
+	if (info->cause == BH_SUSPEND_OPERATOR || info->cause == cause)
+		return BH_OK;
+	BH_TRY(bh_keyring_merchant_set_suspended(db->keyring, merchant->name, BH_MERCHANT_SUSPENDED, cause, note));
+	bh_gate_shut(&merchant->gate, bh_suspend_status(cause));
+	return BH_OK;
+}
+
+static bh_status detach_locked(bh_db *db, bh_merchant *merchant, bh_suspend_cause cause, const char *note)
+{
+	BH_CLEANUP(bh_merchant_info_clear) bh_merchant_info info = { 0 };
+	bh_status status;
+
+	BH_TRY(bh_keyring_merchant(db->keyring, merchant->name, &info));
+	if (info.state >= BH_MERCHANT_SHREDDING)
+		return bh_fail(BH_E_SHREDDED, "merchant '%s': is being shredded", merchant->name);
+	if (info.state == BH_MERCHANT_SUSPENDED)
+		return detach_again(db, merchant, &info, cause, note);
+	status = bh_detach(db, merchant, cause, note);
+	return bh_fail_prefix(status, "merchant '%s' is closed in this process, but not detached: suspend it again; now",
+			      merchant->name);
+}
+
+bh_status bh_merchant_detach(bh_db *db, const char *name, bh_suspend_cause cause, const char *note)
+{
+	BH_CLEANUP(bh_merchant_info_clear) bh_merchant_info info = { 0 };
+	bh_merchant *merchant = bh_merchant_find_locked(db, name);
+	bh_status status;
+
+	if (merchant == NULL) {
+		BH_TRY(bh_keyring_merchant(db->keyring, name, &info));
+		return bh_fail(BH_E_SHREDDED, "merchant '%s' is shredded: there is nothing to suspend", name);
+	}
+	status = detach_locked(db, merchant, cause, note);
+	if (status == BH_OK && cause == BH_SUSPEND_OPERATOR)
+		bh_leaser_stop(db->leaser, name);
+	bh_merchant_unlock(merchant);
+	return status;
+}
+
+void bh_merchant_gate_close(bh_db *db, const char *name, bh_status reason)
+{
+	bh_merchant *merchant = bh_merchant_find(db, name);
+
+	if (merchant != NULL)
+		bh_gate_shut(&merchant->gate, reason);
+	bh_merchant_unref(merchant);
+}
+
+bh_status bh_suspend_note(const bh_suspend_options *options, bh_buf *out)
+{
+	const char *reason = options != NULL && options->reason != NULL ? options->reason : "";
+	const char *who = options != NULL && options->operator_name != NULL ? options->operator_name : "";
+
+	if (strlen(reason) + strlen(who) + strlen(" (by )") > BH_SUSPEND_NOTE_MAX)
+		return bh_fail(BH_E_INVALID, "reason and operator are longer than %d bytes together", BH_SUSPEND_NOTE_MAX - 6);
+	if (who[0] != '\0')
+		return bh_buf_printf(out, "%s%s(by %s)", reason, reason[0] != '\0' ? " " : "", who);
+	return bh_buf_printf(out, "%s", reason);
+}
+
+bh_status bh_merchant_suspend(bh_db *db, const char *name, const bh_suspend_options *options)
+{
+	BH_CLEANUP(bh_buf_clear) bh_buf note = { 0 };
+
+	BH_TRY(bh_suspend_note(options, &note));
+	return bh_merchant_detach(db, name, BH_SUSPEND_OPERATOR, (const char *)note.data);
+}
