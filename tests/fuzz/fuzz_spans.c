@@ -6,7 +6,7 @@
  * family's DEK is not available, bit 5 it is detached. Byte 1: the size of the pieces. What can be sealed must open to what it was,
  * up to a torn end.
  */
-#include "tests/unit/span_fixture.h"
+#include "tests/env/spans/span_fixture.h"
 
 static void make_log(const uint8_t *data, size_t len, bool records, bh_buf *log)
 {
