@@ -20,8 +20,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
+#include <bulkhead/rotation.h>
 
-#include "engine/core/internal.h"
+#include "engine/core/merchant.h"
+#include "engine/wall/detach.h"
 
 enum { THREADS = 2, VALUE_LEN = 100, ROUNDS_MAX = 1000 };
 

@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * claim.c: who is at work on a name or a CMK that is no listed merchant's: one that is being added, or finalized after its shred.
- *
- * A claim is held over calls to a KMS, so it excludes nobody but those who come for the same name or the same CMK.
+ * claim.c: see claim.h.
  */
-#include "internal.h"
+#include "claim.h"
 
+#include <stdlib.h>
 #include <strings.h>
 
 #include "keyring/kms/kms.h"
@@ -45,4 +44,29 @@ void bh_claim_end(bh_db *db, const bh_claim *claim)
 	*link = claim->next;
 	pthread_cond_broadcast(&db->claim_ended);
 	pthread_mutex_unlock(&db->admin);
+}
+
+/* One CMK, one merchant: a shred destroys the CMK, and must not take anybody else's data with it. */
+bh_status bh_cmk_check_free(bh_db *db, const char *cmk_uri, const char *except)
+{
+	bh_merchant_info *infos = NULL;
+	bh_status status = BH_OK;
+	size_t count = 0;
+	char platform[BH_KMS_URI_MAX + 1];
+
+	BH_TRY(bh_keyring_cmk_uri(db->keyring, "", platform));
+	if ((except == NULL || except[0] != '\0') && bh_kms_same_key(cmk_uri, platform))
+		return bh_fail(BH_E_EXISTS, "%s: is the platform's CMK; a merchant needs one of its own", cmk_uri);
+	BH_TRY(bh_keyring_merchants(db->keyring, &infos, &count));
+	for (size_t i = 0; i < count; i++) {
+		bool own = except != NULL && infos[i].state < BH_MERCHANT_SHREDDING && strcmp(infos[i].name, except) == 0;
+		/* A shredded one's counts until it is destroyed: finalizing that shred will do it. */
+		if (!own && (infos[i].state != BH_MERCHANT_SHREDDED || infos[i].cmk_pending) &&
+		    bh_kms_same_key(infos[i].cmk_uri, cmk_uri))
+			status = bh_fail(BH_E_EXISTS, "%s: is the CMK of merchant '%s'; each merchant needs one of its own",
+					 cmk_uri, infos[i].name);
+		bh_merchant_info_clear(&infos[i]);
+	}
+	free(infos);
+	return status;
 }

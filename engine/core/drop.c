@@ -2,7 +2,7 @@
  *
  * drop.c: a merchant's column families leave the live database.
  */
-#include "internal.h"
+#include "drop.h"
 
 #include <bulkhead/env.h>
 
@@ -10,7 +10,9 @@
 #include <time.h>
 
 #include "files.h"
+#include "options_file.h"
 #include "keyring/base/crashpoint.h"
+#include "keyring/base/base.h"
 
 #define DRAIN_WAIT_MS 10000 /* how long RocksDB may take to let go of a dropped family's files */
 

@@ -17,6 +17,13 @@ bool bh_path_exists(const char *path)
 	return lstat(path, &st) == 0;
 }
 
+bool bh_dir_has(const char *dir, const char *name)
+{
+	BH_CLEANUP(bh_buf_clear) bh_buf path = { 0 };
+
+	return bh_buf_printf(&path, "%s/%s", dir, name) == BH_OK && bh_path_exists((const char *)path.data);
+}
+
 bool bh_path_is_file(const char *path)
 {
 	struct stat st;

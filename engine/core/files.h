@@ -11,6 +11,7 @@
 #include "keyring/base/base.h"
 
 bool bh_path_exists(const char *path);
+bool bh_dir_has(const char *dir, const char *name);
 bool bh_path_is_file(const char *path); /* a regular one, not a link to one */
 /* Makes a directory; BH_OK where it is. Not synced. Errors: BH_E_IO. */
 BH_MUST_CHECK bh_status bh_dir_make(const char *path);

@@ -7,12 +7,13 @@
  * closed; an open writes it in any case. After a kill it names families of the past until then: it is for tools and people, RocksDB
  * itself goes by the MANIFEST.
  */
-#include "internal.h"
+#include "options_file.h"
 
 #include <bulkhead/env.h>
 
 #include <stdlib.h>
 #include <string.h>
+#include <stdatomic.h>
 
 #include "env/bridge/bridge.h"
 #include "files.h"

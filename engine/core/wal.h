@@ -7,7 +7,7 @@
 #ifndef BH_ENGINE_WAL_H
 #define BH_ENGINE_WAL_H
 
-#include "internal.h"
+#include "db.h"
 
 /* Closes the WALs up to number `newest`; all of their bytes are durable then. Errors: BH_E_BUSY (one is still open: somebody else
  * is at it), BH_E_IO (the disk is full, or nearly: nothing was tried), those of RocksDB and the Env (a background error). */

@@ -2,14 +2,19 @@
  *
  * batch.c: writes to several classes, perhaps of several merchants, that become visible and durable together.
  */
-#include "engine/core/internal.h"
 
 #include <bulkhead/env.h>
 
 #include <stdlib.h>
+#include <bulkhead/db.h>
 
 #include "env/bridge/erase.h"
-#include "engine/erase/suppress.h"
+#include "engine/core/suppressed.h"
+#include "engine/core/merchant.h"
+#include "keyring/ring/keyring.h"
+#include "engine/core/gate.h"
+#include "engine/core/db.h"
+#include "kv.h"
 
 typedef struct member {
 	bh_merchant *merchant; /* counted */
@@ -108,7 +113,7 @@ static bh_status enter_for_row(bh_batch *batch, bh_cf *cf, bh_view key, bh_gate_
 	bh_status status;
 
 	BH_TRY(enter_for(batch, cf, ticket_out));
-	status = bh_suppress_check(cf->merchant, cf->cls, key);
+	status = bh_suppressed_check(cf->merchant->name, cf->cls, key);
 	if (status != BH_OK)
 		bh_gate_leave_write(&cf->merchant->gate, *ticket_out);
 	return status;
@@ -200,7 +205,7 @@ static bh_status check_row(void *arg, uint32_t family, bh_view key)
 
 		for (size_t c = 0; c < merchant->class_count; c++)
 			if (rocksdb_column_family_handle_get_id(merchant->classes[c].handle) == family)
-				return bh_suppress_check(merchant, &merchant->classes[c], key);
+				return bh_suppressed_check(merchant->name, &merchant->classes[c], key);
 	}
 	return bh_fail(BH_E_INVALID, "a batch with a row of a family that none of its merchants has");
 }

@@ -6,14 +6,16 @@
  * was sealed under another class's DEK, so the place is the proof; without it RocksDB would read the file as what it is, another
  * merchant's, and write a copy under this class's DEK.
  */
-#include "engine/core/internal.h"
 
 #include <bulkhead/env.h>
 
 #include <stdlib.h>
 
 #include "env/bridge/erase.h"
-#include "engine/erase/suppress.h"
+#include "engine/core/suppressed.h"
+#include "engine/core/merchant.h"
+#include "engine/core/gate.h"
+#include "engine/core/db.h"
 
 static bh_status check_path(const bh_cf *cf, const char *path)
 {
@@ -33,13 +35,13 @@ static bh_status check_key(void *arg, bh_view key)
 {
 	const bh_cf *cf = arg;
 
-	return bh_suppress_check(cf->merchant, cf->cls, key);
+	return bh_suppressed_check(cf->merchant->name, cf->cls, key);
 }
 
 /* Whether none of its rows was erased, and is kept out. */
 static bh_status check_rows(bh_cf *cf, const char *path)
 {
-	if (!bh_suppress_any(cf->cls))
+	if (!bh_suppressed_any(cf->cls))
 		return BH_OK;
 	return bh_fail_prefix(bh_bridge_sst_keys(cf->merchant->db->rocks, cf->cls->handle, path, check_key, cf), "%s", path);
 }

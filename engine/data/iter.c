@@ -2,16 +2,23 @@
  *
  * iter.c: iterators that end with their merchant.
  *
- * An open iterator pins files and blocks, so it cannot outlive its merchant's keys: when the gate closes, bh_iter_end_all()
- * destroys RocksDB's half. The caller's half stays, refuses, and still holds the copy of the last entry looked at, until it is
- * freed.
+ * An open iterator pins files and blocks, so it cannot outlive its merchant's keys: it is a guest of its merchant (merchant.h),
+ * and when the gate closes, RocksDB's half is destroyed. The caller's half stays, refuses, and still holds the copy of the last
+ * entry looked at, until it is freed.
  */
-#include "engine/core/internal.h"
 
 #include <bulkhead/env.h>
 
 #include <stddef.h>
 #include <stdlib.h>
+#include <bulkhead/db.h>
+#include <bulkhead/bytes.h>
+#include <stdatomic.h>
+
+#include "engine/core/merchant.h"
+#include "engine/core/gate.h"
+#include "keyring/base/base.h"
+#include "kv.h"
 
 #define SMALL 512u /* bytes of an entry that need no memory of their own */
 
@@ -19,20 +26,20 @@
 enum { KEY = 1, VALUE = 2 };
 
 struct bh_iter {
+	bh_guest guest;             /* first: the merchant ends it, and RocksDB's half with it */
 	bh_merchant *merchant;      /* counted */
 	bh_gate_seat seat;          /* in the merchant's gate: taken for every step */
 	rocksdb_iterator_t *raw;    /* NULL once ended; touched from the seat, or with the gate closed and the seat free */
 	_Atomic bool ended;         /* whether raw is NULL, for who has not taken the seat */
 	rocksdb_readoptions_t *how; /* owned; NULL: the defaults */
 	bool valid;
-	bool on_entry;         /* RocksDB's half stands on one: nobody else moves it */
-	unsigned copied;       /* of the entry it stands on */
-	unsigned wanted;       /* what was looked at last: the next move, which is inside the gate anyway, copies it */
-	uint8_t *entry;        /* the copy: the key, then the value; `small` or owned */
-	size_t cap;            /* bytes at `entry` */
-	size_t key_len;        /* 0: no key is copied, or an empty one */
-	size_t value_len;      /* the same */
-	bh_iter *next, **link; /* in merchant->iters, under merchant->lock */
+	bool on_entry;    /* RocksDB's half stands on one: nobody else moves it */
+	unsigned copied;  /* of the entry it stands on */
+	unsigned wanted;  /* what was looked at last: the next move, which is inside the gate anyway, copies it */
+	uint8_t *entry;   /* the copy: the key, then the value; `small` or owned */
+	size_t cap;       /* bytes at `entry` */
+	size_t key_len;   /* 0: no key is copied, or an empty one */
+	size_t value_len; /* the same */
 	uint8_t small[SMALL];
 };
 
@@ -92,28 +99,15 @@ static void end_raw(bh_iter *iter)
 	iter->raw = NULL;
 	iter->how = NULL;
 	atomic_store(&iter->ended, true);
-	*iter->link = iter->next;
-	if (iter->next != NULL)
-		iter->next->link = iter->link;
+	bh_guest_remove(&iter->guest);
 }
 
-void bh_iter_end_all(bh_merchant *merchant)
+static void end_guest(bh_guest *guest)
 {
-	while (merchant->iters != NULL) {
-		bh_gate_seat_wait(&merchant->iters->seat);
-		end_raw(merchant->iters);
-	}
-}
+	bh_iter *iter = (bh_iter *)guest;
 
-static void link_iter(bh_merchant *merchant, bh_iter *iter)
-{
-	pthread_mutex_lock(&merchant->lock);
-	iter->next = merchant->iters;
-	iter->link = &merchant->iters;
-	if (iter->next != NULL)
-		iter->next->link = &iter->next;
-	merchant->iters = iter;
-	pthread_mutex_unlock(&merchant->lock);
+	bh_gate_seat_wait(&iter->seat);
+	end_raw(iter);
 }
 
 static bh_status make_raw(bh_cf *cf, const bh_read_options *options, bh_iter *iter)
@@ -124,7 +118,8 @@ static bh_status make_raw(bh_cf *cf, const bh_read_options *options, bh_iter *it
 	BH_TRY(bh_read_options_make(cf->merchant, options, &how, &owned));
 	iter->how = owned ? how : NULL;
 	iter->raw = rocksdb_create_iterator_cf(cf->merchant->db->rocks, how, cf->cls->handle);
-	link_iter(cf->merchant, iter);
+	iter->guest.end = end_guest;
+	bh_guest_add(cf->merchant, &iter->guest);
 	return BH_OK;
 }
 

@@ -2,14 +2,18 @@
  *
  * kv.c: single reads and writes. Each enters the merchant's gate, calls RocksDB, leaves.
  */
-#include "engine/core/internal.h"
+
+#include "kv.h"
 
 #include <bulkhead/env.h>
 
 #include <stdlib.h>
+#include <bulkhead/db.h>
 
 #include "env/bridge/bridge.h"
-#include "engine/erase/suppress.h"
+#include "engine/core/suppressed.h"
+#include "keyring/base/base.h"
+#include "snapshot.h"
 
 static inline const char *chars(bh_view v)
 {
@@ -70,7 +74,7 @@ static bh_status write_inside(bh_cf *cf, const bh_write_options *options, write_
 	char *error = NULL;
 
 	if (op == WRITE_PUT || op == WRITE_MERGE)
-		BH_TRY(bh_suppress_check(cf->merchant, cf->cls, a));
+		BH_TRY(bh_suppressed_check(cf->merchant->name, cf->cls, a));
 	switch (op) {
 	case WRITE_PUT: rocksdb_put_cf(db->rocks, how, cf->cls->handle, chars(a), a.len, chars(b), b.len, &error); break;
 	case WRITE_MERGE: rocksdb_merge_cf(db->rocks, how, cf->cls->handle, chars(a), a.len, chars(b), b.len, &error); break;

@@ -3,7 +3,9 @@
  * snapshot.c: points in time of a whole database. A snapshot holds no key and no data of its own, only a sequence number, so it
  * needs no gate: what is read through it passes the gate of the merchant it is read from.
  */
-#include "engine/core/internal.h"
+
+#include "snapshot.h"
+#include "keyring/base/base.h"
 
 #include <stdlib.h>
 

@@ -22,7 +22,7 @@
  * sequence numbers of rows that are written meanwhile, so the scan can tell them from those that should be gone.
  * The merchant's gate is entered all the while, so a suspension or shred waits for the step under way, no longer.
  */
-#include "erase.h"
+#include "erase_run.h"
 
 #include <bulkhead/env.h>
 
@@ -31,12 +31,13 @@
 
 #include "env/bridge/erase.h"
 #include "keyring/base/crashpoint.h"
+#include "engine/core/suppressed.h"
+#include "erase_clean.h"
 #include "suppress.h"
+#include "keyring/base/base.h"
+#include "engine/core/logs.h"
 
-enum {
-	PAUSE_MS = 10,
-	CHECK_EVERY = 256 /* rows between two looks at the gate */
-};
+#define CHECK_EVERY 256 /* rows between two looks at the gate */
 
 void bh_erase_result_clear(bh_erase_result *result)
 {
@@ -51,29 +52,6 @@ static void erase_clear(bh_erasure *e)
 	bh_buf_clear(&e->last);
 	bh_buf_clear(&e->before);
 	bh_erase_result_clear(&e->result);
-}
-
-/* ---- time */
-
-/* Whether the merchant still serves; a gate that closes waits for us. */
-bh_status bh_erasure_go_on(const bh_erasure *e)
-{
-	BH_TRY(bh_gate_check(&e->merchant->gate, e->merchant->name));
-	return atomic_load(&e->merchant->closing) ? bh_fail(BH_E_BUSY, "merchant '%s': is being closed", e->merchant->name) : BH_OK;
-}
-
-bool bh_erasure_is_late(const bh_erasure *e)
-{
-	return bh_gate_now_ms() >= e->until_ms;
-}
-
-bh_status bh_erasure_pause(const bh_erasure *e)
-{
-	const struct timespec pause = { .tv_nsec = PAUSE_MS * 1000000L };
-
-	BH_TRY(bh_erasure_go_on(e));
-	nanosleep(&pause, NULL);
-	return BH_OK;
 }
 
 /* ---- what is to be erased */
@@ -137,34 +115,6 @@ static bh_status survey_rows(bh_erasure *e)
 
 /* ---- snapshots */
 
-static bh_status int_property(const bh_erasure *e, const char *name, uint64_t *out)
-{
-	if (rocksdb_property_int_cf(e->db->rocks, e->family, name, out) != 0)
-		return bh_fail(BH_E_ROCKSDB, "RocksDB does not tell %s", name);
-	return BH_OK;
-}
-
-/* Whether somebody holds a snapshot that is older than `sequence`. */
-static bh_status is_held(const bh_erasure *e, uint64_t sequence, bool *held_out)
-{
-	uint64_t count, oldest;
-
-	BH_TRY(int_property(e, "rocksdb.num-snapshots", &count));
-	BH_TRY(int_property(e, "rocksdb.oldest-snapshot-sequence", &oldest));
-	*held_out = count > 0 && oldest < sequence;
-	return BH_OK;
-}
-
-bh_status bh_erasure_wait_for_snapshots(const bh_erasure *e, uint64_t sequence, bool *held_out)
-{
-	BH_TRY(is_held(e, sequence, held_out));
-	while (*held_out && e->patient && !bh_erasure_is_late(e)) {
-		BH_TRY(bh_erasure_pause(e));
-		BH_TRY(is_held(e, sequence, held_out));
-	}
-	return BH_OK;
-}
-
 /* Before anything is deleted. */
 static bh_status refuse_snapshots(const bh_erasure *e)
 {
@@ -203,7 +153,7 @@ static bh_status begin_record(bh_erasure *e)
 	/* Where markers cannot be read, the secret that they were made with may be lost: no other one is made beside them. */
 	BH_TRY(bh_suppress_is_known(e->merchant, e->cls));
 	BH_TRY(bh_erase_secret(e->db, &e->scope, true, &secret));
-	BH_TRY(bh_erase_digest(&secret, e->prefix, e->digest));
+	BH_TRY(bh_suppressed_digest(&secret, e->prefix, e->digest));
 	memcpy(e->result.prefix_digest, e->digest, sizeof(e->digest));
 	bh_hex(e->digest, sizeof(e->digest), hex);
 	BH_TRY(bh_buf_printf(&detail, "prefix %s, %llu rows", hex, (unsigned long long)e->result.rows));
@@ -264,7 +214,7 @@ static bh_status begin_deletion(bh_erasure *e)
 	e->snapshot = rocksdb_create_snapshot(e->db->rocks);
 	e->result.sequence = e->note.sequence;
 	bh_crash_point("erase.deleted");
-	return bh_erase_newest_log(e->db, &e->newest_log);
+	return bh_logs_newest(e->db, &e->newest_log);
 }
 
 static bh_status settle(bh_erasure *e)

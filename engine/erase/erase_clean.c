@@ -2,7 +2,8 @@
  *
  * erase_clean.c: after rows were deleted: their bytes leave SSTs, blob files and WALs, and what cannot be brought about is said.
  */
-#include "erase.h"
+
+#include "erase_clean.h"
 
 #include <bulkhead/env.h>
 
@@ -12,7 +13,9 @@
 #include "env/bridge/erase.h"
 #include "env/reseal/reseal_log.h"
 #include "keyring/base/crashpoint.h"
-#include "engine/wall/park.h"
+#include "keyring/base/base.h"
+#include "erase_files.h"
+#include "engine/core/logs.h"
 
 enum {
 	ROUNDS = 4,       /* tries to rewrite what is in the way; one is enough, but for what others write beside it */
@@ -315,10 +318,10 @@ static bh_status flush_all(const bh_erasure *e)
 	return status;
 }
 
-static bh_status list_logs(const bh_erasure *e, bh_erase_logs which, uint64_t limit, bh_buf *paths)
+static bh_status list_logs(const bh_erasure *e, bh_logs which, uint64_t limit, bh_buf *paths)
 {
 	paths->len = 0;
-	return bh_erase_list_logs(e->db, &e->scope.scope, which, limit, paths);
+	return bh_logs_list(e->db, &e->scope.scope, which, limit, paths);
 }
 
 /* ---- the MANIFEST */
@@ -376,7 +379,7 @@ static bh_status scrub_manifest(bh_erasure *e)
 
 	wait_from_now(e);
 	for (;;) {
-		BH_TRY(list_logs(e, BH_ERASE_LIVE_MANIFEST, e->note.logs, &names));
+		BH_TRY(list_logs(e, BH_LOGS_LIVE_MANIFEST, e->note.logs, &names));
 		BH_TRY(scrub_all(e, &names));
 		if (names.len == 0 || bh_erasure_is_late(e))
 			break;
@@ -392,16 +395,16 @@ bh_status bh_erasure_clean_logs(bh_erasure *e)
 
 	BH_TRY(flush_all(e));
 	wait_from_now(e);
-	BH_TRY(list_logs(e, BH_ERASE_LIVE_WALS, e->newest_log, &paths));
+	BH_TRY(list_logs(e, BH_LOGS_LIVE_WALS, e->newest_log, &paths));
 	while (paths.len > 0 && !bh_erasure_is_late(e)) {
 		BH_TRY(bh_erasure_pause(e));
-		BH_TRY(list_logs(e, BH_ERASE_LIVE_WALS, e->newest_log, &paths));
+		BH_TRY(list_logs(e, BH_LOGS_LIVE_WALS, e->newest_log, &paths));
 	}
 	bh_crash_point("erase.logs-closed");
 	BH_TRY(add_pending_lines(e, &paths,
 				 "RocksDB keeps this WAL; open the database anew, or end what copies it, then erase again"));
-	BH_TRY(bh_erase_newest_log(e->db, &e->note.logs));
-	BH_TRY(list_logs(e, BH_ERASE_PARKED, e->note.logs, &paths));
+	BH_TRY(bh_logs_newest(e->db, &e->note.logs));
+	BH_TRY(list_logs(e, BH_LOGS_PARKED, e->note.logs, &paths));
 	BH_TRY(add_pending_lines(
 		e, &paths,
 		"belongs to a suspended merchant; resume it, then open the database anew; or destroy the older keys "

@@ -2,7 +2,10 @@
  *
  * erase_open.c: what an open does about erasures: RocksDB has just begun a new MANIFEST, and removed the files that none names.
  */
-#include "erase.h"
+#include <bulkhead/kms.h>
+#include "erase_open.h"
+#include "erase_record.h"
+#include "engine/core/logs.h"
 
 typedef struct note_visit {
 	bh_db *db;
@@ -11,9 +14,9 @@ typedef struct note_visit {
 
 static bh_status list_all_logs(const note_visit *v, uint64_t limit, bh_buf *paths)
 {
-	BH_TRY(bh_erase_list_logs(v->db, &v->scope.scope, BH_ERASE_LIVE_WALS, limit, paths));
-	BH_TRY(bh_erase_list_logs(v->db, &v->scope.scope, BH_ERASE_LIVE_MANIFEST, limit, paths));
-	return bh_erase_list_logs(v->db, &v->scope.scope, BH_ERASE_PARKED, limit, paths);
+	BH_TRY(bh_logs_list(v->db, &v->scope.scope, BH_LOGS_LIVE_WALS, limit, paths));
+	BH_TRY(bh_logs_list(v->db, &v->scope.scope, BH_LOGS_LIVE_MANIFEST, limit, paths));
+	return bh_logs_list(v->db, &v->scope.scope, BH_LOGS_PARKED, limit, paths);
 }
 
 static bh_status complete(const note_visit *v, const uint8_t digest[BH_SHA256_LEN], const bh_erase_note *note)

@@ -7,6 +7,7 @@
 #include <bulkhead/env.h>
 
 #include "keyring/crypto/aead.h"
+#include "keyring/base/random.h"
 
 /* ---- the platform's column family */
 
@@ -177,13 +178,6 @@ bh_status bh_erase_rekey(const bh_db *db, const bh_merchant_info *merchant)
 		BH_TRY(rekey_class(db, &scope));
 	}
 	return BH_OK;
-}
-
-bh_status bh_erase_digest(const bh_secret *secret, bh_view prefix, uint8_t out[BH_SHA256_LEN])
-{
-	const bh_view parts[] = { bh_view_of("erased prefix", sizeof("erased prefix")), prefix };
-
-	return bh_hmac(bh_secret_view(secret), parts, 2, out);
 }
 
 /* ---- what there is several of */

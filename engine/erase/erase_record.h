@@ -2,17 +2,17 @@
  *
  * erase_record.h: what a database remembers of erasures, in the platform's own column family: never the identity that was erased.
  *
- * A prefix is known by its digest, HMAC-SHA256 under a secret of its class. The secret is random and lies sealed under the class's
- * newest DEK: it outlives retired generations, since it is sealed anew before they go (bh_erase_rekey), and ends with the
- * merchant's keys. A note is there from the beginning of an erasure until no file holds a byte of the rows, a marker from an
- * erasure that wants the rows kept out until that is lifted; byte tables in README.md. Thread-safety: all calls.
+ * A prefix is known by its digest (bh_suppressed_digest()), HMAC-SHA256 under a secret of its class. The secret is random and lies
+ * sealed under the class's newest DEK: it outlives retired generations, since it is sealed anew before they go (bh_erase_rekey),
+ * and ends with the merchant's keys. A note is there from the beginning of an erasure until no file holds a byte of the rows, a
+ * marker from an erasure that wants the rows kept out until that is lifted; byte tables in README.md. Thread-safety: all calls.
  */
 #ifndef BH_ERASE_RECORD_H
 #define BH_ERASE_RECORD_H
 
 #include <bulkhead/erase.h>
 
-#include "engine/core/internal.h"
+#include "engine/core/db.h"
 #include "keyring/crypto/kdf.h"
 
 /* Whose: a class of a living merchant. */
@@ -30,9 +30,6 @@ BH_MUST_CHECK bh_status bh_erase_secret(const bh_db *db, const bh_erase_scope *s
 /* Seals the secrets of a merchant's classes under their newest DEKs, durably; nothing where there are none, or they are already.
  * Before an older generation is retired. Errors: as of bh_erase_secret(). */
 BH_MUST_CHECK bh_status bh_erase_rekey(const bh_db *db, const bh_merchant_info *merchant);
-
-/* The name of a prefix in audit log and notes. Errors: BH_E_CRYPTO. */
-BH_MUST_CHECK bh_status bh_erase_digest(const bh_secret *secret, bh_view prefix, uint8_t out[BH_SHA256_LEN]);
 
 typedef enum bh_erase_phase {
 	BH_ERASE_BEGUN = 1,  /* rows may be in SSTs, blob files and WALs: whoever wants them gone has to erase again */

@@ -14,164 +14,49 @@
 
 #include <bulkhead/env.h>
 
-#include <stdio.h>
-#include <stdlib.h>
-
+#include "engine/core/suppressed.h"
 #include "keyring/base/crashpoint.h"
-
-typedef struct erased_prefix {
-	uint32_t len;
-	uint8_t digest[BH_SHA256_LEN];
-} erased_prefix;
-
-struct bh_suppressed {
-	bh_status failed;    /* BH_OK, or why the markers cannot be read */
-	char why[200];       /* the sentence that goes with it */
-	bh_secret secret;    /* that the digests are made with */
-	bh_buf prefixes;     /* of `erased_prefix`, in order */
-	bh_buf lengths;      /* uint32_t: those that there are, each once, in order */
-	bh_suppressed *next; /* in bh_class.replaced */
-};
+#include "keyring/base/base.h"
 
 /* ---- the set */
 
-static void set_free(bh_suppressed *set)
-{
-	while (set != NULL) {
-		bh_suppressed *next = set->next;
-
-		bh_secret_clear(&set->secret);
-		if (set->prefixes.len > 0)
-			bh_wipe(set->prefixes.data, set->prefixes.len);
-		bh_buf_clear(&set->prefixes);
-		bh_buf_clear(&set->lengths);
-		free(set);
-		set = next;
-	}
-}
-
-static size_t set_count(const bh_suppressed *set)
-{
-	return set->prefixes.len / sizeof(erased_prefix);
-}
-
-static int compare(const void *a, const void *b)
-{
-	const erased_prefix *x = a, *y = b;
-
-	if (x->len != y->len)
-		return x->len < y->len ? -1 : 1;
-	return memcmp(x->digest, y->digest, sizeof(x->digest));
-}
-
 static bh_status add_marker(void *arg, const bh_erase_marker *marker)
 {
-	bh_suppressed *set = arg;
-	erased_prefix p = { .len = marker->prefix_len };
-
-	memcpy(p.digest, marker->prefix_digest, sizeof(p.digest));
-	return bh_buf_append(&set->prefixes, &p, sizeof(p));
-}
-
-static bh_status collect_lengths(bh_suppressed *set)
-{
-	const erased_prefix *all = (const erased_prefix *)(const void *)set->prefixes.data;
-
-	for (size_t i = 0; i < set_count(set); i++)
-		if (i == 0 || all[i].len != all[i - 1].len)
-			BH_TRY(bh_buf_append(&set->lengths, &all[i].len, sizeof(all[i].len)));
-	return BH_OK;
+	return bh_suppressed_add(arg, marker->prefix_len, marker->prefix_digest);
 }
 
 static bh_status set_read(const bh_db *db, const bh_erase_scope *scope, bh_suppressed *set)
 {
+	BH_CLEANUP(bh_secret_clear) bh_secret secret = { 0 };
 	bh_status status;
 
 	BH_TRY(bh_erase_marker_each(db, scope, add_marker, set));
-	if (set_count(set) == 0)
+	if (bh_suppressed_count(set) == 0)
 		return BH_OK;
-	status = bh_erase_secret(db, scope, false, &set->secret);
+	status = bh_erase_secret(db, scope, false, &secret);
 	if (status == BH_E_NOT_FOUND)
 		return bh_fail(BH_E_FORMAT, "the secret is missing that they were made with");
 	BH_TRY(status);
-	qsort(set->prefixes.data, set_count(set), sizeof(erased_prefix), compare);
-	return collect_lengths(set);
-}
-
-static bh_suppressed *set_new(void)
-{
-	return calloc(1, sizeof(bh_suppressed));
+	return bh_suppressed_finish(set, &secret);
 }
 
 /* A failure is part of the set. */
 static void set_fill(const bh_db *db, const bh_erase_scope *scope, bh_suppressed *set)
 {
-	set->failed = set_read(db, scope, set);
-	if (set->failed != BH_OK)
-		snprintf(set->why, sizeof(set->why), "%s", bh_status_message());
+	const bh_status status = set_read(db, scope, set);
+
+	if (status != BH_OK)
+		bh_suppressed_fail(set, status);
 }
-
-static bh_status set_status(const bh_suppressed *set, const char *merchant, const char *cls)
-{
-	if (set == NULL || set->failed == BH_OK)
-		return BH_OK;
-	return bh_fail(
-		set->failed,
-		"'%s/%s': nothing is written to it, since its markers of erased prefixes cannot be read: %s; mend that, then open "
-		"the database anew",
-		merchant, cls, set->why);
-}
-
-/* ---- writes */
-
-static bh_status refuse(const char *merchant, const char *cls, const uint8_t digest[BH_SHA256_LEN])
-{
-	return bh_fail(BH_E_ERASED,
-		       "'%s/%s': rows of this key's prefix were erased and are kept out (%02x%02x%02x%02x... in the audit log); "
-		       "nothing is written; `bhctl erase --lift`, or bh_erase_unsuppress(), lets them in again",
-		       merchant, cls, digest[0], digest[1], digest[2], digest[3]);
-}
-
-bh_status bh_suppress_look(const bh_suppressed *set, const char *merchant, const char *cls, bh_view key)
-{
-	const uint32_t *lengths = (const uint32_t *)(const void *)set->lengths.data;
-	const size_t count = set->lengths.len / sizeof(*lengths);
-	erased_prefix head;
-
-	BH_TRY(set_status(set, merchant, cls));
-	for (size_t i = 0; i < count && lengths[i] <= key.len; i++) {
-		head.len = lengths[i];
-		BH_TRY(bh_erase_digest(&set->secret, bh_view_of(key.data, head.len), head.digest));
-		if (bsearch(&head, set->prefixes.data, set_count(set), sizeof(erased_prefix), compare) != NULL)
-			return refuse(merchant, cls, head.digest);
-	}
-	return BH_OK;
-}
-
-/* ---- changes */
 
 /* Under `marking`, or with nobody inside. The count comes after the set: who finds the old count has to be awaited. */
 static void publish(bh_merchant *merchant, bh_class *cls, bh_suppressed *set)
 {
-	bh_suppressed *old;
-
-	if (set_count(set) == 0 && set->failed == BH_OK) {
-		set_free(set);
-		set = NULL;
-	}
-	old = atomic_exchange(&cls->suppressed, set);
+	bh_suppressed_publish(cls, set);
 	atomic_fetch_add(&merchant->db->suppressions, 1);
-	if (old == NULL)
-		return;
-	old->next = cls->replaced;
-	cls->replaced = old;
 }
 
-static void free_replaced(bh_class *cls)
-{
-	set_free(cls->replaced);
-	cls->replaced = NULL;
-}
+/* ---- changes */
 
 bh_status bh_suppress_load(bh_merchant *merchant)
 {
@@ -181,25 +66,17 @@ bh_status bh_suppress_load(bh_merchant *merchant)
 	for (size_t i = 0; i < merchant->class_count; i++) {
 		bh_class *cls = &merchant->classes[i];
 		const bh_erase_scope scope = bh_erase_scope_of(&info, cls->name);
-		bh_suppressed *set = set_new();
+		bh_suppressed *set = bh_suppressed_new();
 
 		if (set == NULL)
 			return bh_fail(BH_E_NOMEM, "merchant '%s': no memory for what was erased", merchant->name);
 		set_fill(merchant->db, &scope, set);
-		if (set_status(set, merchant->name, cls->name) != BH_OK)
+		if (bh_suppressed_status(set, merchant->name, cls->name) != BH_OK)
 			bh_db_log(merchant->db, "%s", bh_status_message());
 		publish(merchant, cls, set);
-		free_replaced(cls);
+		bh_suppressed_free_replaced(cls);
 	}
 	return BH_OK;
-}
-
-void bh_suppress_unload(bh_merchant *merchant)
-{
-	for (size_t i = 0; i < merchant->class_count; i++) {
-		set_free(atomic_exchange(&merchant->classes[i].suppressed, NULL));
-		free_replaced(&merchant->classes[i]);
-	}
 }
 
 static bh_status log_change(const bh_db *db, const bh_erase_scope *scope, const char *action, const uint8_t digest[BH_SHA256_LEN])
@@ -222,11 +99,11 @@ static bh_status take_effect(bh_merchant *merchant, bh_class *cls, const bh_eras
 	bh_status failed;
 
 	set_fill(merchant->db, scope, set);
-	failed = set_status(set, merchant->name, cls->name);
+	failed = bh_suppressed_status(set, merchant->name, cls->name);
 	publish(merchant, cls, set);
 	BH_TRY(failed);
 	BH_TRY(bh_gate_await_writes(&merchant->gate, merchant->name));
-	free_replaced(cls);
+	bh_suppressed_free_replaced(cls);
 	return BH_OK;
 }
 
@@ -239,7 +116,7 @@ static bh_status add(bh_merchant *merchant, bh_class *cls, const bh_erase_scope 
 	if (status == BH_OK)
 		status = bh_erase_marker_put(merchant->db, scope, marker);
 	if (status != BH_OK) {
-		set_free(set);
+		bh_suppressed_free(set);
 		return status;
 	}
 	bh_crash_point("erase.suppressed");
@@ -248,7 +125,7 @@ static bh_status add(bh_merchant *merchant, bh_class *cls, const bh_erase_scope 
 
 bh_status bh_suppress_add(bh_merchant *merchant, bh_class *cls, const bh_erase_scope *scope, const bh_erase_marker *marker)
 {
-	bh_suppressed *set = set_new();
+	bh_suppressed *set = bh_suppressed_new();
 	bh_status status;
 
 	if (set == NULL)
@@ -266,7 +143,7 @@ bh_status bh_suppress_is_known(bh_merchant *merchant, bh_class *cls)
 	bh_status status;
 
 	pthread_mutex_lock(&merchant->marking);
-	status = set_status(atomic_load(&cls->suppressed), merchant->name, cls->name);
+	status = bh_suppressed_status(atomic_load(&cls->suppressed), merchant->name, cls->name);
 	pthread_mutex_unlock(&merchant->marking);
 	return status;
 }
@@ -281,7 +158,7 @@ uint64_t bh_suppress_count(bh_merchant *merchant)
 	for (size_t i = 0; i < merchant->class_count; i++) {
 		const bh_suppressed *set = atomic_load(&merchant->classes[i].suppressed);
 
-		count += set != NULL ? set_count(set) : 0;
+		count += set != NULL ? bh_suppressed_count(set) : 0;
 	}
 	bh_gate_leave_write(&merchant->gate, ticket);
 	return count;
@@ -327,7 +204,7 @@ static bh_status remove_marker(bh_cf *cf, const bh_erase_scope *scope, bh_view p
 	if (status == BH_E_NOT_FOUND)
 		return not_marked(cf);
 	BH_TRY(status);
-	BH_TRY(bh_erase_digest(&secret, prefix, digest));
+	BH_TRY(bh_suppressed_digest(&secret, prefix, digest));
 	BH_TRY(bh_erase_marker_each(db, scope, match, &s));
 	if (!s.found)
 		return not_marked(cf);
@@ -340,7 +217,7 @@ static bh_status remove_marker(bh_cf *cf, const bh_erase_scope *scope, bh_view p
 /* Under `marking`. */
 static bh_status lift(bh_cf *cf, bh_view prefix)
 {
-	bh_suppressed *set = set_new();
+	bh_suppressed *set = bh_suppressed_new();
 	bh_erase_scope scope;
 	bh_status status;
 
@@ -351,7 +228,7 @@ static bh_status lift(bh_cf *cf, bh_view prefix)
 		status = remove_marker(cf, &scope, prefix);
 	if (status == BH_OK)
 		return take_effect(cf->merchant, cf->cls, &scope, set);
-	set_free(set);
+	bh_suppressed_free(set);
 	return status;
 }
 

@@ -11,7 +11,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "engine/core/internal.h"
 #include "keyring/audit/audit.h"
 #include "engine/wall/leaser.h"
 #include "engine/wall/park.h"

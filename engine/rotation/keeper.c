@@ -14,14 +14,16 @@
  */
 #include "keeper.h"
 
-#include <errno.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <time.h>
+#include <stdatomic.h>
+#include <bulkhead/db.h>
 
 #include "survey.h"
 #include "sweep.h"
+#include "engine/core/merchant.h"
 
 #define LOOK_DEFAULT_MS 60000
 #define FIRST_LOOK_MS 1000 /* at most, after an open: sweeps that were interrupted */
@@ -45,9 +47,6 @@ struct bh_keeper {
 	record *records;
 	size_t record_count;
 	pthread_t thread;
-	pthread_mutex_t lock; /* guards the two below */
-	pthread_cond_t wake;
-	bool woken;
 	_Atomic bool stopping;
 };
 
@@ -247,21 +246,8 @@ static void look(bh_keeper *k)
 /* False: it is time to end. */
 static bool wait_for_next(bh_keeper *k, int64_t wait_ms)
 {
-	struct timespec until;
-
-	clock_gettime(CLOCK_MONOTONIC, &until);
-	until.tv_sec += wait_ms / 1000;
-	until.tv_nsec += wait_ms % 1000 * 1000000;
-	if (until.tv_nsec >= 1000000000) {
-		until.tv_sec++;
-		until.tv_nsec -= 1000000000;
-	}
-	pthread_mutex_lock(&k->lock);
-	while (!k->woken && !atomic_load(&k->stopping))
-		if (pthread_cond_timedwait(&k->wake, &k->lock, &until) == ETIMEDOUT)
-			break;
-	k->woken = false;
-	pthread_mutex_unlock(&k->lock);
+	if (!atomic_load(&k->stopping))
+		bh_alarm_wait(&k->db->keeper_alarm, wait_ms);
 	return !atomic_load(&k->stopping);
 }
 
@@ -279,15 +265,12 @@ static void *run(void *arg)
 
 static void keeper_free(bh_keeper *k)
 {
-	pthread_cond_destroy(&k->wake);
-	pthread_mutex_destroy(&k->lock);
 	free(k->records);
 	free(k);
 }
 
 bh_status bh_keeper_start(bh_db *db, const bh_db_options *options, bh_keeper **out)
 {
-	pthread_condattr_t monotonic;
 	bh_keeper *k;
 
 	if (options->maintenance_ms == UINT_MAX)
@@ -299,11 +282,6 @@ bh_status bh_keeper_start(bh_db *db, const bh_db_options *options, bh_keeper **o
 	k->look_ms = options->maintenance_ms != 0 ? options->maintenance_ms : LOOK_DEFAULT_MS;
 	k->max_age_s = options->dek_age_s == UINT_MAX ? 0 : options->dek_age_s != 0 ? options->dek_age_s : AGE_DEFAULT_S;
 	k->max_bytes = options->dek_bytes;
-	pthread_mutex_init(&k->lock, NULL);
-	pthread_condattr_init(&monotonic);
-	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-	pthread_cond_init(&k->wake, &monotonic);
-	pthread_condattr_destroy(&monotonic);
 	if (pthread_create(&k->thread, NULL, run, k) != 0) {
 		keeper_free(k);
 		return bh_fail(BH_E_NOMEM, "%s: no thread for the keeping of keys", db->dir);
@@ -312,22 +290,12 @@ bh_status bh_keeper_start(bh_db *db, const bh_db_options *options, bh_keeper **o
 	return BH_OK;
 }
 
-void bh_keeper_wake(bh_keeper *keeper)
-{
-	if (keeper == NULL)
-		return;
-	pthread_mutex_lock(&keeper->lock);
-	keeper->woken = true;
-	pthread_cond_signal(&keeper->wake);
-	pthread_mutex_unlock(&keeper->lock);
-}
-
 void bh_keeper_stop(bh_keeper *keeper)
 {
 	if (keeper == NULL)
 		return;
 	atomic_store(&keeper->stopping, true);
-	bh_keeper_wake(keeper);
+	bh_alarm_ring(&keeper->db->keeper_alarm);
 	pthread_join(keeper->thread, NULL);
 	keeper_free(keeper);
 }

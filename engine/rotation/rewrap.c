@@ -7,7 +7,10 @@
  */
 #include <bulkhead/rotation.h>
 
-#include "engine/core/internal.h"
+#include "engine/core/claim.h"
+#include "keyring/base/base.h"
+#include "keyring/ring/keyring.h"
+#include "engine/core/db.h"
 
 bh_status bh_merchant_rewrap(bh_db *db, const char *name, const bh_rewrap_options *options, bh_rewrap_result *out)
 {

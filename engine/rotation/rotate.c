@@ -13,9 +13,12 @@
 #include <bulkhead/rotation.h>
 
 #include <stdlib.h>
+#include <bulkhead/db.h>
 
-#include "keeper.h"
 #include "survey.h"
+#include "engine/core/merchant.h"
+#include "engine/core/gate.h"
+#include "keyring/base/base.h"
 
 static unsigned marks_of(const bh_rotate_options *options)
 {
@@ -40,7 +43,7 @@ bh_status bh_merchant_rotate(bh_db *db, const char *name, const bh_rotate_option
 	BH_TRY(bh_keyring_merchant_rotate(db->keyring, name, marks_of(options)));
 	bh_fs_keys_changed(db->fs);
 	if (marks_of(options) != 0)
-		bh_keeper_wake(db->keeper);
+		bh_alarm_ring(&db->keeper_alarm);
 	return BH_OK;
 }
 

@@ -6,7 +6,7 @@
 #ifndef BH_ENGINE_SURVEY_H
 #define BH_ENGINE_SURVEY_H
 
-#include "engine/core/internal.h"
+#include "engine/core/db.h"
 
 /* A database's files and what they are sealed with, open or not. */
 typedef struct bh_place {

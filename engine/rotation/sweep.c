@@ -11,60 +11,17 @@
  * between the steps matters to what can be read: at any time every file names its DEK, and the keyring has it.
  *
  * A file is sealed anew inside the merchant's gate, so that suspending waits for it; it ends within one chunk. A WAL holds spans of
- * everybody: who leaves has it given up (bh_sweeps_let_go).
+ * everybody: who leaves has it given up (bh_logs_let_go).
  */
 #include "sweep.h"
 
-#include <time.h>
+#include "env/reseal/reseal.h"
+#include "sweep_logs.h"
+#include "sweep_pace.h"
 
 #define DEFAULT_BYTES_PER_S (64u << 20)
-#define PAUSE_MS 5 /* between looks at whether to go on */
 #define ROUNDS 200 /* of what is not to be had yet, ROUND_MS apart */
 #define ROUND_MS 50
-
-static int64_t now_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
-static void sleep_ms(int64_t ms)
-{
-	const struct timespec pause = { .tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000 };
-
-	nanosleep(&pause, NULL);
-}
-
-/* ---- pace */
-
-static int64_t due_ms(const bh_sweep *s)
-{
-	return s->bytes_per_s == 0 ? 0 : s->begun_ms + (int64_t)(s->taken * 1000 / s->bytes_per_s);
-}
-
-bh_status bh_sweep_check(const bh_sweep *sweep)
-{
-	if (sweep->stop != NULL && atomic_load(sweep->stop))
-		return bh_fail(BH_E_BUSY, "merchant '%s': the sweep is gone on with later", sweep->merchant->name);
-	return bh_gate_check(&sweep->merchant->gate, sweep->merchant->name);
-}
-
-static bh_status take(void *arg, uint64_t bytes)
-{
-	bh_sweep *s = arg;
-
-	s->taken += bytes;
-	for (;;) {
-		int64_t left_ms = due_ms(s) - now_ms();
-
-		BH_TRY(bh_sweep_check(s));
-		if (left_ms <= 0)
-			return BH_OK;
-		sleep_ms(BH_MIN(PAUSE_MS, left_ms));
-	}
-}
 
 static void report(bh_sweep *s)
 {
@@ -74,7 +31,7 @@ static void report(bh_sweep *s)
 		return;
 	p->remaining_s = -1;
 	if (p->bytes_done > 0)
-		p->remaining_s = (now_ms() - s->begun_ms) * (int64_t)((p->bytes_total - p->bytes_done) >> 10) /
+		p->remaining_s = (bh_sweep_now_ms() - s->begun_ms) * (int64_t)((p->bytes_total - p->bytes_done) >> 10) /
 				 ((int64_t)(p->bytes_done >> 10) + 1) / 1000;
 	s->report(s->report_arg, p);
 }
@@ -84,7 +41,7 @@ static void report(bh_sweep *s)
 static bh_status sweep_file(void *arg, const char *path)
 {
 	bh_sweep *s = arg;
-	const bh_pace pace = { take, s };
+	const bh_pace pace = { bh_sweep_take, s };
 	const uint64_t before = s->taken;
 	bh_status status;
 	bool done;
@@ -151,7 +108,7 @@ static bh_status run(bh_sweep *s)
 		if (status != BH_OK && !may_pass(status))
 			return status;
 		BH_TRY(bh_sweep_check(s));
-		sleep_ms(ROUND_MS);
+		bh_sweep_sleep_ms(ROUND_MS);
 	}
 	return tell_pins(s);
 }
@@ -162,7 +119,7 @@ static bh_status begin(bh_sweep *s, const bh_sweep_options *options)
 
 	BH_TRY(bh_sweep_check(s));
 	BH_TRY(measure(s, &old));
-	s->begun_ms = now_ms();
+	s->begun_ms = bh_sweep_now_ms();
 	s->bytes_per_s = DEFAULT_BYTES_PER_S;
 	s->progress = (bh_sweep_progress){ .files_total = old.files, .bytes_total = old.bytes, .remaining_s = -1 };
 	if (options == NULL)

@@ -3,24 +3,16 @@
  * sweep_logs.c: WALs and MANIFEST in a sweep. A log that refers to an older generation of the merchant is sealed anew where it
  * lies; the WAL that is being written is closed first (wal.h).
  *
- * `db->resealing` is held for one log at a time. Whoever takes keys from memory asks for it to be given up (`resealing_waiters`)
- * and waits for that: a chunk's time.
+ * `db->resealing` is held for one log at a time. Whoever takes keys from memory asks for it to be given up
+ * (bh_logs_let_go()) and waits for that: a chunk's time.
  */
-#include <stdio.h>
+#include "sweep_logs.h"
 
 #include "env/files/references.h"
 #include "env/reseal/reseal_log.h"
-#include "engine/erase/erase.h"
-#include "sweep.h"
+#include "engine/core/logs.h"
 #include "engine/core/wal.h"
-
-void bh_sweeps_let_go(bh_db *db)
-{
-	atomic_fetch_add(&db->resealing_waiters, 1);
-	pthread_mutex_lock(&db->resealing);
-	atomic_fetch_sub(&db->resealing_waiters, 1);
-	pthread_mutex_unlock(&db->resealing);
-}
+#include "keyring/base/base.h"
 
 /* ---- which logs */
 
@@ -104,7 +96,7 @@ bh_status bh_sweep_logs(bh_sweep *sweep)
 	BH_TRY(bh_survey_make(&sweep->place, sweep->merchant->name, &old));
 	if (old.count == 0)
 		return BH_OK;
-	BH_TRY(bh_erase_newest_log(sweep->db, &newest));
+	BH_TRY(bh_logs_newest(sweep->db, &newest));
 	BH_TRY(bh_each_log(&sweep->place, find_live, &run));
 	if (run.live)
 		BH_TRY(bh_wal_close(sweep->db, newest));

@@ -18,10 +18,22 @@
 #include <bulkhead/env.h>
 
 #include <time.h>
+#include <bulkhead/certificate.h>
+#include <bulkhead/db.h>
 
 #include "engine/erase/erase_record.h"
 #include "engine/wall/leaser.h"
 #include "keyring/base/crashpoint.h"
+#include "certificate.h"
+#include "engine/core/alarm.h"
+#include "shred_files.h"
+#include "keyring/manifest/shred_record.h"
+#include "engine/core/merchant.h"
+#include "keyring/ring/keyring.h"
+#include "engine/wall/detach.h"
+#include "engine/core/claim.h"
+#include "env/files/page_readers.h"
+#include "engine/core/drop.h"
 
 /* One shred under way. */
 typedef struct shred {

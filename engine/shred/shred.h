@@ -1,17 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * shred.h (internal): the two halves of a shred: shred.c, which says what is done when, and shred_files.c.
+ * shred.h: what an open does about shreds.
  */
 #ifndef BH_ENGINE_SHRED_H
 #define BH_ENGINE_SHRED_H
 
-#include "certificate.h"
-#include "engine/core/internal.h"
+#include "engine/core/db.h"
 
-/* Adds the salts of the files that the merchant has in the database and parked: those whose header names one of its DEKs. Errors:
- * BH_E_IO, BH_E_NOMEM, BH_E_CRYPTO. */
-BH_MUST_CHECK bh_status bh_shred_list_files(const bh_db *db, const bh_merchant_info *merchant, bh_salts *salts);
-/* Removes the merchant's directories with all they hold, durably. Idempotent. Errors: BH_E_IO, BH_E_NOMEM. */
-BH_MUST_CHECK bh_status bh_shred_remove_files(const bh_db *db, const char *merchant);
+/* Finishes a shred that was interrupted, and stores a certificate that was not; nothing for any other merchant. What the KMS says
+ * is logged, and is no failure. */
+BH_MUST_CHECK bh_status bh_shred_resume(bh_db *db, const bh_merchant_info *info);
 
 #endif

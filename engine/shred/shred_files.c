@@ -3,7 +3,7 @@
  * shred_files.c: which files a merchant has, without a key, and their removal. Nothing here reads or overwrites what is in them: of
  * each, one header is looked at.
  */
-#include "shred.h"
+#include "shred_files.h"
 
 #include <fcntl.h>
 #include <stdio.h>
@@ -13,6 +13,7 @@
 
 #include "engine/core/files.h"
 #include "engine/wall/park.h"
+#include "engine/core/drop.h"
 
 typedef struct survey {
 	const bh_dek_info *deks; /* the merchant's */

@@ -11,14 +11,16 @@
  *     ACTIVE recorded                           done; the next open removes the parked files
  *     parked files removed                      done
  * RocksDB recovers the links with its own code, seen through a view of the Env in which this merchant is alone. Its SSTs are then
- * imported by hard link. Import would forget range tombstones and blobs (bridge_move.h): where there are any, they are
+ * imported by hard link. Import would forget range tombstones and blobs (env/bridge/move.h): where there are any, they are
  * compacted away first, among the links. What was parked stays as it was.
  */
-#include "engine/core/internal.h"
+
+#include "attach.h"
 
 #include <bulkhead/env.h>
 
 #include <stdlib.h>
+#include <bulkhead/db.h>
 
 #include "env/bridge/move.h"
 #include "engine/core/family_set.h"
@@ -28,6 +30,14 @@
 #include "pacer.h"
 #include "park.h"
 #include "engine/erase/suppress.h"
+#include "keyring/base/base.h"
+#include "engine/core/options_file.h"
+#include "engine/core/family.h"
+#include "keyring/ring/keyring.h"
+#include "engine/core/merchant.h"
+#include "engine/core/drop.h"
+#include "engine/core/suppressed.h"
+#include "detach.h"
 
 #define IMPORT_PREFIX "import-" /* of a link that RocksDB moves from: no name of its own looks like that */
 
@@ -224,7 +234,7 @@ static void give_up(bh_db *db, bh_merchant *merchant)
 	bh_status status = bh_merchant_drop_families(db, merchant, "resume.undone");
 
 	bh_park_lend_end(db, merchant->name);
-	bh_suppress_unload(merchant);
+	bh_suppressed_unload(merchant->classes, merchant->class_count);
 	if (status == BH_OK) {
 		(void)bh_merchant_wait_for_jobs(db, merchant);
 		status = bh_merchant_remove_files(db, merchant->name);

@@ -6,7 +6,8 @@
  * without keys is parked by links, which needs none, and its families are presented as dropped; when the keys are there again it is
  * attached like any suspended one. What a crash interrupted is finished here, too (detach.c and attach.c have the steps).
  */
-#include "engine/core/internal.h"
+
+#include "cold.h"
 
 #include <stdlib.h>
 
@@ -14,6 +15,11 @@
 #include "keyring/base/crashpoint.h"
 #include "park.h"
 #include "engine/erase/suppress.h"
+#include "engine/core/drop.h"
+#include "attach.h"
+#include "detach.h"
+#include "engine/core/family.h"
+#include "engine/core/merchant.h"
 
 #define PROBE_THREADS 16u
 

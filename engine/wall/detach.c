@@ -14,20 +14,23 @@
  * Keys and decrypted blocks leave memory when RocksDB has let go of the families. A revoked merchant's memtables are not flushed,
  * since nothing is sealed for it any more: what is not in its SSTs yet is in the WALs that are parked with them.
  */
-#include "engine/core/internal.h"
+
+#include "detach.h"
 
 #include <bulkhead/env.h>
 
 #include <malloc.h>
+#include <bulkhead/rotation.h>
 
 #include "env/bridge/move.h"
-#include "engine/erase/erase.h"
 #include "engine/core/files.h"
 #include "keyring/base/crashpoint.h"
 #include "leaser.h"
 #include "park.h"
-#include "engine/rotation/sweep.h"
 #include "engine/core/wal.h"
+#include "engine/core/logs.h"
+#include "engine/core/drop.h"
+#include "keyring/ring/keyring.h"
 
 bh_status bh_suspend_status(bh_suspend_cause cause)
 {
@@ -43,7 +46,7 @@ void bh_forget(bh_db *db, const char *merchant)
 {
 	if (bh_keyring_merchant_lock(db->keyring, merchant) != BH_OK)
 		bh_db_log(db, "%s", bh_status_message());
-	bh_sweeps_let_go(db);
+	bh_logs_let_go(db);
 	bh_fs_keys_changed(db->fs);
 	bh_bridge_purge_block_cache(db->options);
 	/* What was freed goes back to the system, where that is possible: it held rows. */
@@ -98,7 +101,7 @@ static bool is_flushed(bh_db *db, const bh_merchant *merchant, bh_suspend_cause 
  * is parked as a copy. */
 static bh_status settle_logs(bh_db *db, const bh_merchant *merchant, uint64_t *newest_out)
 {
-	BH_TRY(bh_erase_newest_log(db, newest_out));
+	BH_TRY(bh_logs_newest(db, newest_out));
 	if (bh_wal_close(db, *newest_out) == BH_OK)
 		return BH_OK;
 	bh_db_log(db, "merchant '%s': the WAL is parked as a copy, since it could not be closed: %s", merchant->name,
@@ -199,15 +202,6 @@ bh_status bh_merchant_detach(bh_db *db, const char *name, bh_suspend_cause cause
 		bh_leaser_stop(db->leaser, name);
 	bh_merchant_unlock(merchant);
 	return status;
-}
-
-void bh_merchant_gate_close(bh_db *db, const char *name, bh_status reason)
-{
-	bh_merchant *merchant = bh_merchant_find(db, name);
-
-	if (merchant != NULL)
-		bh_gate_shut(&merchant->gate, reason);
-	bh_merchant_unref(merchant);
 }
 
 bh_status bh_suspend_note(const bh_suspend_options *options, bh_buf *out)

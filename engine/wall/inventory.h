@@ -12,7 +12,7 @@
 #ifndef BH_ENGINE_INVENTORY_H
 #define BH_ENGINE_INVENTORY_H
 
-#include "engine/core/internal.h"
+#include "engine/core/merchant.h"
 #include "keyring/crypto/kdf.h"
 
 #define BH_INVENTORY_FILE "INVENTORY"

@@ -5,17 +5,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "leaser_internal.h"
+#include "leaser.h"
+#include "leaser_jobs.h"
+#include "leaser_state.h"
 
 /* ---- clocks */
-
-int64_t bh_leaser_read_ms(clockid_t id)
-{
-	struct timespec t;
-
-	clock_gettime(id, &t);
-	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
 
 static int64_t system_boottime_ms(void *arg)
 {
@@ -29,13 +23,6 @@ static int64_t system_realtime_ms(void *arg)
 	return bh_leaser_read_ms(CLOCK_REALTIME);
 }
 
-bh_lease_time bh_leaser_now_locked(bh_leaser *leaser)
-{
-	const bh_clock *clock = &leaser->clock;
-
-	return bh_lease_clock_read(&leaser->progress, clock->boottime_ms(clock->arg), clock->realtime_ms(clock->arg));
-}
-
 bh_lease_time bh_leaser_now(bh_leaser *leaser)
 {
 	bh_lease_time now;
@@ -47,16 +34,6 @@ bh_lease_time bh_leaser_now(bh_leaser *leaser)
 }
 
 /* ---- threads */
-
-void bh_leaser_scan_within(bh_leaser *leaser, int64_t wait_ms)
-{
-	int64_t at_ms = bh_leaser_read_ms(CLOCK_MONOTONIC) + BH_MIN(BH_MAX(wait_ms, NAP_MIN_MS), NAP_MAX_MS);
-
-	if (at_ms >= leaser->scan_at_ms)
-		return;
-	leaser->scan_at_ms = at_ms;
-	pthread_cond_signal(&leaser->wake);
-}
 
 static void *scheduler_main(void *arg)
 {

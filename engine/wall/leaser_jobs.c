@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * leaser_jobs.c: what the leaser decides, and what its workers do; see leaser_internal.h.
+ * leaser_jobs.c: see leaser_jobs.h.
  */
 #include <stdarg.h>
 #include <stdio.h>
 
 #include "engine/core/gate.h"
-#include "leaser_internal.h"
+#include "leaser_jobs.h"
 
 /* ---- jobs */
 

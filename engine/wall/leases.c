@@ -5,11 +5,15 @@
  * Later changes are told where they are made: bh_leaser_granted() by an add and by an operator's resume, bh_leaser_stop() by an
  * operator's suspend and by a shred.
  */
-#include "engine/core/internal.h"
+
+#include "leases.h"
 
 #include <stdlib.h>
 
 #include "leaser.h"
+#include "attach.h"
+#include "engine/core/merchant.h"
+#include "detach.h"
 
 /* ---- the host; `arg` is the database */
 

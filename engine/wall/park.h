@@ -13,11 +13,8 @@
 #ifndef BH_PARK_H
 #define BH_PARK_H
 
-#include "engine/core/internal.h"
+#include "engine/core/db.h"
 
-/* No merchant's name begins with a dot. */
-#define BH_PARKED_NEW_PREFIX ".new-"
-#define BH_PARKED_LENT_PREFIX ".resume-"
 bool bh_park_is_leftover(const char *name); /* in DB/parked, of one of these */
 
 /* DB/parked/<merchant>, or DB/parked for "". Appended to `out`, with a NUL behind it. Errors: BH_E_NOMEM. */

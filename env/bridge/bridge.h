@@ -2,7 +2,7 @@
  *
  * bridge.h: what RocksDB's C API cannot express, for the C side. bridge.cc converts and forwards: no policy, no crypto.
  *
- * The C API's handles are one-member structs around C++ objects; bridge_handles.hh mirrors four of them. bh_bridge_check_layout()
+ * The C API's handles are one-member structs around C++ objects; handles.hh mirrors four of them. bh_bridge_check_layout()
  * proves at start-up that the library agrees on rocksdb_env_t and rocksdb_options_t, bh_bridge_check_handles() on the others once
  * there are any.
  */

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// bridge_common.hh: what the bridge's parts share: statuses on their way through RocksDB, owners of C objects, memory for direct
-// I/O. Part of bridge.cc and bridge_plugin.cc.
+// common.hh: what the bridge's parts share: statuses on their way through RocksDB, owners of C objects, memory for direct
+// I/O. Part of bridge.cc and plugin.cc.
 #ifndef BH_BRIDGE_COMMON_HH
 #define BH_BRIDGE_COMMON_HH
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// bridge_erase.cc: see bridge_erase.h.
+// erase.cc: see erase.h.
 #include "erase.h"
 
 #include <bulkhead/env.h>

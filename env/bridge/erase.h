@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * bridge_erase.h: what an erasure needs of RocksDB and the C API does not have, for the C side. bridge_erase.cc converts and
+ * erase.h: what an erasure needs of RocksDB and the C API does not have, for the C side. erase.cc converts and
  * forwards.
  *
  * A key range is [begin, end); an empty `end` is an open one. Thread-safety: all calls, while the database is open.

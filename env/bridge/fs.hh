@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// bridge_fs.hh: the sealed file system, for the C++ that puts another in front of it (bridge_plugin.cc).
+// fs.hh: the sealed file system, for the C++ that puts another in front of it (plugin.cc).
 #ifndef BH_BRIDGE_FS_HH
 #define BH_BRIDGE_FS_HH
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// bridge_handles.hh: the C API's own definitions (db/c.cc); bh_bridge_check_layout() and _handles() check them at run time.
+// handles.hh: the C API's own definitions (db/c.cc); bh_bridge_check_layout() and _handles() check them at run time.
 // Part of the bridge, and of nothing else.
 #ifndef BH_BRIDGE_HANDLES_HH
 #define BH_BRIDGE_HANDLES_HH

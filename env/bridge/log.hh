@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// bridge_log.hh: the info log, with keys and values withheld.
+// log.hh: the info log, with keys and values withheld.
 // Part of bridge.cc, and of nothing else.
 #ifndef BH_BRIDGE_LOG_HH
 #define BH_BRIDGE_LOG_HH

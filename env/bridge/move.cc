@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// bridge_move.cc: see bridge_move.h.
+// move.cc: see move.h.
 #include "move.h"
 
 #include <bulkhead/env.h>

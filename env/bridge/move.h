@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * bridge_move.h: a column family carried from one database to another, for the C side. bridge_move.cc converts and forwards.
+ * move.h: a column family carried from one database to another, for the C side. move.cc converts and forwards.
  *
  * RocksDB 7.8's import takes a file's bounds from its point keys and knows no blob files: what has range tombstones or blobs must
  * be compacted until it has neither (bh_bridge_settle), or deleted rows come back.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// bridge_pages.hh: SST and blob files: sealed pages behind RocksDB's file classes.
+// pages.hh: SST and blob files: sealed pages behind RocksDB's file classes.
 // Part of bridge.cc, and of nothing else.
 #ifndef BH_BRIDGE_PAGES_HH
 #define BH_BRIDGE_PAGES_HH

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// bridge_plugin.cc: libbulkhead_plugin.so's way into RocksDB: a FileSystem for bulkhead:// URIs, registered when the library is
+// plugin.cc: libbulkhead_plugin.so's way into RocksDB: a FileSystem for bulkhead:// URIs, registered when the library is
 // loaded. Converts and forwards: which path is meant, and whether it may be touched, is decided in plugin.c; what is in
 // the files, by the sealed file system below.
 #include "env/plugin/plugin.h"

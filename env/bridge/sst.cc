@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// bridge_sst.cc: see bridge_sst.h. A file system of one file, which is read through the callback.
+// sst.cc: see sst.h. A file system of one file, which is read through the callback.
 #include "sst.h"
 
 #include <rocksdb/env.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * bridge_sst.h: the entries of one SST, by RocksDB's own reader, for who shows them to people.
+ * sst.h: the entries of one SST, by RocksDB's own reader, for who shows them to people.
  *
  * RocksDB reads through a callback, so neither keys nor files are known here. It shows what a reader of this file alone would see:
  * the newest version of each key that is not deleted; a deletion hides what is under it and is only counted. A value that lies in a

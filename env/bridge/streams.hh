@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// bridge_streams.hh: WAL, MANIFEST and small files: sealed streams behind RocksDB's file classes.
+// streams.hh: WAL, MANIFEST and small files: sealed streams behind RocksDB's file classes.
 // Part of bridge.cc, and of nothing else.
 #ifndef BH_BRIDGE_STREAMS_HH
 #define BH_BRIDGE_STREAMS_HH

@@ -9,11 +9,9 @@
  */
 #include <endian.h>
 #include "header.h"
+#include "keyring/base/random.h"
 
 #include <xxhash.h>
-
-#include "pages.h"
-#include "env/stream/stream.h"
 
 #define MAGIC "BULKHEAD"
 #define FILE_KEY_LEN 32

@@ -19,8 +19,6 @@ extern "C" {
 #endif
 
 #define BH_PAGE_SIZE_DEFAULT 2048u
-#define BH_PAGE_SIZE_MIN 512u
-#define BH_PAGE_SIZE_MAX 65536u /* powers of two between */
 
 /* Sizes are arithmetic; `page_size` is a valid one. Errors: BH_E_TRUNCATED for a physical size that no sealed file has. */
 BH_MUST_CHECK bh_status bh_pages_logical_size(uint64_t physical, uint32_t page_size, uint64_t *logical_out);

@@ -2,7 +2,9 @@
  *
  * fs.c: the column-family table, the files that are open, and the keyring's answers (fs.h).
  */
-#include "fs_internal.h"
+#include "fs.h"
+
+#include "fs.h"
 
 #include "env/files/live.h"
 #include "env/format/pages.h"

@@ -14,24 +14,11 @@
 
 #include "env/files/page_readers.h"
 #include "env/stream/stream.h"
+#include "path.h"
 
 #ifdef __cplusplus
 extern "C" {
 #endif
-
-#define BH_TENANTS_DIR "tenants"
-#define BH_PARKED_DIR "parked" /* parked/<merchant>/: a small database of its own, of a merchant that is detached */
-/* A WAL or MANIFEST whose header is not durable yet; a file that is being resealed, before or after the exchange. In any case
- * nobody's: the next open removes it. */
-#define BH_TEMP_SUFFIX ".bhtmp"
-bool bh_is_temp_name(const char *name); /* also of a path */
-
-typedef struct bh_path_info {
-	bool sealed;       /* false: LOCK and LOG, which hold nothing of a merchant */
-	bh_file_kind kind; /* of a sealed file */
-	uint64_t number;   /* bound to the header; 0 where the name binds nothing */
-	bh_scope scope;
-} bh_path_info;
 
 typedef struct bh_fs bh_fs;
 
@@ -82,12 +69,6 @@ bool bh_fs_is_live(bh_fs *fs, const char *path);
 
 /* The paged files that are open; lives as long as `fs`. */
 bh_page_readers *bh_fs_page_readers(const bh_fs *fs);
-
-/* Splits a column-family name. Errors: BH_E_INVALID. */
-BH_MUST_CHECK bh_status bh_cf_name_parse(bh_view name, bh_scope *out);
-/* "<merchant>/<class>", or "default"; `out` holds 2*BH_NAME_MAX+2 bytes. */
-#define BH_CF_NAME_SIZE (2 * BH_NAME_MAX + 2)
-void bh_cf_name_format(const bh_scope *scope, char out[BH_CF_NAME_SIZE]);
 
 #ifdef __cplusplus
 }

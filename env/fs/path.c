@@ -2,7 +2,7 @@
  *
  * path.c: from a path to what the file is and whose it is. Pure.
  */
-#include "fs_internal.h"
+#include "path.h"
 
 #include <ctype.h>
 #include <stdio.h>

@@ -15,7 +15,7 @@
 
 #include <openssl/crypto.h>
 
-#include "env/fs/fs_internal.h"
+#include "env/fs/fs.h"
 
 #define URI_PREFIX BH_PLUGIN_SCHEME "://"
 #define DUMP_SUFFIX "_dump.txt"

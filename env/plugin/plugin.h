@@ -12,7 +12,7 @@
  *     (db_bench's --db, or its default below /tmp). DB itself is out of reach.
  * Both open the keyring read-only and hold its lock, so a database in use is refused. A merchant that is suspended, or whose KMS
  * says no, keeps its keys: in an inspection its families look dropped and its files are refused with the reason; a scratch in
- * it is refused. bridge_plugin.cc asks this file about every path; what files hold is decided by fs.h as ever.
+ * it is refused. env/bridge/plugin.cc asks this file about every path; what files hold is decided by fs.h as ever.
  *
  * It has no caller to report to, so what an operator should know (a merchant left out, where a dump went) is a line on stderr.
  *

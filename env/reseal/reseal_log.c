@@ -19,6 +19,7 @@
 #include "env/spans/manifest_files.h"
 #include "env/files/raw_file.h"
 #include "env/spans/spans.h"
+#include "keyring/base/random.h"
 
 #define CHUNK (256u * 1024)
 

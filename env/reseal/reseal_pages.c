@@ -16,7 +16,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "env/fs/fs_internal.h"
+#include "env/fs/fs.h"
 #include "keyring/base/crashpoint.h"
 #include "env/files/page_readers.h"
 #include "env/files/raw_file.h"

@@ -9,11 +9,16 @@
 #ifndef BH_SPAN_FAMILIES_H
 #define BH_SPAN_FAMILIES_H
 
-#include "spans.h"
+#include "env/format/header.h"
 
 #ifdef __cplusplus
 extern "C" {
 #endif
+
+typedef struct bh_announcement {
+	uint32_t cf_id;
+	uint8_t dek_id[BH_ID_LEN];
+} bh_announcement;
 
 typedef struct bh_family {
 	bool in_use; /* the slot */

@@ -20,6 +20,7 @@
 #define BH_SPANS_H
 
 #include "env/format/header.h"
+#include "span_families.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -31,11 +32,6 @@ typedef enum bh_spans_mode {
 	BH_SPANS_SEAL, /* plaintext in, spans encrypted out */
 	BH_SPANS_OPEN, /* the reverse */
 } bh_spans_mode;
-
-typedef struct bh_announcement {
-	uint32_t cf_id;
-	uint8_t dek_id[BH_ID_LEN];
-} bh_announcement;
 
 /* kind: BH_KIND_WAL or BH_KIND_MANIFEST. `scopes` must outlive the codec. */
 BH_MUST_CHECK bh_status bh_spans_new(bh_file_kind kind, bh_spans_mode mode, const uint8_t salt[BH_SALT_LEN],

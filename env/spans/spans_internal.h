@@ -13,6 +13,7 @@
 #include "manifest_spans.h"
 #include "span_families.h"
 #include "span_run.h"
+#include "spans.h"
 #include "wal_sieve.h"
 #include "wal_spans.h"
 

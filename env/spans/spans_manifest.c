@@ -7,9 +7,12 @@
  * would call it corrupt.
  */
 #include <stdlib.h>
+#include <bulkhead/status.h>
 
 #include "manifest_files.h"
 #include "spans_internal.h"
+#include "spans.h"
+#include "env/format/header.h"
 
 static void free_live(bh_live_family *live)
 {

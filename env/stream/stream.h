@@ -17,14 +17,11 @@
 #define BH_STREAM_H
 
 #include "env/format/header.h"
+#include "frame.h"
 
 #ifdef __cplusplus
 extern "C" {
 #endif
-
-#define BH_FRAME_MAX (1u << 20)  /* bytes of data in one frame */
-#define BH_SYNC_MARK_OFFSET 512u /* of the sync mark in the header page */
-#define BH_SYNC_MARK_LEN 40u     /* one sector: written whole or not at all */
 
 /* ---- writing */
 typedef struct bh_stream_writer bh_stream_writer;
@@ -47,10 +44,6 @@ void bh_stream_writer_written(bh_stream_writer *w);
  * new. Marks have to reach the file in the order in which they were made: hold a lock from here to the end of that write. A mark
  * that could not be written may be dropped, the next one supersedes it. Errors: BH_E_INVALID (a point that never was), BH_E_CRYPTO.
  */
-typedef struct bh_sync_point {
-	uint64_t frames;
-	uint64_t physical;
-} bh_sync_point;
 bh_sync_point bh_stream_writer_point(bh_stream_writer *w);
 BH_MUST_CHECK bh_status bh_stream_writer_sync_mark(bh_stream_writer *w, bh_sync_point point, bool *needed_out,
 						   uint8_t mark_out[BH_SYNC_MARK_LEN]);

@@ -8,8 +8,10 @@
  */
 #include <stdlib.h>
 
-#include "env/format/frame.h"
+#include "frame.h"
 #include "env/spans/logfmt.h"
+#include "stream.h"
+#include "keyring/manifest/manifest.h"
 
 struct bh_stream_reader {
 	bh_file_key key;

@@ -11,7 +11,8 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
-#include "env/format/frame.h"
+#include "frame.h"
+#include "stream.h"
 
 struct bh_stream_writer {
 	bh_file_key key;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * audit.c: the live log: opened and checked, appended to. What its bytes are is audit_format.c, what they prove is audit_scan.c.
+ * audit.c: the live log: opened and checked, appended to. What its bytes are is format.c, what they prove is scan.c.
  *
  * Events are encoded when they happen, but for their place in the log, which they get under the lock when they are written.
  */
@@ -17,6 +17,7 @@
 
 #include "scan.h"
 #include "keyring/base/crashpoint.h"
+#include "keyring/base/random.h"
 
 #define MESSAGE_SIZE 512 /* of a status message */
 #define BODY_MAX (BH_AUDIT_LINE_MAX - 128)

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * audit_format.c: see audit_format.h.
+ * format.c: see format.h.
  */
 #include "format.h"
+#include "keyring/crypto/sign.h"
 
 #include <errno.h>
 #include <stdio.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * audit_format.h: the bytes of DB/AUDIT: an entry's line, a checkpoint's, an anchor's, and what these two sign. Pure: no I/O.
+ * format.h: the bytes of DB/AUDIT: an entry's line, a checkpoint's, an anchor's, and what these two sign. Pure: no I/O.
  *
  * A line is all its bytes, the newline included: that is what is hashed for the chain, and what is a leaf of the tree. README.md
  * has the tables. A checkpoint has one spelling alone, and so has an anchor: decode accepts what encode writes, and nothing else.
@@ -10,8 +10,9 @@
 #ifndef BH_AUDIT_FORMAT_H
 #define BH_AUDIT_FORMAT_H
 
-#include "audit.h"
+#include "event.h"
 #include "keyring/crypto/merkle.h"
+#include "keyring/crypto/sign.h"
 
 #ifdef __cplusplus
 extern "C" {

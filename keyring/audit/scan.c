@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * audit_scan.c: see audit_scan.h.
+ * scan.c: see scan.h.
  */
 #include "scan.h"
+#include "keyring/crypto/sign.h"
+#include "keyring/base/io.h"
+#include "keyring/base/base.h"
 
 #define READ_STEP (256u << 10)
 

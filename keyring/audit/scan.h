@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * audit_scan.h: reads a DB/AUDIT, all of it or from an anchor on, and proves it: order, chain, tree, signatures, floors. Needs the
+ * scan.h: reads a DB/AUDIT, all of it or from an anchor on, and proves it: order, chain, tree, signatures, floors. Needs the
  * public key alone, so an auditor can do it anywhere; the open of a database does the same from an anchor on.
  *
  * The last checkpoint's signature covers every byte before it, through its root and through the chain, so it is the one that is

@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * audit_verify.c: see audit_verify.h.
+ * verify.c: see verify.h.
  */
 #include "verify.h"
+#include "keyring/crypto/sign.h"
+#include "keyring/base/io.h"
+#include "event.h"
 
 #include <fcntl.h>
 #include <stdlib.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * audit_verify.h: proves an audit log offline: a file, the public key, and floors if there are any. No keyring, no lock, no change.
+ * verify.h: proves an audit log offline: a file, the public key, and floors if there are any. No keyring, no lock, no change.
  *
  * Thread-safety: pure but for reading the file.
  */

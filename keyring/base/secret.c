@@ -23,7 +23,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-#include "keyring/crypto/kdf.h"
+#include "random.h"
 
 #define SLAB_MAGIC 0x42485345u
 #define CHUNK_UNIT 64

@@ -7,6 +7,8 @@
  *
  * Thread-safety: the choice is one atomic pointer.
  */
+#include "aead.h"
+
 #include "aead_engine.h"
 
 #include <pthread.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * kdf.c: HKDF, HMAC, SHA-256 and random bytes by OpenSSL.
+ * kdf.c: HKDF, HMAC and SHA-256 by OpenSSL.
  *
  * Invariants: algorithms are fetched once a process; outputs are written on success alone; OpenSSL's error queue, which belongs to
  * the host as well, is left as it was found.
@@ -14,10 +14,10 @@
 #include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/kdf.h>
-#include <openssl/rand.h>
+
+#include "keyring/base/openssl.h"
 
 #define HKDF_MAX (255 * BH_SHA256_LEN) /* RFC 5869, 2.3 */
-#define RANDOM_STEP ((size_t)1 << 20)
 
 static struct {
 	EVP_KDF *hkdf;
@@ -33,17 +33,6 @@ static void fetch_all(void)
 	fetched.hkdf = EVP_KDF_fetch(NULL, "HKDF", NULL);
 	fetched.hmac = EVP_MAC_fetch(NULL, "HMAC", NULL);
 	fetched.sha256 = EVP_MD_fetch(NULL, sha256_name, NULL);
-}
-
-/* Takes what OpenSSL said into the message, and out of its queue down to the mark set at the start of the call. */
-static bh_status crypto_end(bool ok, const char *what)
-{
-	char reason[160] = "";
-
-	if (!ok)
-		ERR_error_string_n(ERR_peek_last_error(), reason, sizeof(reason));
-	ERR_pop_to_mark();
-	return ok ? BH_OK : bh_fail(BH_E_CRYPTO, "%s failed in OpenSSL (%s): check its providers and openssl.cnf", what, reason);
 }
 
 static OSSL_PARAM octets(const char *name, bh_view v)
@@ -82,7 +71,7 @@ bh_status bh_hkdf(bh_view ikm, bh_view salt, bh_view info, uint8_t *okm_out, siz
 	ok = fetched.hkdf && hkdf(ikm, salt, info, okm_out, len);
 	if (!ok)
 		bh_wipe(okm_out, len);
-	return crypto_end(ok, "HKDF-SHA256");
+	return bh_openssl_end(ok, "HKDF-SHA256");
 }
 
 bh_status bh_hkdf_secret(bh_view ikm, bh_view salt, bh_view info, size_t len, bh_secret *out)
@@ -131,7 +120,7 @@ bh_status bh_hmac(bh_view key, const bh_view *parts, size_t n, uint8_t mac_out[B
 	if (ok)
 		memcpy(mac_out, mac, sizeof(mac));
 	bh_wipe(mac, sizeof(mac));
-	return crypto_end(ok, "HMAC-SHA256");
+	return bh_openssl_end(ok, "HMAC-SHA256");
 }
 
 static bool sha256(const bh_view *parts, size_t n, uint8_t digest[BH_SHA256_LEN])
@@ -161,20 +150,5 @@ bh_status bh_sha256_parts(const bh_view *parts, size_t n, uint8_t out[BH_SHA256_
 	ok = fetched.sha256 && sha256(parts, n, digest);
 	if (ok)
 		memcpy(out, digest, sizeof(digest));
-	return crypto_end(ok, "SHA-256");
-}
-
-bh_status bh_random(uint8_t *out, size_t len)
-{
-	size_t done = 0;
-	bool ok = true;
-
-	ERR_set_mark();
-	while (ok && done < len) {
-		size_t step = BH_MIN(len - done, RANDOM_STEP);
-
-		ok = RAND_priv_bytes(out + done, (int)step) == 1;
-		done += step;
-	}
-	return crypto_end(ok, "the random generator");
+	return bh_openssl_end(ok, "SHA-256");
 }

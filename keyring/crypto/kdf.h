@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * kdf.h: HKDF-SHA256 (RFC 5869), HMAC-SHA256 (RFC 2104, FIPS 198-1), SHA-256 and random bytes, all by OpenSSL.
+ * kdf.h: HKDF-SHA256 (RFC 5869), HMAC-SHA256 (RFC 2104, FIPS 198-1), and SHA-256, all by OpenSSL.
  *
  * Thread-safety: all calls are pure.
  */
@@ -27,8 +27,6 @@ BH_MUST_CHECK bh_status bh_hmac(bh_view key, const bh_view *parts, size_t n, uin
 BH_MUST_CHECK bh_status bh_sha256(bh_view data, uint8_t out[BH_SHA256_LEN]);
 /* Over the concatenation of `n` parts. Errors: BH_E_CRYPTO. */
 BH_MUST_CHECK bh_status bh_sha256_parts(const bh_view *parts, size_t n, uint8_t out[BH_SHA256_LEN]);
-/* Bytes from the operating system's generator by OpenSSL's private DRBG. Errors: BH_E_CRYPTO, and then `out` is undefined. */
-BH_MUST_CHECK bh_status bh_random(uint8_t *out, size_t len);
 
 #ifdef __cplusplus
 }

@@ -12,23 +12,14 @@
 #include <openssl/err.h>
 #include <openssl/evp.h>
 
+#include "keyring/base/openssl.h"
+
 struct bh_signer {
 	bh_secret seed;
 	uint8_t public_key[BH_SIGN_PUBLIC_LEN];
 };
 
 static const char algorithm[] = "ED25519";
-
-/* Ends what ERR_set_mark() began. */
-static bh_status crypto_end(bool ok, const char *what)
-{
-	char reason[160] = "";
-
-	if (!ok)
-		ERR_error_string_n(ERR_peek_last_error(), reason, sizeof(reason));
-	ERR_pop_to_mark();
-	return ok ? BH_OK : bh_fail(BH_E_CRYPTO, "%s failed in OpenSSL (%s): check its providers and openssl.cnf", what, reason);
-}
 
 static EVP_PKEY *private_key(const bh_secret *seed)
 {
@@ -52,7 +43,7 @@ static bh_status signer_fill(bh_signer *signer, bh_view seed)
 	BH_TRY(bh_secret_copy(&signer->seed, seed));
 	ERR_set_mark();
 	ok = public_of(&signer->seed, signer->public_key);
-	return crypto_end(ok, "making an Ed25519 key");
+	return bh_openssl_end(ok, "making an Ed25519 key");
 }
 
 bh_status bh_signer_new(bh_view seed, bh_signer **out)
@@ -112,7 +103,7 @@ bh_status bh_sign(const bh_signer *signer, bh_view message, uint8_t signature_ou
 	EVP_PKEY_free(key);
 	if (ok)
 		memcpy(signature_out, signature, sizeof(signature));
-	return crypto_end(ok, "an Ed25519 signature");
+	return bh_openssl_end(ok, "an Ed25519 signature");
 }
 
 /* 1: it is the signature, 0: it is not, below: could not be found out. */
@@ -136,6 +127,6 @@ bh_status bh_sign_verify(const uint8_t public_key[BH_SIGN_PUBLIC_LEN], bh_view m
 	key = EVP_PKEY_new_raw_public_key_ex(NULL, algorithm, NULL, public_key, BH_SIGN_PUBLIC_LEN);
 	result = key != NULL ? verify(key, message, signature) : -1;
 	EVP_PKEY_free(key);
-	BH_TRY(crypto_end(result >= 0, "checking an Ed25519 signature"));
+	BH_TRY(bh_openssl_end(result >= 0, "checking an Ed25519 signature"));
 	return result == 1 ? BH_OK : bh_fail(BH_E_TAG, "the signature does not belong to these bytes and this public key");
 }

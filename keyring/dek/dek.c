@@ -7,7 +7,9 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
-#include "keyring/ring/ring.h"
+#include "dek.h"
+#include "keyring/base/secret.h"
+#include "context.h"
 
 struct bh_dek {
 	atomic_uint refs;

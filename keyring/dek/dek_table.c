@@ -7,7 +7,7 @@
  */
 #include <stdlib.h>
 
-#include "keyring/ring/ring.h"
+#include "dek_table.h"
 
 bh_status bh_dek_table_reserve(bh_dek_table *table, size_t extra)
 {

@@ -8,9 +8,10 @@
 #include "kms.h"
 
 #include <stdatomic.h>
-#include <stdio.h>
 #include <stdlib.h>
 
+#include "keyring/kms/agent/agent.h"
+#include "keyring/kms/local/local.h"
 #include "meter.h"
 
 struct bh_kms {
@@ -27,18 +28,6 @@ static const bh_kms_provider *const providers[] = {
 	&bh_kms_provider_local,
 	&bh_kms_provider_agent,
 };
-
-static _Thread_local char request_id[BH_KMS_REQUEST_ID_SIZE];
-
-const char *bh_kms_request_id(void)
-{
-	return request_id;
-}
-
-void bh_kms_request_id_set(const char *id)
-{
-	snprintf(request_id, sizeof(request_id), "%s", id);
-}
 
 static const bh_kms_options default_options;
 
@@ -78,7 +67,7 @@ bh_status bh_kms_open(const char *uri, const bh_kms_options *options, bh_kms **o
 
 static int64_t call_begin(void)
 {
-	request_id[0] = '\0';
+	bh_kms_request_id_set("");
 	return bh_kms_meter_now_ns();
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * kms_meter.c: see kms_meter.h.
+ * meter.c: see meter.h.
  */
 #include "meter.h"
 

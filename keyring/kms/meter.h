@@ -1,24 +1,24 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * kms_meter.h: what calls to one CMK came to: how many, how they ended, how long they took.
+ * meter.h: what calls to one CMK came to: how many, how they ended, how long they took.
  *
  * Durations are the monotonic clock's. Thread-safety: all calls may come from many threads.
  */
 #ifndef BH_KMS_METER_H
 #define BH_KMS_METER_H
 
-#include <pthread.h>
+#include <bulkhead/kms.h>
 
-#include "kms.h"
+#include <pthread.h>
 
 #ifdef __cplusplus
 extern "C" {
 #endif
 
-struct bh_kms_meter {
+typedef struct bh_kms_meter {
 	pthread_mutex_t lock; /* guards the rest */
 	bh_kms_statistics statistics;
-};
+} bh_kms_meter;
 
 void bh_kms_meter_init(bh_kms_meter *meter);
 void bh_kms_meter_clear(bh_kms_meter *meter);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * keyring_file.c: making, locking, opening, appending to and replacing KEYRING. What its bytes prove is keyring_scan.c.
+ * file.c: making, locking, opening, appending to and replacing KEYRING. What its bytes prove is scan.c.
  */
 #include "file.h"
 
@@ -11,7 +11,9 @@
 #include <unistd.h>
 
 #include "keyring/base/crashpoint.h"
-#include "keyring/ring/keyring.h"
+#include "manifest.h"
+#include "keyring/audit/audit.h"
+#include "keyring/audit/event.h"
 
 #define TMP_FILE BH_KEYRING_FILE ".tmp"
 #define FILE_MAX (1ull << 30)

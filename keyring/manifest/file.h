@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * keyring_file.h: the durable half of the keyring: DB/KEYRING, locked, read and checked, appended to, replaced.
+ * file.h: the durable half of the keyring: DB/KEYRING, locked, read and checked, appended to, replaced.
  *
  * Rules (README.md has them with the crash table):
  *   - Up to the commit mark every byte has to be as written; what is not is refused, never repaired.

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * keyring_format.c: see keyring_format.h. Each structure's encode and decode stand side by side under its byte table.
+ * format.c: see format.h. Each structure's encode and decode stand side by side under its byte table.
  */
 #include "format.h"
 

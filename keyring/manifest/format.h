@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * keyring_format.h: the bytes of DB/KEYRING around its records: head, commit mark, record frame. Byte tables in README.md. Pure: no
+ * format.h: the bytes of DB/KEYRING around its records: head, commit mark, record frame. Byte tables in README.md. Pure: no
  * I/O.
  *
  * Three proofs, each for its own question: XXH3-64 says whether bytes are as they were written (a torn tail, a bad disk), without
@@ -13,7 +13,7 @@
 #ifndef BH_KEYRING_FORMAT_H
 #define BH_KEYRING_FORMAT_H
 
-#include "keyring/audit/audit.h"
+#include "keyring/audit/event.h"
 #include "keyring/dek/context.h"
 #include "keyring/crypto/kdf.h"
 #include "keyring/kms/kms.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * keyring_scan.c: see keyring_scan.h. Order: head, mark, records up to the mark, records behind it.
+ * scan.c: see scan.h. Order: head, mark, records up to the mark, records behind it.
  */
 #include "scan.h"
 

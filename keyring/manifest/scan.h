@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * keyring_scan.h: proves the bytes of a whole KEYRING, and says how much of it counts. Pure: no I/O.
+ * scan.h: proves the bytes of a whole KEYRING, and says how much of it counts. Pure: no I/O.
  *
  * Up to the commit mark any fault is an error. Behind it whole records in the chain count; the first that is incomplete or does not
  * match its XXH3 is where a torn tail begins; a whole record with a wrong HMAC, or one that cannot follow, is an error there, too.

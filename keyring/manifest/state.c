@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * keyring_state.c: see keyring_state.h.
+ * state.c: see state.h.
  */
 #include "state.h"
 

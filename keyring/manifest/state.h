@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * keyring_state.h: what KEYRING says: merchants, their states, their DEKs as wraps. No I/O, no KMS, no secrets.
+ * state.h: what KEYRING says: merchants, their states, their DEKs as wraps. No I/O, no KMS, no secrets.
  *
  * A state is built from a snapshot and changed by edits; the table of legal transitions is here and nowhere else. The byte tables
  * of the payloads are in README.md and above the functions that write and read them.
@@ -13,7 +13,7 @@
 #define BH_KEYRING_STATE_H
 
 #include "keyring/dek/generations.h"
-#include "keyring/ring/keyring.h"
+#include "manifest.h"
 #include "format.h"
 #include "shred_record.h"
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * keyring_cmks.c: see keyring_cmks.h.
+ * cmks.c: see cmks.h.
  */
 #include "cmks.h"
 
@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 #include "keyring/kms/meter.h"
-#include "keyring/kms/session.h"
+#include "keyring/kms/provider/session.h"
 
 /* Never freed before the table: open handles count into its meter. */
 typedef struct slot {

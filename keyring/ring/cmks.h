@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * keyring_cmks.h (private to keyring*.c): the CMKs that a keyring has open, one handle each, and what its calls to them came to.
+ * cmks.h: the CMKs that a keyring has open, one handle each, and what its calls to them came to.
  *
  * A handle is opened at its first use, with no lock held, and shared by all who use the CMK: each holds it counted, so closing it
  * here takes it away from nobody. One whose last call failed is opened anew by the next user: a KMS that was set up again, or

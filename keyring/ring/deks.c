@@ -1,14 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * keyring_deks.c: the keyring's DEKs: made, unwrapped, found, forgotten.
+ * deks.c: the keyring's DEKs: made, unwrapped, found, forgotten.
  *
  * A lookup never leaves memory. Unlocking copies the wraps, asks the KMS with no lock held, and puts the DEKs in place in one step
  * afterwards, all of them or none.
  */
+#include "deks.h"
+
 #include <stdlib.h>
 
 #include "keyring/crypto/kdf.h"
 #include "ring.h"
+#include "events.h"
+#include "keyring.h"
+#include "cmk.h"
+#include "live.h"
+#include "keyring/manifest/file.h"
 
 #define DEK_ID_INFO "bulkhead/1/dek-id"
 

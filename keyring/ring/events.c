@@ -1,10 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * keyring_audit.c: what the keyring says to the audit log; the rules are in keyring_internal.h.
+ * events.c: what the keyring says to the audit log; the rules are in ring.h.
  */
+#include "events.h"
+
 #include <stdio.h>
 
 #include "ring.h"
+#include "keyring/dek/dek.h"
+#include "keyring/dek/dek_table.h"
+#include "keyring/dek/tally.h"
+#include "keyring/manifest/file.h"
+#include "keyring.h"
 
 /* Create, open, close */
 

@@ -2,10 +2,10 @@
  *
  * keyring.h: the keyring of one database: merchants, their states, their DEKs wrapped and (while in use) unwrapped.
  *
- * The durable half is DB/KEYRING (keyring_file.h, byte table in README.md); this is the live half. Every change is durable before
- * the call returns: a kill at any point leaves the state before or after it. DEKs are unwrapped by bh_keyring_merchant_unlock(),
- * one KMS call a DEK, never by a lookup. KMS calls happen outside of the keyring's lock, so one merchant's slow KMS never holds up
- * another's lookup.
+ * The durable half is DB/KEYRING (keyring/manifest/file.h, byte table in README.md); this is the live half. Every change is durable
+ * before the call returns: a kill at any point leaves the state before or after it. DEKs are unwrapped by
+ * bh_keyring_merchant_unlock(), one KMS call a DEK, never by a lookup. KMS calls happen outside of the keyring's lock, so one
+ * merchant's slow KMS never holds up another's lookup.
  *
  * Fork: keys read as zeros in the child, so it gets none and can change nothing (BH_E_NO_KEY, BH_E_INVALID); it may close.
  *
@@ -15,58 +15,17 @@
 #define BH_KEYRING_H
 
 #include "keyring/audit/audit.h"
-#include "keyring/dek/context.h"
+#include "keyring/dek/dek.h"
 #include "keyring/dek/generations.h"
 #include "keyring/kms/kms.h"
 #include "keyring/base/secret.h"
+#include "keyring/manifest/manifest.h"
 #include "keyring/manifest/shred_record.h"
 #include "keyring/crypto/sign.h"
-#include "keyring/dek/tally.h"
 
 #ifdef __cplusplus
 extern "C" {
 #endif
-
-#define BH_KEYRING_FILE "KEYRING"
-
-typedef enum bh_merchant_state {
-	BH_MERCHANT_CREATING = 1,   /* recorded, its CFs perhaps not made yet: open makes the missing ones */
-	BH_MERCHANT_ACTIVE = 2,     /* serving */
-	BH_MERCHANT_SUSPENDING = 3, /* gate closed, detach under way: open finishes it */
-	BH_MERCHANT_SUSPENDED = 4,  /* detached, no key in memory */
-	BH_MERCHANT_RESUMING = 5,   /* attach under way: open finishes it or goes back to SUSPENDED */
-	BH_MERCHANT_SHREDDING = 6,  /* irreversible from here: open finishes it */
-	BH_MERCHANT_SHREDDED = 7,   /* tombstone: DEK ids and fingerprints are kept, wraps are gone */
-} bh_merchant_state;
-
-const char *bh_merchant_state_name(bh_merchant_state state);
-
-/* Why a merchant is in SUSPENDING, SUSPENDED or RESUMING. */
-typedef enum bh_suspend_cause {
-	BH_SUSPEND_NONE = 0,            /* it is in none of these */
-	BH_SUSPEND_OPERATOR = 1,        /* somebody asked for it; nobody but an operator takes it back */
-	BH_SUSPEND_KMS_REFUSED = 2,     /* its CMK is disabled, deleted, denied, or of another region */
-	BH_SUSPEND_KMS_UNREACHABLE = 3, /* its KMS did not answer for longer than a lease lasts */
-	BH_SUSPEND_KMS_DAMAGED = 4,     /* its KMS answered with something wrong */
-} bh_suspend_cause;
-const char *bh_suspend_cause_name(bh_suspend_cause cause);
-
-#define BH_SUSPEND_NOTE_MAX 255 /* bytes of the note that goes with it: reason and operator */
-
-/* An unwrapped DEK. Immutable but for the count. */
-typedef struct bh_dek bh_dek;
-bh_dek *bh_dek_ref(bh_dek *dek);
-void bh_dek_unref(bh_dek *dek); /* the last one wipes the key; NULL-safe */
-void bh_dek_unrefp(bh_dek **dek);
-const uint8_t *bh_dek_id(const bh_dek *dek); /* BH_ID_LEN bytes */
-const bh_scope *bh_dek_scope(const bh_dek *dek);
-uint32_t bh_dek_generation(const bh_dek *dek);
-bh_view bh_dek_context(const bh_dek *dek); /* canonical encryption context */
-bh_view bh_dek_key(const bh_dek *dek);     /* the 32 secret bytes; for HKDF alone */
-bh_tally *bh_dek_tally(const bh_dek *dek); /* where who seals under it adds; borrowed */
-/* A DEK outside of any keyring: one that nobody keeps (env/reseal/reseal_log.c), or of a unit test. Copies `key`. */
-BH_MUST_CHECK bh_status bh_dek_new(const uint8_t id[BH_ID_LEN], const bh_scope *scope, uint32_t generation, bh_view context,
-				   bh_view key, bh_dek **out);
 
 typedef struct bh_keyring bh_keyring;
 

@@ -1,10 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * keyring_renew.c: asks the KMS whether a merchant's DEKs may be used on: the call behind a lease (lease.h).
+ * renew.c: asks the KMS whether a merchant's DEKs may be used on: the call behind a lease (lease.h).
  *
  * One call for a merchant however many DEKs it has: they are all wrapped by one CMK, and it is the CMK that is enabled or not.
  */
 #include "ring.h"
+#include "keyring/dek/dek.h"
+#include "keyring/dek/dek_table.h"
+#include "keyring/dek/tally.h"
+#include "keyring/manifest/file.h"
+#include "events.h"
+#include "keyring.h"
+#include "cmk.h"
+#include "deks.h"
+#include "keyring/manifest/format.h"
 
 /* The one in memory, counted; NULL: none. */
 static bh_dek *live_dek(bh_keyring *keyring, const uint8_t id[BH_ID_LEN])

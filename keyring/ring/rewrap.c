@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * keyring_rewrap.c: the same DEKs under another wrap: of their CMK's newest version, or of another CMK. No data is rewritten.
+ * rewrap.c: the same DEKs under another wrap: of their CMK's newest version, or of another CMK. No data is rewritten.
  *
  * Every DEK is unwrapped by the CMK that it has, even where it is in memory: who revoked his CMK has not agreed to another one. The
  * new wrap is unwrapped again before it counts. All that with no lock held; under `change` a new wrap takes the place of the one
@@ -11,6 +11,13 @@
 #include <stdlib.h>
 
 #include "ring.h"
+#include "cmk.h"
+#include "keyring/manifest/file.h"
+#include "keyring.h"
+#include "events.h"
+#include "deks.h"
+#include "keyring/manifest/format.h"
+#include "edit.h"
 
 typedef struct new_wrap {
 	bh_buf wrapped; /* empty: there is none */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * keyring_rotate.c: generations of a merchant's DEKs: added, marked, retired.
+ * rotate.c: generations of a merchant's DEKs: added, marked, retired.
  *
  * A rotation makes and wraps its DEKs with no lock held; then, under `change`, it looks whether the merchant is what it was, and
  * records them. They are given out only once they are durable: nothing is ever sealed under a DEK that KEYRING does not have.
@@ -10,6 +10,14 @@
 #include <time.h>
 
 #include "ring.h"
+#include "live.h"
+#include "keyring.h"
+#include "edit.h"
+#include "deks.h"
+#include "events.h"
+#include "keyring/manifest/format.h"
+#include "cmk.h"
+#include "keyring/manifest/file.h"
 
 static bh_status marks_check(unsigned marks)
 {

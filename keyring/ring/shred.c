@@ -1,19 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * keyring_shred.c: what the keyring knows of a merchant's shred, and what its KMS says to it.
+ * shred.c: what the keyring knows of a merchant's shred, and what its KMS says to it.
  */
 #include <stdio.h>
 #include <time.h>
 
 #include "ring.h"
-
-int64_t bh_keyring_now_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_REALTIME, &now);
-	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
+#include "edit.h"
+#include "keyring.h"
+#include "deks.h"
+#include "keyring/manifest/format.h"
+#include "cmk.h"
+#include "keyring/manifest/file.h"
 
 /* ---- the record */
 

@@ -15,7 +15,7 @@
 #define BH_TESTS_SYSTEM_ATTACK_H
 
 #include "decryptor.h"
-#include "env/format/frame.h"
+#include "env/stream/frame.h"
 #include "env/format/pages.h"
 #include "env/stream/stream.h"
 #include "tests/support/harness.h"

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "keyring/kms/agent/socket.h"
+#include "keyring/kms/kms.h"
 #include "kms_liar.h"
 #include "kms_process.h"
 

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "keyring/kms/agent/socket.h"
+#include "keyring/kms/kms.h"
 
 #define DEADLINE_MS 60000
 

@@ -9,7 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "env/format/frame.h"
+#include "env/stream/frame.h"
 
 #define WINDOW (1u << 20)
 #define TEXT_MAX (16u << 20)

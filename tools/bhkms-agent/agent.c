@@ -16,7 +16,7 @@
 #include <unistd.h>
 
 #include "keyring/kms/agent/socket.h"
-#include "keyring/kms/local/local.h"
+#include "keyring/kms/local/parts.h"
 
 #define BACKLOG 128
 

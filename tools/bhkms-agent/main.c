@@ -13,7 +13,7 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
-#include "keyring/kms/session.h"
+#include "keyring/kms/provider/session.h"
 #include "agent.h"
 #include "tools/passphrase.h"
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * kms_agent.c: the provider of agent:SOCKET#KEY: a local KMS that another process (bhkms-agent) serves, so that no CMK is ever in
+ * agent.c: the provider of agent:SOCKET#KEY: a local KMS that another process (bhkms-agent) serves, so that no CMK is ever in
  * this one. DEKs cross the socket, which is the owner's alone (mode 0600), in frames that are kept in locked memory and wiped.
  *
  * A call is a connection of its own: nothing is shared between calls, so a slow key holds up nobody, a fork inherits nothing, and a
@@ -13,6 +13,8 @@
  *
  * Thread-safety: `self` is immutable after open.
  */
+#include "agent.h"
+
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -20,6 +22,7 @@
 #include "keyring/base/io.h"
 #include "keyring/crypto/kdf.h"
 #include "socket.h"
+#include "keyring/base/random.h"
 
 #define TIMEOUT_MS_DEFAULT 2000
 

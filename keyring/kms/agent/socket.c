@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * kms_agent_socket.c: see kms_agent_socket.h.
+ * socket.c: see socket.h.
  */
 #include "socket.h"
 

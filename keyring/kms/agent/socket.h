@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * kms_agent_socket.h: frames of kms_agent_wire.h over a Unix-domain socket, each step before a deadline. For both sides.
+ * socket.h: frames of wire.h over a Unix-domain socket, each step before a deadline. For both sides.
  *
  * Deadlines are in milliseconds of bh_agent_now_ms(), the monotonic clock. Sockets are non-blocking and close on exec; a peer that
  * is gone is a status, never a SIGPIPE. Thread-safety: one thread a socket.

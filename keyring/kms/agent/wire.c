@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * kms_agent_wire.c: see kms_agent_wire.h. Encode and decode stand side by side.
+ * wire.c: see wire.h. Encode and decode stand side by side.
  */
 #include "wire.h"
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * kms_agent_wire.h: what is said between the provider of agent:SOCKET#KEY and bhkms-agent: one request, one answer, then the
+ * wire.h: what is said between the provider of agent:SOCKET#KEY and bhkms-agent: one request, one answer, then the
  * connection ends. Byte tables in README.md.
  *
  * One codec for both sides. A frame is a length and a body; bodies are bounded, so nobody can make the other side allocate or wait
@@ -12,7 +12,7 @@
 #ifndef BH_KMS_AGENT_WIRE_H
 #define BH_KMS_AGENT_WIRE_H
 
-#include "keyring/kms/kms.h"
+#include "keyring/kms/provider/provider.h"
 
 #ifdef __cplusplus
 extern "C" {

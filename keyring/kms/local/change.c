@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * kms_local_change.c: what changes a key of a local KMS: its owner, and time.
+ * change.c: what changes a key of a local KMS: its owner, and time.
  *
  * Each change is made under the directory's lock, on what is on disk at that moment, and is noted in the key's history with the id
  * of the request. A key with a deletion window is destroyed in two steps:
@@ -18,7 +18,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "local.h"
+#include "parts.h"
 
 #define LOCK_FILE ".lock"
 

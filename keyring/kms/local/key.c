@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * kms_local_key.c: one key of a local KMS: its JSON file, read and written side by side, and its material.
+ * key.c: one key of a local KMS: its JSON file, read and written side by side, and its material.
  *
  * The HMAC covers the canonical dump of the whole object (keys sorted, no white space) but itself, so no field, state included, can
  * be edited by who has not the root key. Read order: JSON, format, root key id, HMAC, name, use. Putting back an older file of the
@@ -12,7 +12,8 @@
 
 #include "keyring/base/crashpoint.h"
 #include "keyring/crypto/kdf.h"
-#include "local.h"
+#include "parts.h"
+#include "keyring/base/random.h"
 
 #define KEY_FORMAT 1
 #define KEY_FILE_MAX (2u << 20)

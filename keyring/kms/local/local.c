@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * kms_local.c: the provider of local:DIR#KEY. Honest about what it is: whoever reads DIR (and knows the passphrase, where there is
+ * local.c: the provider of local:DIR#KEY. Honest about what it is: whoever reads DIR (and knows the passphrase, where there is
  * one) has the keys. It stands in for a KMS in development and on air-gapped hosts, with the same states and the same ways to say
  * no.
  *
@@ -19,6 +19,8 @@
 
 #include "keyring/crypto/kdf.h"
 #include "local.h"
+#include "parts.h"
+#include "keyring/base/random.h"
 
 #define WRAP_FORMAT 1
 #define WRAP_HEAD_LEN (1 + 4 + BH_NONCE_LEN)
@@ -50,37 +52,6 @@ static bh_status uri_key(const char *uri, char out[BH_NAME_MAX + 1])
 }
 
 /* Directories */
-
-bh_status bh_local_dir_open(const char *path, bh_io_dir *out)
-{
-	BH_CLEANUP(bh_io_dir_close) bh_io_dir dir = BH_IO_DIR_CLOSED;
-	bh_status status;
-	struct stat st;
-
-	status = bh_local_io(bh_io_dir_open(path, &dir));
-	if (status == BH_E_NOT_FOUND) /* which says nothing of the keys in it */
-		return bh_fail(BH_E_KMS_UNREACHABLE, "local KMS %s: does not exist: it is not mounted, or was never set up", path);
-	BH_TRY(bh_fail_prefix(status, "local KMS"));
-	if (fstat(dir.fd, &st) != 0)
-		return bh_fail(BH_E_KMS_UNREACHABLE, "local KMS %s: cannot be looked at: %s", path, strerror(errno));
-	if ((st.st_mode & 0022) != 0)
-		return bh_fail(BH_E_KMS_REFUSED, "local KMS %s: mode %04o lets others change it; chmod 700 it if nobody has", path,
-			       (unsigned)(st.st_mode & 07777));
-	*out = dir;
-	dir = (bh_io_dir)BH_IO_DIR_CLOSED;
-	return BH_OK;
-}
-
-bh_status bh_local_dir_reopen(const bh_local_kms *kms, bh_io_dir *out)
-{
-	BH_CLEANUP(bh_io_dir_close) bh_io_dir dir = BH_IO_DIR_CLOSED;
-
-	BH_TRY(bh_local_dir_open(kms->dir, &dir));
-	BH_TRY(bh_local_root_check(&dir));
-	*out = dir;
-	dir = (bh_io_dir)BH_IO_DIR_CLOSED;
-	return BH_OK;
-}
 
 static bh_status parent_sync(const char *path)
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * kms_local_root.c: the root key of a local KMS directory.
+ * root.c: the root key of a local KMS directory.
  *
  * A directory is one of two kinds for life, told by which file is there: root.key (32 random bytes, mode 0600) or root.json (scrypt
  * parameters, RFC 7914, for a passphrase). A root is made only in a directory that holds no key: keys whose root is lost stay lost,
@@ -15,8 +15,9 @@
 #include <sys/stat.h>
 
 #include "keyring/crypto/kdf.h"
-#include "local.h"
-#include "keyring/kms/session.h"
+#include "parts.h"
+#include "keyring/kms/provider/session.h"
+#include "keyring/base/random.h"
 
 #define ROOT_KEY "root.key"
 #define ROOT_JSON "root.json"
@@ -274,4 +275,37 @@ bh_status bh_local_root_open_or_create(const bh_io_dir *dir, const bh_kms_option
 			       "local KMS %s: holds keys but their root key is gone; restore " ROOT_KEY " or " ROOT_JSON,
 			       dir->path);
 	return passphrase != NULL ? passphrase_create(dir, passphrase, out) : key_file_create(dir, out);
+}
+
+/* The directory */
+
+bh_status bh_local_dir_open(const char *path, bh_io_dir *out)
+{
+	BH_CLEANUP(bh_io_dir_close) bh_io_dir dir = BH_IO_DIR_CLOSED;
+	bh_status status;
+	struct stat st;
+
+	status = bh_local_io(bh_io_dir_open(path, &dir));
+	if (status == BH_E_NOT_FOUND) /* which says nothing of the keys in it */
+		return bh_fail(BH_E_KMS_UNREACHABLE, "local KMS %s: does not exist: it is not mounted, or was never set up", path);
+	BH_TRY(bh_fail_prefix(status, "local KMS"));
+	if (fstat(dir.fd, &st) != 0)
+		return bh_fail(BH_E_KMS_UNREACHABLE, "local KMS %s: cannot be looked at: %s", path, strerror(errno));
+	if ((st.st_mode & 0022) != 0)
+		return bh_fail(BH_E_KMS_REFUSED, "local KMS %s: mode %04o lets others change it; chmod 700 it if nobody has", path,
+			       (unsigned)(st.st_mode & 07777));
+	*out = dir;
+	dir = (bh_io_dir)BH_IO_DIR_CLOSED;
+	return BH_OK;
+}
+
+bh_status bh_local_dir_reopen(const bh_local_kms *kms, bh_io_dir *out)
+{
+	BH_CLEANUP(bh_io_dir_close) bh_io_dir dir = BH_IO_DIR_CLOSED;
+
+	BH_TRY(bh_local_dir_open(kms->dir, &dir));
+	BH_TRY(bh_local_root_check(&dir));
+	*out = dir;
+	dir = (bh_io_dir)BH_IO_DIR_CLOSED;
+	return BH_OK;
 }

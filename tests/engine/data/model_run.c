@@ -2,9 +2,11 @@
  *
  * model_run.c: model_run.h's other half.
  */
+#include <bulkhead/rotation.h>
 #include "model_run.h"
 
-#include "engine/core/internal.h"
+#include "engine/core/merchant.h"
+#include "engine/wall/detach.h"
 
 static const char *const merchants[] = { "acme", "Acme-2", "b" };
 static const char *const classes[] = { "profile", "events" };

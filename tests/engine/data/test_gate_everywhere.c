@@ -4,8 +4,9 @@
  * that says why it is off and a message that names it: suspended, KMS refused, unreachable, wrong answer, shredded. The other one
  * is served by each of them.
  */
-#include "engine/core/internal.h"
+#include "engine/core/merchant.h"
 #include "tests/support/harness.h"
+#include "engine/wall/detach.h"
 
 #include <unistd.h>
 

@@ -9,8 +9,11 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <unistd.h>
+#include <bulkhead/rotation.h>
 
 #include "keyring/base/crashpoint.h"
+#include "engine/wall/detach.h"
+#include "engine/wall/attach.h"
 
 #ifdef BH_SANITIZED
 enum { STRIDE = 3 }; /* one in as many of the kill points */

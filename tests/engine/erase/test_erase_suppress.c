@@ -7,9 +7,11 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
+#include <bulkhead/rotation.h>
 
 #include "engine/erase/erase_record.h"
 #include "keyring/base/crashpoint.h"
+#include "engine/wall/detach.h"
 
 static const bh_erase_options suppressing = { .suppress = true, .wait_ms = 60000 };
 

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "rotation_fixture.h"
+#include "keyring/base/random.h"
 
 enum { LOOK_MS = 20, PATIENCE_MS = 60000 };
 

@@ -15,10 +15,12 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include <bulkhead/rotation.h>
 
 #include "engine/core/files.h"
 #include "env/files/raw_file.h"
 #include "env/reseal/reseal.h"
+#include "engine/wall/attach.h"
 
 enum { ROWS = 2500, VALUE_MAX = 900, DEKS_MAX = 64 };
 #ifdef BH_SANITIZED

@@ -7,11 +7,13 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
+#include <bulkhead/rotation.h>
 
 #include "tests/attack/decryptor.h"
 #include "engine/rotation/survey.h"
 #include "env/files/references.h"
 #include "env/reseal/reseal_log.h"
+#include "engine/wall/attach.h"
 
 #ifdef BH_SANITIZED
 enum { STRIDE = 7, LOAD_GENERATIONS = 8 }; /* one in as many of the kill points */

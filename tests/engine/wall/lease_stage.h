@@ -12,7 +12,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-#include "engine/core/internal.h"
+#include "engine/core/merchant.h"
 #include "engine/wall/leaser.h"
 
 #define LIMIT 300000 /* of a lease, ms */

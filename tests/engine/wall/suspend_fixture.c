@@ -2,9 +2,11 @@
  *
  * suspend_fixture.c: see suspend_fixture.h.
  */
+#include <bulkhead/rotation.h>
 #include "suspend_fixture.h"
 
 #include "keyring/base/crashpoint.h"
+#include "engine/wall/detach.h"
 
 bh_view row_key(char out[16], int i)
 {

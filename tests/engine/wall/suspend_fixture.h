@@ -6,7 +6,7 @@
 #ifndef BH_TESTS_SUSPEND_FIXTURE_H
 #define BH_TESTS_SUSPEND_FIXTURE_H
 
-#include "engine/core/internal.h"
+#include "engine/core/merchant.h"
 #include "tests/support/harness.h"
 
 typedef enum way {

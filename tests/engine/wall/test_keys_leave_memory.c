@@ -17,6 +17,7 @@
 #include "keyring/crypto/aead.h"
 #include "keyring/crypto/kdf.h"
 #include "tests/support/traces.h"
+#include "keyring/base/random.h"
 
 enum { TRACED_MAX = 96, CANARIES = 8, ROWS = 2000 };
 

@@ -12,12 +12,14 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "env/format/frame.h"
+#include "env/stream/frame.h"
 #include "env/format/header.h"
 #include "env/stream/stream.h"
 #include "engine/wall/inventory.h"
 #include "engine/wall/park.h"
 #include "keyring/ring/ring.h"
+#include "keyring/ring/edit.h"
+#include "keyring/ring/keyring.h"
 
 enum { IN_TABLE = 10, IN_FIRST_LOG = 20, ROWS = 30, ROW_LEN = 120 };
 

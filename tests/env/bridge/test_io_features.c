@@ -6,7 +6,7 @@
  */
 #include "tests/support/harness.h"
 
-#include "engine/core/internal.h"
+#include "engine/core/merchant.h"
 
 enum { KEYS = 3000, VALUE_MAX = 20000 };
 

@@ -16,7 +16,7 @@
 
 #include <cmocka.h>
 
-#include "env/format/frame.h"
+#include "env/stream/frame.h"
 #include "env/format/pages.h"
 #include "env/stream/stream.h"
 

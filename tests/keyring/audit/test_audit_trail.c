@@ -10,7 +10,7 @@
 #include <stdatomic.h>
 #include <time.h>
 
-#include "engine/core/internal.h"
+#include "engine/core/merchant.h"
 #include "engine/wall/leaser.h"
 #include "keyring/audit/verify.h"
 #include "keyring/base/crashpoint.h"

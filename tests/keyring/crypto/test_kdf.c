@@ -13,6 +13,7 @@
 #include <openssl/err.h>
 
 #include "keyring/crypto/kdf.h"
+#include "keyring/base/random.h"
 
 static void expect_hex(const uint8_t *data, size_t len, const char *expected)
 {

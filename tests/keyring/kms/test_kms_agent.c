@@ -8,6 +8,7 @@
 #include <sys/wait.h>
 
 #include "tests/support/kms_agent_fixture.h"
+#include "keyring/kms/kms.h"
 
 static void test_wraps_and_unwraps(void **state)
 {

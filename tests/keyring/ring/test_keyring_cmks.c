@@ -8,7 +8,7 @@
 #include <openssl/evp.h>
 #include <pthread.h>
 
-#include "keyring/kms/local/local.h"
+#include "keyring/kms/local/parts.h"
 
 static int scrypts;
 

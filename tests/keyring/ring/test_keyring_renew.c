@@ -5,6 +5,7 @@
 #include "keyring_fixture.h"
 
 #include "keyring/ring/ring.h"
+#include "keyring/ring/deks.h"
 
 typedef struct rig {
 	keyring_fixture f;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * kms_session.c: see kms_session.h.
+ * session.c: see session.h.
  */
 #include "session.h"
 

@@ -1,9 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * keyring.c: making, opening and closing a keyring, and what can be asked of it. Changes of merchants are in keyring_merchants.c,
- * DEKs in keyring_deks.c.
+ * open.c: a keyring is made, opened, closed.
  */
 #include "ring.h"
+#include "keyring/base/random.h"
+#include "deks.h"
+#include "keyring.h"
+#include "cmk.h"
+#include "events.h"
+#include "keyring/manifest/file.h"
+#include "live.h"
 
 #include <stdlib.h>
 #include <time.h>
@@ -162,183 +168,4 @@ void bh_keyring_close(bh_keyring *keyring)
 	pthread_rwlock_destroy(&keyring->lock);
 	pthread_mutex_destroy(&keyring->change);
 	free(keyring);
-}
-
-/* CMKs */
-
-bh_status bh_keyring_kms_open(const bh_keyring *keyring, const char *uri, bh_kms **out)
-{
-	return bh_cmk_table_open(keyring->cmks, uri, out);
-}
-
-bh_status bh_keyring_region_check(bh_kms *kms, const char *uri, const char *region)
-{
-	bh_kms_key_info info;
-
-	BH_TRY(bh_kms_describe(kms, &info));
-	if (info.region[0] != '\0' && strcmp(info.region, region) != 0)
-		return bh_fail(BH_E_REGION, "'%s' is in region '%s', the database in '%s'; use a CMK of that region", uri,
-			       info.region, region);
-	return BH_OK;
-}
-
-bh_status bh_keyring_kms_stats(bh_keyring *keyring, const char *merchant, bh_kms_statistics *out)
-{
-	char uri[BH_KMS_URI_MAX + 1];
-
-	BH_TRY(bh_keyring_cmk_uri(keyring, merchant, uri));
-	bh_cmk_table_statistics(keyring->cmks, uri, out);
-	return BH_OK;
-}
-
-bh_status bh_keyring_cmk_uri(bh_keyring *keyring, const char *merchant, char out[BH_KMS_URI_MAX + 1])
-{
-	const char *uri = NULL;
-
-	bh_keyring_read_lock(keyring);
-	if (merchant[0] != '\0') {
-		const bh_merchant_record *record = bh_keyring_state_find(&keyring->state, merchant);
-		uri = record != NULL ? record->cmk_uri : NULL;
-	} else {
-		uri = keyring->file.head.cmk_uri;
-	}
-	if (uri != NULL)
-		memcpy(out, uri, strlen(uri) + 1);
-	bool known = uri != NULL;
-	bh_keyring_unlock(keyring);
-	return known ? BH_OK : bh_fail(BH_E_NOT_FOUND, "merchant '%s': does not exist in this database", merchant);
-}
-
-void bh_keyring_cmk_close(bh_keyring *keyring, const char *merchant)
-{
-	char uri[BH_KMS_URI_MAX + 1];
-
-	if (merchant[0] != '\0' && bh_keyring_cmk_uri(keyring, merchant, uri) == BH_OK)
-		bh_cmk_table_close(keyring->cmks, uri);
-}
-
-/* Questions */
-
-const uint8_t *bh_keyring_database_id(const bh_keyring *keyring)
-{
-	return keyring->file.head.database_id;
-}
-
-const char *bh_keyring_region(const bh_keyring *keyring)
-{
-	return keyring->file.head.region;
-}
-
-const bh_signer *bh_keyring_signer(const bh_keyring *keyring)
-{
-	return keyring->signer;
-}
-
-uint64_t bh_keyring_generation(bh_keyring *keyring)
-{
-	bh_keyring_read_lock(keyring);
-	uint64_t generation = keyring->generation;
-	bh_keyring_unlock(keyring);
-	return generation;
-}
-
-void bh_merchant_info_clear(bh_merchant_info *info)
-{
-	free(info->cmk_uri);
-	free(info->classes);
-	*info = (bh_merchant_info){ 0 };
-}
-
-bh_status bh_merchant_info_copy(const bh_merchant_info *info, bh_merchant_info *out)
-{
-	bh_merchant_info copy = *info;
-
-	copy.cmk_uri = strdup(info->cmk_uri);
-	copy.classes = calloc(info->class_count, sizeof(*copy.classes));
-	if (copy.cmk_uri == NULL || copy.classes == NULL) {
-		bh_merchant_info_clear(&copy);
-		return bh_fail(BH_E_NOMEM, "merchant '%s': no memory to describe it", info->name);
-	}
-	memcpy(copy.classes, info->classes, info->class_count * sizeof(*copy.classes));
-	*out = copy;
-	return BH_OK;
-}
-
-bool bh_keyring_is_live(const bh_keyring *keyring, const bh_merchant_record *merchant)
-{
-	for (size_t i = 0; i < merchant->dek_count; i++) {
-		if (!bh_dek_record_is_tombstone(&merchant->deks[i]) &&
-		    bh_dek_table_find(&keyring->live, merchant->deks[i].id) == NULL)
-			return false;
-	}
-	return bh_deks_wrapped(merchant->deks, merchant->dek_count) != NULL;
-}
-
-static bh_status info_fill(const bh_keyring *keyring, const bh_merchant_record *merchant, bh_merchant_info *out)
-{
-	memcpy(out->name, merchant->name, sizeof(out->name));
-	memcpy(out->id, merchant->id, BH_ID_LEN);
-	memcpy(out->region, merchant->region, sizeof(out->region));
-	out->state = merchant->state;
-	out->changed_at_s = merchant->changed_at_s;
-	out->cause = merchant->cause;
-	out->cmk_pending = merchant->state >= BH_MERCHANT_SHREDDING && !bh_shred_is_final(&merchant->shred);
-	out->certificate_due = merchant->state == BH_MERCHANT_SHREDDED && !merchant->shred.issued;
-	memcpy(out->note, merchant->note, sizeof(out->note));
-	memcpy(out->parking, merchant->parking, sizeof(out->parking));
-	out->unlocked = bh_keyring_is_live(keyring, merchant);
-	out->cmk_uri = strdup(merchant->cmk_uri);
-	out->class_count = bh_deks_class_count(merchant->deks, merchant->dek_count);
-	out->classes = calloc(out->class_count, sizeof(*out->classes));
-	if (out->cmk_uri == NULL || out->classes == NULL) {
-		bh_merchant_info_clear(out);
-		return bh_fail(BH_E_NOMEM, "merchant '%s': no memory to describe it", merchant->name);
-	}
-	for (size_t i = 0; i < out->class_count; i++)
-		memcpy(out->classes[i], merchant->deks[i].cls, sizeof(*out->classes));
-	return BH_OK;
-}
-
-bh_status bh_keyring_merchant(bh_keyring *keyring, const char *name, bh_merchant_info *out)
-{
-	bh_merchant_info info = { 0 };
-
-	bh_keyring_read_lock(keyring);
-	const bh_merchant_record *merchant = bh_keyring_state_find(&keyring->state, name);
-	bh_status status = merchant != NULL ? info_fill(keyring, merchant, &info)
-					    : bh_fail(BH_E_NOT_FOUND, "merchant '%s': does not exist in this database", name);
-	bh_keyring_unlock(keyring);
-	BH_TRY(status);
-	*out = info;
-	return BH_OK;
-}
-
-static bh_status infos_fill(const bh_keyring *keyring, bh_merchant_info *infos)
-{
-	for (size_t i = 0; i < keyring->state.count; i++) {
-		bh_status status = info_fill(keyring, &keyring->state.merchants[i], &infos[i]);
-		if (status != BH_OK) {
-			while (i > 0)
-				bh_merchant_info_clear(&infos[--i]);
-			return status;
-		}
-	}
-	return BH_OK;
-}
-
-bh_status bh_keyring_merchants(bh_keyring *keyring, bh_merchant_info **out, size_t *count_out)
-{
-	bh_keyring_read_lock(keyring);
-	size_t count = keyring->state.count;
-	bh_merchant_info *infos = calloc(count > 0 ? count : 1, sizeof(*infos));
-	bh_status status =
-		infos != NULL ? infos_fill(keyring, infos) : bh_fail(BH_E_NOMEM, "no memory to list %zu merchants", count);
-	bh_keyring_unlock(keyring);
-	if (status != BH_OK) {
-		free(infos);
-		return status;
-	}
-	*out = infos;
-	*count_out = count;
-	return BH_OK;
 }

@@ -1,15 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * leaser_internal.h (private to leaser*.c): leaser.c has the threads and what the database tells, leaser_jobs.c what is decided and
- * done.
+ * leaser_state.h: the leaser's rows, queues and clock, which its threads (leaser.c) and their jobs (leaser_jobs.c) share.
  *
  * A row a merchant. Its two jobs, a call and a piece of work, are part of the row: each is queued or running at most once, so that
  * nothing is allocated once the row is there. Rows stay until the leaser is freed, since a job may still be running for one.
  *
  * All functions here want bh_leaser.lock held, but for bh_leaser_read_ms().
  */
-#ifndef BH_LEASER_INTERNAL_H
-#define BH_LEASER_INTERNAL_H
+#ifndef BH_LEASER_STATE_H
+#define BH_LEASER_STATE_H
 
 #include <pthread.h>
 #include <time.h>
@@ -68,16 +67,5 @@ int64_t bh_leaser_read_ms(clockid_t id);
 bh_lease_time bh_leaser_now_locked(bh_leaser *leaser);
 /* The scheduler looks in `wait_ms` at the latest. */
 void bh_leaser_scan_within(bh_leaser *leaser, int64_t wait_ms);
-
-/* The first job that may run now, see leaser.h on slow ones; NULL: none. */
-bh_lease_job *bh_lease_queue_take(bh_leaser *leaser, bh_lease_queue *q);
-/* Takes a job that nobody runs yet off its queue; false: it is not there. */
-bool bh_lease_queue_cancel(bh_lease_queue *q, bh_lease_job *j);
-/* Does what is due for one lease. */
-void bh_leaser_decide(bh_leaser *leaser, bh_lease_row *r, bh_lease_time now);
-/* Does the job; `lock` is released while somebody else is asked. */
-void bh_leaser_run(bh_leaser *leaser, bh_lease_job *j);
-void bh_leaser_set_deadline(bh_leaser *leaser, bh_lease_row *r, int64_t deadline_ms);
-bh_lease_state bh_leaser_state_of(bh_suspend_cause cause);
 
 #endif

@@ -9,8 +9,12 @@
 #define BH_FRAME_H
 
 #include "env/spans/spans.h"
-#include "env/stream/stream.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define BH_FRAME_MAX (1u << 20)          /* bytes of data in one frame */
 #define BH_FRAME_HEAD_LEN 4u             /* the length */
 #define BH_FRAME_ANNOUNCEMENTS_MAX 4096u /* in one frame */
 
@@ -40,6 +44,12 @@ typedef struct bh_frame_content {
 BH_MUST_CHECK bh_status bh_frame_open(const bh_aead *aead, uint64_t number, bh_view bytes, bh_frame_content *out);
 bh_announcement bh_frame_announcement(const bh_frame_content *content, size_t idx);
 
+/* What a stream had written, or made durable. */
+typedef struct bh_sync_point {
+	uint64_t frames;
+	uint64_t physical;
+} bh_sync_point;
+
 /* What was durable when the mark was made. */
 typedef struct bh_sync_mark {
 	uint64_t seq;
@@ -50,4 +60,7 @@ BH_MUST_CHECK bh_status bh_sync_mark_seal(const bh_aead *aead, const bh_sync_mar
 /* Errors: BH_E_TAG; BH_E_FORMAT (authentic, yet impossible). */
 BH_MUST_CHECK bh_status bh_sync_mark_open(const bh_aead *aead, const uint8_t bytes[BH_SYNC_MARK_LEN], bh_sync_mark *out);
 
+#ifdef __cplusplus
+}
+#endif
 #endif

@@ -1,13 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * db.c: a database's life: made, opened, closed.
+ * open.c: a database is opened.
  *
- * Opening: the keyring (locked, its chain checked), the DEKs of the living merchants (cold.c: who has none is detached), the Env,
+ * The keyring (locked, its chain checked), the DEKs of the living merchants (cold.c: who has none is detached), the Env,
  * the list of column families out of the MANIFEST, RocksDB's own recovery, then what a crash interrupted. Each step undoes nothing
  * of the ones before: a failing open loses nothing.
  */
-#include "engine/erase/erase.h"
-#include "engine/core/internal.h"
 #include "engine/rotation/keeper.h"
 #include "engine/wall/leaser.h"
 #include "engine/rotation/survey.h"
@@ -21,22 +19,19 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include <bulkhead/db.h>
 
 #include "env/bridge/bridge.h"
 #include "engine/core/family_set.h"
-
-void bh_db_log(const bh_db *db, const char *fmt, ...)
-{
-	char line[512];
-	va_list ap;
-
-	if (db->log == NULL)
-		return;
-	va_start(ap, fmt);
-	vsnprintf(line, sizeof(line), fmt, ap);
-	va_end(ap);
-	db->log(db->log_arg, line);
-}
+#include "engine/core/files.h"
+#include "engine/core/merchant.h"
+#include "engine/core/class.h"
+#include "engine/erase/erase_open.h"
+#include "engine/wall/leases.h"
+#include "engine/wall/cold.h"
+#include "engine/shred/shred.h"
+#include "keyring/manifest/shred_record.h"
+#include "engine/core/gate.h"
 
 /* ---- options */
 
@@ -60,15 +55,7 @@ static bh_status make_options(bh_db *db, const bh_db_options *options)
 	return BH_OK;
 }
 
-/* ---- directories */
-
-static bool exists(const char *dir, const char *name)
-{
-	BH_CLEANUP(bh_buf_clear) bh_buf path = { 0 };
-	struct stat st;
-
-	return bh_buf_printf(&path, "%s/%s", dir, name) == BH_OK && lstat((const char *)path.data, &st) == 0;
-}
+/* ---- what a kill left */
 
 /* What a kill left: a log whose header was not durable, so that it never had its name and nothing in it was acknowledged; a file
  * that was being resealed, which has its name in either case. */
@@ -113,7 +100,7 @@ static bh_status open_keyring(bh_db *db, const bh_db_options *options, bh_keyrin
 	}
 	bh_status status = bh_keyring_open(db->dir, &keyring_options, true, out);
 
-	if (status == BH_E_NOT_FOUND && exists(db->dir, "CURRENT"))
+	if (status == BH_E_NOT_FOUND && bh_dir_has(db->dir, "CURRENT"))
 		return bh_fail(status,
 			       "%s: holds a RocksDB but no " BH_KEYRING_FILE
 			       ": it is either not a Bulkhead database, or its keyring is lost; restore it from a backup",
@@ -189,7 +176,7 @@ static bh_status open_rocksdb(bh_db *db)
 	BH_CLEANUP(bh_family_set_clear) bh_family_set set = { 0 };
 	bh_status status = BH_OK;
 
-	rocksdb_options_set_create_if_missing(db->options, !exists(db->dir, "CURRENT"));
+	rocksdb_options_set_create_if_missing(db->options, !bh_dir_has(db->dir, "CURRENT"));
 	BH_TRY(bh_family_set_open(db->options, db->dir, &set, &db->rocks));
 	for (size_t i = 0; i < set.count; i++) {
 		bh_status adopted = adopt_family(db, set.names[i], set.handles[i]);
@@ -207,7 +194,7 @@ static bh_status check_current(bh_db *db)
 	bh_dek_info *deks = NULL;
 	size_t count = 0;
 
-	if (exists(db->dir, "CURRENT"))
+	if (bh_dir_has(db->dir, "CURRENT"))
 		return BH_OK;
 	BH_TRY(bh_keyring_deks(db->keyring, &deks, &count));
 	free(deks);
@@ -268,6 +255,7 @@ bh_status bh_db_open(const char *dir, const bh_db_options *options, bh_db **out)
 		return bh_fail(BH_E_NOMEM, "%s: no memory", dir);
 	pthread_mutex_init(&db->admin, NULL);
 	pthread_cond_init(&db->claim_ended, NULL);
+	bh_alarm_init(&db->keeper_alarm);
 	pthread_mutex_init(&db->resealing, NULL);
 	pthread_mutex_init(&db->recovering, NULL);
 	pthread_mutex_init(&db->lock, NULL);
@@ -280,113 +268,5 @@ bh_status bh_db_open(const char *dir, const bh_db_options *options, bh_db **out)
 	}
 	atomic_store(&db->hurry, false);
 	*out = db;
-	return BH_OK;
-}
-
-/* ---- closing */
-
-static void close_families(bh_db *db)
-{
-	bh_merchant *merchant, *next;
-
-	for (merchant = db->merchants; merchant != NULL; merchant = next) {
-		next = merchant->next;
-		bh_merchant_shut(merchant, BH_E_INVALID);
-		bh_merchant_close_handles(merchant);
-		bh_merchant_unref(merchant);
-	}
-	db->merchants = NULL;
-	if (db->default_cf == NULL)
-		return;
-	bh_options_file_write(db);
-	rocksdb_column_family_handle_destroy(db->default_cf);
-}
-
-/* After the last byte. A failure loses what was sealed since the keeper's last look. */
-static void store_sealed(bh_db *db)
-{
-	if (bh_keyring_sealed_store(db->keyring) != BH_OK)
-		bh_db_log(db, "what was sealed under each DEK is not written down: %s", bh_status_message());
-}
-
-static void destroy_options(bh_db *db)
-{
-	if (db->options == NULL)
-		return;
-	rocksdb_options_destroy(db->options);
-	if (db->read == NULL)
-		return;
-	rocksdb_readoptions_destroy(db->read);
-	rocksdb_writeoptions_destroy(db->write);
-	rocksdb_writeoptions_destroy(db->write_sync);
-	rocksdb_writeoptions_destroy(db->write_no_wal);
-}
-
-void bh_db_close(bh_db *db)
-{
-	char *passphrase;
-
-	if (db == NULL)
-		return;
-	atomic_store(&db->hurry, true);
-	bh_keeper_stop(db->keeper); /* these two first: they work on all of the others */
-	bh_leaser_free(db->leaser);
-	close_families(db);
-	bh_snapshot_end_all(db);
-	if (db->rocks != NULL) {
-		rocksdb_close(db->rocks);
-		store_sealed(db);
-	}
-	destroy_options(db);
-	if (db->env != NULL)
-		rocksdb_env_destroy(db->env);
-	passphrase = (char *)(uintptr_t)db->kms.passphrase; /* our copy */
-	if (passphrase != NULL)
-		bh_wipe(passphrase, strlen(passphrase));
-	free(passphrase);
-	free(db->dir);
-	pthread_cond_destroy(&db->claim_ended);
-	pthread_mutex_destroy(&db->recovering);
-	pthread_mutex_destroy(&db->admin);
-	pthread_mutex_destroy(&db->resealing);
-	pthread_mutex_destroy(&db->lock);
-	free(db);
-}
-
-rocksdb_t *bh_db_rocksdb(bh_db *db)
-{
-	return db->rocks;
-}
-
-/* ---- making */
-
-bh_status bh_db_create(const char *dir, const char *region, const char *platform_cmk_uri, const bh_db_options *options)
-{
-	const bh_db_options defaults = { 0 };
-	bh_keyring_options keyring_options = { 0 };
-	bh_db *db = NULL;
-	bh_status status;
-	bool made;
-
-	if (options == NULL)
-		options = &defaults;
-	if (options->rocksdb != NULL)
-		BH_TRY(bh_options_check(options->rocksdb));
-	BH_TRY(bh_name_check("region", region));
-	made = mkdir(dir, 0750) == 0;
-	if (!made && errno != EEXIST)
-		return bh_fail(BH_E_IO, "%s: cannot make the directory: %s", dir, strerror(errno));
-	if (exists(dir, "CURRENT"))
-		return bh_fail(BH_E_EXISTS, "%s: holds a RocksDB already; choose an empty directory", dir);
-	keyring_options.kms = options->kms;
-	keyring_options.actor = options->actor;
-	status = bh_keyring_create(dir, region, platform_cmk_uri, &keyring_options);
-	/* Refused before anything was written: what is empty can go again. */
-	if (status != BH_OK && made)
-		(void)rmdir(dir);
-	BH_TRY(status);
-	/* A kill here leaves a keyring without a database: the next open makes it. */
-	BH_TRY(bh_db_open(dir, options, &db));
-	bh_db_close(db);
 	return BH_OK;
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * kms_session.h: what one user of KMSs need not work out again for each key he opens: the root secrets of local KMS directories
+ * session.h: what one user of KMSs need not work out again for each key he opens: the root secrets of local KMS directories
  * under a passphrase, whose derivation is slow on purpose (scrypt).
  *
  * One session has one passphrase. A secret is found by what it was derived from and checked against (salt and check value, as the
@@ -12,7 +12,7 @@
 #ifndef BH_KMS_SESSION_H
 #define BH_KMS_SESSION_H
 
-#include "kms.h"
+#include "provider.h"
 
 #ifdef __cplusplus
 extern "C" {

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * db.c: see db.h.
+ */
+#include "db.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+void bh_db_log(const bh_db *db, const char *fmt, ...)
+{
+	char line[512];
+	va_list ap;
+
+	if (db->log == NULL)
+		return;
+	va_start(ap, fmt);
+	vsnprintf(line, sizeof(line), fmt, ap);
+	va_end(ap);
+	db->log(db->log_arg, line);
+}
+
+rocksdb_t *bh_db_rocksdb(bh_db *db)
+{
+	return db->rocks;
+}

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * db.h: the open database, as all rooms of the engine see it. It uses none of them: a room's own part is a pointer or a callback
+ * here.
+ *
+ * Lock order: bh_merchant.op (one change of its state at a time), then the leaser's, then bh_db.lock (the merchant list, the
+ * snapshots), then bh_merchant.lock (its iterators). The keyring and bh_fs have locks of their own below these; bh_db.admin (the
+ * claims), bh_db.resealing (one log at a time) and bh_merchant.marking are taken alone; bh_db.recovering comes after an `op`, and
+ * nothing but the keyring's after it. Reads and writes take none of them. A KMS is waited for with `op` or a claim at most: nobody
+ * else's.
+ */
+#ifndef BH_ENGINE_DB_H
+#define BH_ENGINE_DB_H
+
+#include <bulkhead/db.h>
+
+#include <pthread.h>
+
+#include "alarm.h"
+#include "env/fs/fs.h"
+#include "keyring/dek/lease.h"
+
+struct bh_db {
+	char *dir;
+	rocksdb_options_t *options; /* the template with our Env */
+	rocksdb_env_t *env;         /* owns fs */
+	bh_fs *fs;
+	bh_keyring *keyring; /* owned by fs */
+	rocksdb_t *rocks;
+	rocksdb_column_family_handle_t *default_cf;
+	rocksdb_readoptions_t *read;
+	rocksdb_writeoptions_t *write, *write_sync, *write_no_wal;
+	bh_kms_options kms; /* passphrase: a copy of ours */
+	bh_log_fn log;
+	void *log_arg;
+	struct bh_keeper *keeper; /* NULL: none */
+	bh_alarm keeper_alarm;    /* rung: it has something to do now */
+	struct bh_leaser *leaser; /* from the first step of an open on */
+	bh_lease_time opened_at;  /* before any KMS was asked */
+	pthread_mutex_t admin;    /* guards `claims` */
+	pthread_cond_t claim_ended;
+	struct bh_claim *claims;
+	_Atomic bool erasing;          /* one erasure at a time: it holds a snapshot, for which another would wait */
+	_Atomic uint64_t suppressions; /* counts changes of what is suppressed, in any class */
+	_Atomic uint64_t attaches;     /* counts merchants attached since the database was opened */
+	_Atomic bool hurry;            /* nobody is served: it is being opened or closed */
+	pthread_mutex_t recovering;    /* a parked directory: one at a time */
+	_Atomic bool options_behind;   /* families were made or dropped since RocksDB wrote its OPTIONS file */
+	pthread_mutex_t resealing;     /* held while a log is sealed anew: sweep_logs.c */
+	_Atomic unsigned resealing_waiters;
+	pthread_mutex_t lock; /* guards the two lists below */
+	struct bh_merchant *merchants;
+	bh_snapshot *snapshots;
+};
+
+void bh_db_log(const bh_db *db, const char *fmt, ...) BH_PRINTF(2, 3);
+
+#endif

@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * close.c: a database is closed, also one whose opening failed half-way.
+ */
+#include <stdlib.h>
+#include <bulkhead/db.h>
+
+#include "engine/core/db.h"
+#include "engine/core/merchant.h"
+#include "engine/core/drop.h"
+#include "keyring/ring/keyring.h"
+#include "engine/core/options_file.h"
+#include "engine/rotation/keeper.h"
+#include "keyring/dek/lease.h"
+#include "engine/wall/leaser.h"
+#include "keyring/crypto/sign.h"
+#include "engine/data/snapshot.h"
+
+static void close_families(bh_db *db)
+{
+	bh_merchant *merchant, *next;
+
+	for (merchant = db->merchants; merchant != NULL; merchant = next) {
+		next = merchant->next;
+		bh_merchant_shut(merchant, BH_E_INVALID);
+		bh_merchant_close_handles(merchant);
+		bh_merchant_unref(merchant);
+	}
+	db->merchants = NULL;
+	if (db->default_cf == NULL)
+		return;
+	bh_options_file_write(db);
+	rocksdb_column_family_handle_destroy(db->default_cf);
+}
+
+/* After the last byte. A failure loses what was sealed since the keeper's last look. */
+static void store_sealed(bh_db *db)
+{
+	if (bh_keyring_sealed_store(db->keyring) != BH_OK)
+		bh_db_log(db, "what was sealed under each DEK is not written down: %s", bh_status_message());
+}
+
+static void destroy_options(bh_db *db)
+{
+	if (db->options == NULL)
+		return;
+	rocksdb_options_destroy(db->options);
+	if (db->read == NULL)
+		return;
+	rocksdb_readoptions_destroy(db->read);
+	rocksdb_writeoptions_destroy(db->write);
+	rocksdb_writeoptions_destroy(db->write_sync);
+	rocksdb_writeoptions_destroy(db->write_no_wal);
+}
+
+void bh_db_close(bh_db *db)
+{
+	char *passphrase;
+
+	if (db == NULL)
+		return;
+	atomic_store(&db->hurry, true);
+	bh_keeper_stop(db->keeper); /* these two first: they work on all of the others */
+	bh_leaser_free(db->leaser);
+	close_families(db);
+	bh_snapshot_end_all(db);
+	if (db->rocks != NULL) {
+		rocksdb_close(db->rocks);
+		store_sealed(db);
+	}
+	destroy_options(db);
+	if (db->env != NULL)
+		rocksdb_env_destroy(db->env);
+	passphrase = (char *)(uintptr_t)db->kms.passphrase; /* our copy */
+	if (passphrase != NULL)
+		bh_wipe(passphrase, strlen(passphrase));
+	free(passphrase);
+	free(db->dir);
+	bh_alarm_clear(&db->keeper_alarm);
+	pthread_cond_destroy(&db->claim_ended);
+	pthread_mutex_destroy(&db->recovering);
+	pthread_mutex_destroy(&db->admin);
+	pthread_mutex_destroy(&db->resealing);
+	pthread_mutex_destroy(&db->lock);
+	free(db);
+}

@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * attach.h: a merchant comes back into the live database.
+ */
+#ifndef BH_ENGINE_ATTACH_H
+#define BH_ENGINE_ATTACH_H
+
+#include "engine/core/merchant.h"
+
+/* With `op` held: from SUSPENDED to ACTIVE; the keys are asked for if they are not in memory. `note`: who resumes it and why; NULL:
+ * nobody does. */
+BH_MUST_CHECK bh_status bh_attach(bh_db *db, bh_merchant *merchant, const char *note);
+/* As bh_merchant_resume(), for a merchant that no operator suspended (BH_E_SUSPENDED otherwise). */
+BH_MUST_CHECK bh_status bh_merchant_attach(bh_db *db, const char *name);
+
+#endif

@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * cold.h: an open of a database, some of whose merchants have no keys.
+ */
+#ifndef BH_ENGINE_COLD_H
+#define BH_ENGINE_COLD_H
+
+#include "engine/core/merchant.h"
+
+/* Before RocksDB is opened: asks for all keys at once, detaches who has none, tidies up what a crash interrupted, and puts every
+ * living merchant on the list. */
+BH_MUST_CHECK bh_status bh_cold_start(bh_db *db);
+/* After: attaches those who can be, closes the gates of the others. */
+BH_MUST_CHECK bh_status bh_cold_finish(bh_db *db);
+
+#endif
