@@ -55,10 +55,12 @@ static void destroy_options(bh_db *db)
 
 void bh_db_close(bh_db *db)
 {
+	bh_message message;
 	char *passphrase;
 
 	if (db == NULL)
 		return;
+	message = bh_message_keep();
 	atomic_store(&db->hurry, true);
 	bh_keeper_stop(db->keeper); /* these two first: they work on all of the others */
 	bh_leaser_free(db->leaser);
@@ -83,4 +85,5 @@ void bh_db_close(bh_db *db)
 	pthread_mutex_destroy(&db->resealing);
 	pthread_mutex_destroy(&db->lock);
 	free(db);
+	bh_message_restore(&message);
 }

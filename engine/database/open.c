@@ -268,5 +268,5 @@ bh_status bh_db_open(const char *dir, const bh_db_options *options, bh_db **out)
 	}
 	atomic_store(&db->hurry, false);
 	*out = db;
-	return BH_OK;
+	return bh_done(BH_OK);
 }

@@ -250,12 +250,10 @@ static void give_up(bh_db *db, bh_merchant *merchant)
 /* The status of the try, with its own message, whatever giving up says. */
 static bh_status fail_attach(bh_db *db, bh_merchant *merchant, bh_status status)
 {
-	BH_CLEANUP(bh_buf_clear) bh_buf message = { 0 };
-	bool kept = bh_buf_printf(&message, "%s", bh_status_message()) == BH_OK;
+	const bh_message message = bh_message_keep();
 
 	give_up(db, merchant);
-	return bh_fail(status, "merchant '%s': stays suspended: %s", merchant->name,
-		       kept ? (const char *)message.data : bh_status_name(status));
+	return bh_fail(status, "merchant '%s': stays suspended: %s", merchant->name, message.text);
 }
 
 static bh_status record_resuming(bh_db *db, const bh_merchant *merchant, const char *note)
@@ -337,5 +335,5 @@ bh_status bh_merchant_resume(bh_db *db, const char *name, const bh_suspend_optio
 	BH_CLEANUP(bh_buf_clear) bh_buf note = { 0 };
 
 	BH_TRY(bh_suspend_note(options, &note));
-	return attach(db, name, (const char *)note.data);
+	return bh_done(attach(db, name, (const char *)note.data));
 }
