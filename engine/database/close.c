@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <bulkhead/db.h>
 
+#include "env/bridge/caches.h"
 #include "engine/core/db.h"
 #include "engine/core/merchant.h"
 #include "engine/core/drop.h"
@@ -70,6 +71,7 @@ void bh_db_close(bh_db *db)
 		rocksdb_close(db->rocks);
 		store_sealed(db);
 	}
+	bh_block_caches_free(db->caches);
 	destroy_options(db);
 	if (db->env != NULL)
 		rocksdb_env_destroy(db->env);

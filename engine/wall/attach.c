@@ -81,7 +81,7 @@ static bh_status parked_open(bh_db *db, const char *merchant, parked *p)
 	p->options = rocksdb_options_create_copy(db->options);
 	rocksdb_options_set_env(p->options, p->env);
 	bh_bridge_options_for_export(p->options);
-	return bh_family_set_open(p->options, (const char *)p->path.data, &p->set, &p->rocks);
+	return bh_family_set_open(p->options, db->caches, (const char *)p->path.data, &p->set, &p->rocks);
 }
 
 static rocksdb_column_family_handle_t *parked_handle(const parked *p, const bh_merchant *merchant, const bh_class *cls)
@@ -180,7 +180,7 @@ static bh_status import_files(bh_db *db, rocksdb_options_t *options, const bh_sc
 	bh_status status;
 
 	bh_cf_name_format(scope, name);
-	BH_TRY(bh_options_use_class(options, db->dir, scope->merchant, scope->cls));
+	BH_TRY(bh_class_options_set(options, db->caches, db->dir, scope));
 	BH_TRY(bh_buf_printf(&dir, "%s/" BH_TENANTS_DIR "/%s", db->dir, name));
 	BH_TRY(link_files(export_, (const char *)dir.data));
 	bh_options_file_hold(db);

@@ -19,10 +19,9 @@
 
 #include <bulkhead/env.h>
 
-#include <malloc.h>
 #include <bulkhead/rotation.h>
 
-#include "env/bridge/move.h"
+#include "env/bridge/caches.h"
 #include "engine/core/files.h"
 #include "keyring/base/crashpoint.h"
 #include "leaser.h"
@@ -48,9 +47,7 @@ void bh_forget(bh_db *db, const char *merchant)
 		bh_db_log(db, "%s", bh_status_message());
 	bh_logs_let_go(db);
 	bh_fs_keys_changed(db->fs);
-	bh_bridge_purge_block_cache(db->options);
-	/* What was freed goes back to the system, where that is possible: it held rows. */
-	malloc_trim(0);
+	bh_block_caches_forget(db->caches, merchant);
 }
 
 static bh_status flush_families(bh_db *db, const bh_merchant *merchant)
