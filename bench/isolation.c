@@ -169,7 +169,7 @@ static void *work(void *arg)
 		bh_view k = key_of(key, (seed >> 33) % (uint64_t)rows);
 		bh_status status = seed >> 62 == 0 ? bh_put(cf, NULL, k, bh_view_of(key, 16)) : bh_get(cf, NULL, k, &value);
 
-		must(status == BH_E_NOT_FOUND ? BH_OK : status, "merchant B");
+		must(status == BH_E_NO_SUCH_KEY ? BH_OK : status, "merchant B");
 		atomic_fetch_add_explicit(&done, 1, memory_order_relaxed);
 		now = now_us();
 		keep_slowest(now - before);

@@ -54,7 +54,7 @@ typedef struct bench_engine {
 	bh_status (*open)(const bench_config *config, bool fresh, bench_store **out);
 	void (*close)(bench_store *store);
 	bh_status (*put)(bench_store *store, unsigned merchant, bh_view key, bh_view value, bool sync);
-	bh_status (*get)(bench_store *store, unsigned merchant, bh_view key, bh_buf *value); /* BH_E_NOT_FOUND */
+	bh_status (*get)(bench_store *store, unsigned merchant, bh_view key, bh_buf *value); /* BH_E_NO_SUCH_KEY */
 	bh_status (*multi_get)(bench_store *store, unsigned merchant, size_t count, const bh_view *keys, bh_buf *values,
 			       bh_status *found);
 	bh_status (*put_batch)(bench_store *store, unsigned merchant, size_t count, const bh_view *keys, bh_view value, bool sync);

@@ -150,7 +150,7 @@ static bh_status take(rocksdb_pinnableslice_t *pinned, bh_buf *value)
 	size_t len;
 
 	if (pinned == NULL)
-		return BH_E_NOT_FOUND;
+		return BH_E_NO_SUCH_KEY;
 	data = rocksdb_pinnableslice_value(pinned, &len);
 	value->len = 0;
 	BH_TRY(bh_buf_append(value, data, len));

@@ -23,7 +23,7 @@ static bh_status one_operation(worker *w, unsigned merchant, uint64_t number)
 		return BH_OK;
 	}
 	status = r->engine->get(r->store, merchant, key, &w->value);
-	if (status != BH_OK && status != BH_E_NOT_FOUND)
+	if (status != BH_OK && status != BH_E_NO_SUCH_KEY)
 		return status;
 	w->found += status == BH_OK;
 	worker_count(w, 1, status == BH_OK ? c->key_size + w->value.len : 0);

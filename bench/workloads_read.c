@@ -15,7 +15,7 @@ static bh_status read_keys(worker *w, uint64_t offset)
 		uint64_t n = worker_random(w) % c->num;
 		bh_status status = r->engine->get(r->store, worker_merchant_of(w, n), worker_key(w, n + offset), &w->value);
 
-		if (status != BH_OK && status != BH_E_NOT_FOUND)
+		if (status != BH_OK && status != BH_E_NO_SUCH_KEY)
 			return status;
 		w->found += status == BH_OK;
 		worker_count(w, 1, status == BH_OK ? c->key_size + w->value.len : 0);

@@ -64,12 +64,12 @@ bh_status bh_env_create(const char *dir, const bh_env_options *options, rocksdb_
 		bh_keyring_close(keyring);
 		return status;
 	}
-	return bh_bridge_env_new(fs, out);
+	return bh_done(bh_bridge_env_new(fs, out));
 }
 
 bh_status bh_options_check(const rocksdb_options_t *options)
 {
-	return bh_bridge_check_options(options);
+	return bh_done(bh_bridge_check_options(options));
 }
 
 static bh_status make_dir(const char *path)
@@ -92,7 +92,7 @@ bh_status bh_options_use_class(rocksdb_options_t *options, const char *dir, cons
 	BH_TRY(bh_buf_printf(&path, "/%s", cls));
 	BH_TRY(make_dir((const char *)path.data));
 	bh_bridge_set_cf_path(options, (const char *)path.data);
-	return BH_OK;
+	return bh_done(BH_OK);
 }
 
 /* The code whose name stands at `name`, "<name>]...": what bridge.cc wrote. */
@@ -114,7 +114,7 @@ bh_status bh_status_of_rocksdb(char *error)
 	bh_status status;
 
 	if (error == NULL)
-		return BH_OK;
+		return bh_done(BH_OK);
 	tagged = strstr(error, "bulkhead[");
 	status = tagged != NULL ? status_by_name(tagged + strlen("bulkhead[")) : BH_E_ROCKSDB;
 	if (tagged == NULL && strstr(error, "orruption") != NULL)

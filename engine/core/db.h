@@ -22,8 +22,9 @@
 
 struct bh_db {
 	char *dir;
-	rocksdb_options_t *options; /* the template with our Env */
-	rocksdb_env_t *env;         /* owns fs */
+	rocksdb_options_t *options;     /* the template with our Env */
+	struct bh_block_caches *caches; /* whose blocks lie in the template's caches */
+	rocksdb_env_t *env;             /* owns fs */
 	bh_fs *fs;
 	bh_keyring *keyring; /* owned by fs */
 	rocksdb_t *rocks;

@@ -7,6 +7,7 @@
 #include <bulkhead/env.h>
 
 #include "env/bridge/bridge.h"
+#include "family_set.h"
 #include "files.h"
 #include "keyring/base/crashpoint.h"
 #include "options_file.h"
@@ -23,7 +24,7 @@ bh_status bh_merchant_make_family(bh_db *db, const bh_merchant *merchant, bh_cla
 	memcpy(scope.merchant, merchant->name, sizeof(scope.merchant));
 	memcpy(scope.cls, cls->name, sizeof(scope.cls));
 	bh_cf_name_format(&scope, name);
-	status = bh_options_use_class(options, db->dir, scope.merchant, scope.cls);
+	status = bh_class_options_set(options, db->caches, db->dir, &scope);
 	if (status == BH_OK) {
 		bh_options_file_hold(db);
 		cls->handle = rocksdb_create_column_family(db->rocks, options, name, &error);

@@ -68,7 +68,15 @@ static bh_status list_names(const rocksdb_options_t *options, const char *dir, b
 	return status;
 }
 
-static bh_status class_options(const rocksdb_options_t *template, const char *dir, const char *name, rocksdb_options_t **out)
+bh_status bh_class_options_set(rocksdb_options_t *options, bh_block_caches *caches, const char *dir, const bh_scope *scope)
+{
+	BH_TRY(bh_options_use_class(options, dir, scope->merchant, scope->cls));
+	bh_block_caches_tag(caches, options, scope->merchant);
+	return BH_OK;
+}
+
+static bh_status class_options(const rocksdb_options_t *template, bh_block_caches *caches, const char *dir, const char *name,
+			       rocksdb_options_t **out)
 {
 	rocksdb_options_t *options = rocksdb_options_create_copy((rocksdb_options_t *)(uintptr_t) template);
 	bh_status status;
@@ -76,7 +84,7 @@ static bh_status class_options(const rocksdb_options_t *template, const char *di
 
 	status = bh_cf_name_parse(bh_view_str(name), &scope);
 	if (status == BH_OK && !bh_scope_is_platform(&scope))
-		status = bh_options_use_class(options, dir, scope.merchant, scope.cls);
+		status = bh_class_options_set(options, caches, dir, &scope);
 	if (status == BH_OK)
 		*out = options;
 	else
@@ -84,7 +92,7 @@ static bh_status class_options(const rocksdb_options_t *template, const char *di
 	return status;
 }
 
-static bh_status prepare(const rocksdb_options_t *options, const char *dir, bh_family_set *set)
+static bh_status prepare(const rocksdb_options_t *options, bh_block_caches *caches, const char *dir, bh_family_set *set)
 {
 	BH_TRY(list_names(options, dir, set));
 	set->options = calloc(set->count, sizeof(*set->options));
@@ -92,17 +100,18 @@ static bh_status prepare(const rocksdb_options_t *options, const char *dir, bh_f
 	if (set->options == NULL || set->handles == NULL)
 		return bh_fail(BH_E_NOMEM, "no memory for %zu column families", set->count);
 	for (size_t i = 0; i < set->count; i++)
-		BH_TRY(class_options(options, dir, set->names[i], &set->options[i]));
+		BH_TRY(class_options(options, caches, dir, set->names[i], &set->options[i]));
 	return BH_OK;
 }
 
-bh_status bh_family_set_open(const rocksdb_options_t *options, const char *dir, bh_family_set *out, rocksdb_t **rocks_out)
+bh_status bh_family_set_open(const rocksdb_options_t *options, bh_block_caches *caches, const char *dir, bh_family_set *out,
+			     rocksdb_t **rocks_out)
 {
 	BH_CLEANUP(bh_family_set_clear) bh_family_set set = { 0 };
 	char *error = NULL;
 	rocksdb_t *rocks;
 
-	BH_TRY(prepare(options, dir, &set));
+	BH_TRY(prepare(options, caches, dir, &set));
 	rocks = rocksdb_open_column_families(options, dir, (int)set.count, (const char *const *)set.names,
 					     (const rocksdb_options_t *const *)set.options, set.handles, &error);
 	BH_TRY(bh_status_of_rocksdb(error));

@@ -7,6 +7,8 @@
 
 #include <rocksdb/c.h>
 
+#include "env/bridge/caches.h"
+#include "keyring/dek/context.h"
 #include "keyring/base/base.h"
 
 /* All zero is empty. Released with bh_family_set_clear(), which leaves the handles to whoever took them. */
@@ -18,10 +20,14 @@ typedef struct bh_family_set {
 } bh_family_set;
 void bh_family_set_clear(bh_family_set *set);
 
-/* Opens the RocksDB in `dir` with copies of `options` (whose Env seals), or makes it if it has no CURRENT and create_if_missing is
- * set. On failure of RocksDB there are no handles. Errors: those of RocksDB and the Env; BH_E_INVALID (a family's name),
- * BH_E_NOMEM. */
-BH_MUST_CHECK bh_status bh_family_set_open(const rocksdb_options_t *options, const char *dir, bh_family_set *out,
-					   rocksdb_t **rocks_out);
+/* Makes options those of a class: where its files lie, and whose what it caches is. Errors: as bh_options_use_class(). */
+BH_MUST_CHECK bh_status bh_class_options_set(rocksdb_options_t *options, bh_block_caches *caches, const char *dir,
+					     const bh_scope *scope);
+
+/* Opens the RocksDB in `dir` with copies of `options` (whose Env seals, and whose caches are shared through `caches`), or makes it
+ * if it has no CURRENT and create_if_missing is set. On failure of RocksDB there are no handles. Errors: those of RocksDB and the
+ * Env; BH_E_INVALID (a family's name), BH_E_NOMEM. */
+BH_MUST_CHECK bh_status bh_family_set_open(const rocksdb_options_t *options, bh_block_caches *caches, const char *dir,
+					   bh_family_set *out, rocksdb_t **rocks_out);
 
 #endif

@@ -40,7 +40,7 @@ bh_status bh_batch_new(bh_db *db, bh_batch **out)
 	batch->db = db;
 	batch->raw = rocksdb_writebatch_create();
 	*out = batch;
-	return BH_OK;
+	return bh_done(BH_OK);
 }
 
 void bh_batch_clear(bh_batch *batch)
@@ -127,7 +127,7 @@ bh_status bh_batch_put(bh_batch *batch, bh_cf *cf, bh_view key, bh_view value)
 	rocksdb_writebatch_put_cf(batch->raw, cf->cls->handle, (const char *)key.data, key.len, (const char *)value.data,
 				  value.len);
 	bh_gate_leave_write(&cf->merchant->gate, ticket);
-	return BH_OK;
+	return bh_done(BH_OK);
 }
 
 bh_status bh_batch_merge(bh_batch *batch, bh_cf *cf, bh_view key, bh_view operand)
@@ -138,7 +138,7 @@ bh_status bh_batch_merge(bh_batch *batch, bh_cf *cf, bh_view key, bh_view operan
 	rocksdb_writebatch_merge_cf(batch->raw, cf->cls->handle, (const char *)key.data, key.len, (const char *)operand.data,
 				    operand.len);
 	bh_gate_leave_write(&cf->merchant->gate, ticket);
-	return BH_OK;
+	return bh_done(BH_OK);
 }
 
 bh_status bh_batch_delete(bh_batch *batch, bh_cf *cf, bh_view key)
@@ -148,7 +148,7 @@ bh_status bh_batch_delete(bh_batch *batch, bh_cf *cf, bh_view key)
 	BH_TRY(enter_for(batch, cf, &ticket));
 	rocksdb_writebatch_delete_cf(batch->raw, cf->cls->handle, (const char *)key.data, key.len);
 	bh_gate_leave_write(&cf->merchant->gate, ticket);
-	return BH_OK;
+	return bh_done(BH_OK);
 }
 
 bh_status bh_batch_delete_range(bh_batch *batch, bh_cf *cf, bh_view begin, bh_view end)
@@ -159,7 +159,7 @@ bh_status bh_batch_delete_range(bh_batch *batch, bh_cf *cf, bh_view begin, bh_vi
 	rocksdb_writebatch_delete_range_cf(batch->raw, cf->cls->handle, (const char *)begin.data, begin.len, (const char *)end.data,
 					   end.len);
 	bh_gate_leave_write(&cf->merchant->gate, ticket);
-	return BH_OK;
+	return bh_done(BH_OK);
 }
 
 /* ---- writing */
@@ -233,11 +233,11 @@ bh_status bh_batch_write(bh_batch *batch, const bh_write_options *options)
 	if (options != NULL && options->sync && options->no_wal)
 		return bh_fail(BH_E_INVALID, "a write cannot be both synced and without the WAL");
 	if (batch->count == 0)
-		return BH_OK;
+		return bh_done(BH_OK);
 	BH_TRY(enter_all(batch));
 	status = check_rows(batch);
 	if (status == BH_OK)
 		rocksdb_write(batch->db->rocks, bh_write_options_pick(batch->db, options), batch->raw, &error);
 	leave_first(batch, batch->count);
-	return status == BH_OK ? bh_status_of_rocksdb(error) : status;
+	return bh_done(status == BH_OK ? bh_status_of_rocksdb(error) : status);
 }

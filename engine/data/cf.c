@@ -42,12 +42,12 @@ bh_status bh_cf_open(bh_db *db, const char *merchant_name, const char *cls_name,
 	if (cf == NULL) {
 		bh_merchant_unref(merchant);
 		return cls != NULL ? bh_fail(BH_E_NOMEM, "no memory")
-				   : bh_fail(BH_E_NOT_FOUND, "merchant '%s' has no class '%s'", merchant_name, cls_name);
+				   : bh_fail(BH_E_NO_SUCH_CLASS, "merchant '%s' has no class '%s'", merchant_name, cls_name);
 	}
 	cf->merchant = merchant;
 	cf->cls = cls;
 	*out = cf;
-	return BH_OK;
+	return bh_done(BH_OK);
 }
 
 void bh_cf_close(bh_cf *cf)

@@ -72,7 +72,7 @@ bh_status bh_ingest(bh_cf *cf, const bh_ingest_options *options, const char *con
 	BH_TRY(bh_gate_enter_write(&cf->merchant->gate, cf->merchant->name, &ticket));
 	status = ingest_inside(cf, options, paths, count);
 	bh_gate_leave_write(&cf->merchant->gate, ticket);
-	return status;
+	return bh_done(status);
 }
 
 rocksdb_env_t *bh_db_env(bh_db *db)

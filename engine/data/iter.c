@@ -144,7 +144,7 @@ bh_status bh_iter_new(bh_cf *cf, const bh_read_options *options, bh_iter **out)
 	}
 	iter->merchant = bh_merchant_ref(cf->merchant);
 	*out = iter;
-	return BH_OK;
+	return bh_done(BH_OK);
 }
 
 void bh_iter_free(bh_iter *iter)
@@ -200,28 +200,28 @@ bh_status bh_iter_seek(bh_iter *iter, bh_view key)
 {
 	BH_TRY(enter_to_move(iter));
 	rocksdb_iter_seek(iter->raw, (const char *)key.data, key.len);
-	return leave(iter);
+	return bh_done(leave(iter));
 }
 
 bh_status bh_iter_seek_for_prev(bh_iter *iter, bh_view key)
 {
 	BH_TRY(enter_to_move(iter));
 	rocksdb_iter_seek_for_prev(iter->raw, (const char *)key.data, key.len);
-	return leave(iter);
+	return bh_done(leave(iter));
 }
 
 bh_status bh_iter_first(bh_iter *iter)
 {
 	BH_TRY(enter_to_move(iter));
 	rocksdb_iter_seek_to_first(iter->raw);
-	return leave(iter);
+	return bh_done(leave(iter));
 }
 
 bh_status bh_iter_last(bh_iter *iter)
 {
 	BH_TRY(enter_to_move(iter));
 	rocksdb_iter_seek_to_last(iter->raw);
-	return leave(iter);
+	return bh_done(leave(iter));
 }
 
 /* RocksDB asserts that an iterator which moves stands on an entry; one that does not simply stays where it is. */
@@ -230,7 +230,7 @@ bh_status bh_iter_next(bh_iter *iter)
 	BH_TRY(enter_to_move(iter));
 	if (iter->on_entry)
 		rocksdb_iter_next(iter->raw);
-	return leave(iter);
+	return bh_done(leave(iter));
 }
 
 bh_status bh_iter_prev(bh_iter *iter)
@@ -238,7 +238,7 @@ bh_status bh_iter_prev(bh_iter *iter)
 	BH_TRY(enter_to_move(iter));
 	if (iter->on_entry)
 		rocksdb_iter_prev(iter->raw);
-	return leave(iter);
+	return bh_done(leave(iter));
 }
 
 bool bh_iter_valid(const bh_iter *iter)
@@ -275,5 +275,5 @@ bh_status bh_iter_entry(bh_iter *iter, bh_view *key_out, bh_view *value_out)
 		*key_out = bh_view_of(iter->entry, iter->key_len);
 	if (value_out != NULL)
 		*value_out = bh_view_of(iter->entry + iter->key_len, iter->value_len);
-	return BH_OK;
+	return bh_done(BH_OK);
 }

@@ -101,27 +101,27 @@ static bh_status write_one(bh_cf *cf, const bh_write_options *options, write_op 
 
 bh_status bh_put(bh_cf *cf, const bh_write_options *options, bh_view key, bh_view value)
 {
-	return write_one(cf, options, WRITE_PUT, key, value);
+	return bh_done(write_one(cf, options, WRITE_PUT, key, value));
 }
 
 bh_status bh_merge(bh_cf *cf, const bh_write_options *options, bh_view key, bh_view operand)
 {
-	return write_one(cf, options, WRITE_MERGE, key, operand);
+	return bh_done(write_one(cf, options, WRITE_MERGE, key, operand));
 }
 
 bh_status bh_delete(bh_cf *cf, const bh_write_options *options, bh_view key)
 {
-	return write_one(cf, options, WRITE_DELETE, key, (bh_view){ 0 });
+	return bh_done(write_one(cf, options, WRITE_DELETE, key, (bh_view){ 0 }));
 }
 
 bh_status bh_delete_range(bh_cf *cf, const bh_write_options *options, bh_view begin, bh_view end)
 {
-	return write_one(cf, options, WRITE_DELETE_RANGE, begin, end);
+	return bh_done(write_one(cf, options, WRITE_DELETE_RANGE, begin, end));
 }
 
 /* ---- reads */
 
-/* Moves what RocksDB pinned into `value`; NULL is a key that is not there. */
+/* Moves what RocksDB pinned into `value`; NULL is a key that is not there, of which the caller has to say so. */
 static bh_status take_value(rocksdb_pinnableslice_t *pinned, bh_buf *value)
 {
 	bh_status status = BH_OK;
@@ -129,7 +129,7 @@ static bh_status take_value(rocksdb_pinnableslice_t *pinned, bh_buf *value)
 	size_t len = 0;
 
 	if (pinned == NULL)
-		return BH_E_NOT_FOUND;
+		return BH_E_NO_SUCH_KEY;
 	data = rocksdb_pinnableslice_value(pinned, &len);
 	if (len > value->cap)
 		status = bh_buf_reserve(value, len - value->len);
@@ -146,9 +146,11 @@ static bh_status get_inside(bh_cf *cf, rocksdb_readoptions_t *how, bh_view key, 
 	char *error = NULL;
 	rocksdb_pinnableslice_t *pinned =
 		rocksdb_get_pinned_cf(cf->merchant->db->rocks, how, cf->cls->handle, chars(key), key.len, &error);
+	bh_status status;
 
 	BH_TRY(bh_status_of_rocksdb(error));
-	return take_value(pinned, value);
+	status = take_value(pinned, value);
+	return status == BH_E_NO_SUCH_KEY ? bh_fail_with(status, "the class has no such key") : status;
 }
 
 bh_status bh_get(bh_cf *cf, const bh_read_options *options, bh_view key, bh_buf *value)
@@ -164,7 +166,7 @@ bh_status bh_get(bh_cf *cf, const bh_read_options *options, bh_view key, bh_buf 
 		release_read_options(how, owned);
 	}
 	bh_gate_leave(&cf->merchant->gate);
-	return status;
+	return bh_done(status);
 }
 
 /* What rocksdb_batched_multi_get_cf() wants, in one allocation a kind. */
@@ -202,21 +204,22 @@ static bh_status multi_get_inside(bh_cf *cf, rocksdb_readoptions_t *how, size_t 
 				  bh_status *statuses_out)
 {
 	BH_CLEANUP(multi_args_clear) multi_args args = { 0 };
-	bh_status first = BH_OK;
+	bh_status failed = BH_OK;
 
 	BH_TRY(multi_args_make(count, keys, &args));
 	rocksdb_batched_multi_get_cf(cf->merchant->db->rocks, how, cf->cls->handle, count, args.keys, args.lens, args.values,
 				     args.errors, false);
-	for (size_t i = 0; i < count; i++) {
+	/* From the last one on, so that the message is that of the first failure. */
+	for (size_t i = count; i-- > 0;) {
 		statuses_out[i] = bh_status_of_rocksdb(args.errors[i]);
 		if (statuses_out[i] == BH_OK)
 			statuses_out[i] = take_value(args.values[i], &values[i]);
 		else if (args.values[i] != NULL)
 			rocksdb_pinnableslice_destroy(args.values[i]);
-		if (first == BH_OK && statuses_out[i] != BH_E_NOT_FOUND)
-			first = statuses_out[i];
+		if (statuses_out[i] != BH_OK && statuses_out[i] != BH_E_NO_SUCH_KEY)
+			failed = statuses_out[i];
 	}
-	return first;
+	return failed;
 }
 
 bh_status bh_multi_get(bh_cf *cf, const bh_read_options *options, size_t count, const bh_view *keys, bh_buf *values,
@@ -227,7 +230,7 @@ bh_status bh_multi_get(bh_cf *cf, const bh_read_options *options, size_t count, 
 	bool owned;
 
 	if (count == 0)
-		return BH_OK;
+		return bh_done(BH_OK);
 	BH_TRY(bh_gate_enter(&cf->merchant->gate, cf->merchant->name));
 	status = bh_read_options_make(cf->merchant, options, &how, &owned);
 	if (status == BH_OK) {
@@ -235,7 +238,7 @@ bh_status bh_multi_get(bh_cf *cf, const bh_read_options *options, size_t count, 
 		release_read_options(how, owned);
 	}
 	bh_gate_leave(&cf->merchant->gate);
-	return status;
+	return bh_done(status);
 }
 
 /* ---- storage */
@@ -251,7 +254,7 @@ bh_status bh_flush(bh_cf *cf)
 	rocksdb_flush_cf(cf->merchant->db->rocks, options, cf->cls->handle, &error);
 	rocksdb_flushoptions_destroy(options);
 	bh_gate_leave(&cf->merchant->gate);
-	return bh_status_of_rocksdb(error);
+	return bh_done(bh_status_of_rocksdb(error));
 }
 
 /* What was cut short because its merchant left says so. */
@@ -271,7 +274,7 @@ bh_status bh_compact(bh_cf *cf, bh_view begin, bh_view end)
 	BH_TRY(bh_gate_enter(&cf->merchant->gate, cf->merchant->name));
 	bh_bridge_compact(cf->merchant->db->rocks, cf->cls->handle, begin, end, (bool *)(uintptr_t)&cf->merchant->closing, &error);
 	bh_gate_leave(&cf->merchant->gate);
-	return cut_short(cf->merchant, bh_status_of_rocksdb(error));
+	return bh_done(cut_short(cf->merchant, bh_status_of_rocksdb(error)));
 }
 
 bh_status bh_sync_wal(bh_db *db)
@@ -279,5 +282,5 @@ bh_status bh_sync_wal(bh_db *db)
 	char *error = NULL;
 
 	rocksdb_flush_wal(db->rocks, 1, &error);
-	return bh_status_of_rocksdb(error);
+	return bh_done(bh_status_of_rocksdb(error));
 }

@@ -30,7 +30,7 @@ bh_status bh_snapshot_new(bh_db *db, bh_snapshot **out)
 	db->snapshots = snapshot;
 	pthread_mutex_unlock(&db->lock);
 	*out = snapshot;
-	return BH_OK;
+	return bh_done(BH_OK);
 }
 
 static void release(bh_snapshot *snapshot)

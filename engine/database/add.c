@@ -48,5 +48,5 @@ bh_status bh_merchant_add(bh_db *db, const char *name, const char *cmk_uri, cons
 	bh_claim_take(db, &claim);
 	status = add_claimed(db, name, cmk_uri, options);
 	bh_claim_end(db, &claim);
-	return status;
+	return bh_done(status);
 }

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <bulkhead/db.h>
 
+#include "env/bridge/caches.h"
 #include "engine/core/db.h"
 #include "engine/core/merchant.h"
 #include "engine/core/drop.h"
@@ -55,10 +56,12 @@ static void destroy_options(bh_db *db)
 
 void bh_db_close(bh_db *db)
 {
+	bh_message message;
 	char *passphrase;
 
 	if (db == NULL)
 		return;
+	message = bh_message_keep();
 	atomic_store(&db->hurry, true);
 	bh_keeper_stop(db->keeper); /* these two first: they work on all of the others */
 	bh_leaser_free(db->leaser);
@@ -68,6 +71,7 @@ void bh_db_close(bh_db *db)
 		rocksdb_close(db->rocks);
 		store_sealed(db);
 	}
+	bh_block_caches_free(db->caches);
 	destroy_options(db);
 	if (db->env != NULL)
 		rocksdb_env_destroy(db->env);
@@ -83,4 +87,5 @@ void bh_db_close(bh_db *db)
 	pthread_mutex_destroy(&db->resealing);
 	pthread_mutex_destroy(&db->lock);
 	free(db);
+	bh_message_restore(&message);
 }

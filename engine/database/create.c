@@ -42,5 +42,5 @@ bh_status bh_db_create(const char *dir, const char *region, const char *platform
 	/* A kill here leaves a keyring without a database: the next open makes it. */
 	BH_TRY(bh_db_open(dir, options, &db));
 	bh_db_close(db);
-	return BH_OK;
+	return bh_done(BH_OK);
 }

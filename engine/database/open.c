@@ -22,6 +22,7 @@
 #include <bulkhead/db.h>
 
 #include "env/bridge/bridge.h"
+#include "env/bridge/caches.h"
 #include "engine/core/family_set.h"
 #include "engine/core/files.h"
 #include "engine/core/merchant.h"
@@ -46,6 +47,7 @@ static bh_status make_options(bh_db *db, const bh_db_options *options)
 		db->options = rocksdb_options_create();
 		rocksdb_options_set_compression(db->options, rocksdb_zstd_compression);
 	}
+	db->caches = bh_block_caches_new();
 	db->read = rocksdb_readoptions_create();
 	db->write = rocksdb_writeoptions_create();
 	db->write_sync = rocksdb_writeoptions_create();
@@ -177,7 +179,7 @@ static bh_status open_rocksdb(bh_db *db)
 	bh_status status = BH_OK;
 
 	rocksdb_options_set_create_if_missing(db->options, !bh_dir_has(db->dir, "CURRENT"));
-	BH_TRY(bh_family_set_open(db->options, db->dir, &set, &db->rocks));
+	BH_TRY(bh_family_set_open(db->options, db->caches, db->dir, &set, &db->rocks));
 	for (size_t i = 0; i < set.count; i++) {
 		bh_status adopted = adopt_family(db, set.names[i], set.handles[i]);
 
@@ -268,5 +270,5 @@ bh_status bh_db_open(const char *dir, const bh_db_options *options, bh_db **out)
 	}
 	atomic_store(&db->hurry, false);
 	*out = db;
-	return BH_OK;
+	return bh_done(BH_OK);
 }

@@ -321,5 +321,5 @@ bh_status bh_erase_range(bh_cf *cf, bh_view prefix, const bh_erase_options *opti
 		*out = e.result;
 		e.result = (bh_erase_result){ 0 };
 	}
-	return BH_OK;
+	return bh_done(BH_OK);
 }

@@ -241,7 +241,7 @@ bh_status bh_erase_unsuppress(bh_cf *cf, bh_view prefix)
 	status = lift(cf, prefix);
 	pthread_mutex_unlock(&cf->merchant->marking);
 	bh_gate_leave(&cf->merchant->gate);
-	return status;
+	return bh_done(status);
 }
 
 bh_status bh_erase_markers(bh_cf *cf, bh_status (*each)(void *arg, const bh_erase_marker *marker), void *arg)
@@ -254,5 +254,5 @@ bh_status bh_erase_markers(bh_cf *cf, bh_status (*each)(void *arg, const bh_eras
 	if (status == BH_OK)
 		status = bh_erase_marker_each(cf->merchant->db, &scope, each, arg);
 	bh_gate_leave(&cf->merchant->gate);
-	return status;
+	return bh_done(status);
 }

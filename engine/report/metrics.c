@@ -255,5 +255,5 @@ bh_status bh_db_metrics_write(bh_db *db, const char *path)
 	status = bh_metrics_format(report, &text);
 	bh_db_report_free(report);
 	BH_TRY(status);
-	return replace(path, (const char *)temp.data, bh_buf_view(&text));
+	return bh_done(replace(path, (const char *)temp.data, bh_buf_view(&text)));
 }

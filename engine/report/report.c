@@ -230,7 +230,7 @@ bh_status bh_db_status(bh_db *db, bh_db_report **out)
 		*out = report;
 	else
 		bh_db_report_free(report);
-	return status;
+	return bh_done(status);
 }
 
 void bh_db_report_free(bh_db_report *report)

@@ -29,5 +29,5 @@ bh_status bh_merchant_rewrap(bh_db *db, const char *name, const bh_rewrap_option
 	bh_claim_end(db, &claim);
 	if (status == BH_OK && out != NULL)
 		*out = result;
-	return name[0] != '\0' ? bh_fail_prefix(status, "merchant '%s'", name) : bh_fail_prefix(status, "platform");
+	return bh_done(name[0] != '\0' ? bh_fail_prefix(status, "merchant '%s'", name) : bh_fail_prefix(status, "platform"));
 }

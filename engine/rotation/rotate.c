@@ -44,7 +44,7 @@ bh_status bh_merchant_rotate(bh_db *db, const char *name, const bh_rotate_option
 	bh_fs_keys_changed(db->fs);
 	if (marks_of(options) != 0)
 		bh_alarm_ring(&db->keeper_alarm);
-	return BH_OK;
+	return bh_done(BH_OK);
 }
 
 /* ---- what there is */
@@ -100,5 +100,5 @@ bh_status bh_merchant_generations(bh_db *db, const char *name, bh_generation **o
 			describe(&deks[i], &survey, &found[used++]);
 	*out = found;
 	*count_out = used;
-	return BH_OK;
+	return bh_done(BH_OK);
 }

@@ -36,7 +36,7 @@ typedef struct bh_survey {
 } bh_survey;
 void bh_survey_clear(bh_survey *survey);
 
-/* Errors: BH_E_NOT_FOUND (merchant), BH_E_NOMEM; any file that does not say what it needs: BH_E_TAG, BH_E_FORMAT, BH_E_VERSION,
+/* Errors: BH_E_NO_SUCH_MERCHANT, BH_E_NOMEM; any file that does not say what it needs: BH_E_TAG, BH_E_FORMAT, BH_E_VERSION,
  * BH_E_TRUNCATED, BH_E_IO. What RocksDB removes meanwhile needs nothing. */
 BH_MUST_CHECK bh_status bh_survey_make(const bh_place *place, const char *merchant, bh_survey *out);
 /* The same without a look into the logs, which may be large. */

@@ -151,7 +151,7 @@ static bh_status sweep_merchant(bh_db *db, const char *name, const bh_sweep_opti
 
 bh_status bh_merchant_sweep(bh_db *db, const char *name, const bh_sweep_options *options)
 {
-	return sweep_merchant(db, name, options, NULL);
+	return bh_done(sweep_merchant(db, name, options, NULL));
 }
 
 bh_status bh_sweep_until(bh_db *db, const char *name, const _Atomic bool *stop)

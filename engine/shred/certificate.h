@@ -56,7 +56,7 @@ BH_MUST_CHECK bh_status bh_certificate_load(const char *dir, const bh_keyring *k
 BH_MUST_CHECK bh_status bh_certificate_salts(bh_view json, bh_salts *out);
 
 /* The shredded merchant of that name: the newest whose CMK is not known to be destroyed if there is one and `pending_first`, else
- * the newest. Errors: BH_E_NOT_FOUND, BH_E_INVALID (lives, and nobody of its name was shredded), BH_E_NOMEM. */
+ * the newest. Errors: BH_E_NO_SUCH_MERCHANT, BH_E_INVALID (lives, and nobody of its name was shredded), BH_E_NOMEM. */
 BH_MUST_CHECK bh_status bh_certificate_subject(bh_keyring *keyring, const char *name, bool pending_first, bh_merchant_info *out);
 /* The certificate of a shredded merchant: the stored one, or, where that is lost, one made anew. Errors: BH_E_INVALID (it is not
  * shredded), BH_E_NOMEM, BH_E_CRYPTO. */

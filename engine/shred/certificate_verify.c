@@ -125,7 +125,7 @@ bh_status bh_certificate_verify(bh_view json, const uint8_t *public_key, bh_cert
 	BH_TRY(read_info(certificate, &info));
 	if (info_out != NULL)
 		*info_out = info;
-	return BH_OK;
+	return bh_done(BH_OK);
 }
 
 bh_status bh_certificate_salts(bh_view json, bh_salts *out)

@@ -309,7 +309,7 @@ bh_status bh_merchant_shred(bh_db *db, const char *name, bh_buf *certificate_out
 	}
 	status = shred_locked(db, merchant, certificate_out);
 	bh_merchant_unlock(merchant);
-	return status;
+	return bh_done(status);
 }
 
 static bh_status finalize_claimed(bh_db *db, const char *name, bh_buf *certificate_out)
@@ -336,7 +336,7 @@ bh_status bh_merchant_shred_finalize(bh_db *db, const char *name, bh_buf *certif
 	bh_merchant_unlock(bh_merchant_find_locked(db, name));
 	status = finalize_claimed(db, name, certificate_out);
 	bh_claim_end(db, &claim);
-	return status;
+	return bh_done(status);
 }
 
 bh_status bh_merchant_certificate(bh_db *db, const char *name, bh_buf *certificate_out)
@@ -344,7 +344,7 @@ bh_status bh_merchant_certificate(bh_db *db, const char *name, bh_buf *certifica
 	BH_CLEANUP(bh_merchant_info_clear) bh_merchant_info merchant = { 0 };
 
 	BH_TRY(bh_certificate_subject(db->keyring, name, false, &merchant));
-	return bh_certificate_get(db->dir, db->keyring, &merchant, certificate_out);
+	return bh_done(bh_certificate_get(db->dir, db->keyring, &merchant, certificate_out));
 }
 
 void bh_db_public_key(const bh_db *db, uint8_t out[BH_PUBLIC_KEY_LEN])

@@ -81,7 +81,7 @@ static bh_status parked_open(bh_db *db, const char *merchant, parked *p)
 	p->options = rocksdb_options_create_copy(db->options);
 	rocksdb_options_set_env(p->options, p->env);
 	bh_bridge_options_for_export(p->options);
-	return bh_family_set_open(p->options, (const char *)p->path.data, &p->set, &p->rocks);
+	return bh_family_set_open(p->options, db->caches, (const char *)p->path.data, &p->set, &p->rocks);
 }
 
 static rocksdb_column_family_handle_t *parked_handle(const parked *p, const bh_merchant *merchant, const bh_class *cls)
@@ -180,7 +180,7 @@ static bh_status import_files(bh_db *db, rocksdb_options_t *options, const bh_sc
 	bh_status status;
 
 	bh_cf_name_format(scope, name);
-	BH_TRY(bh_options_use_class(options, db->dir, scope->merchant, scope->cls));
+	BH_TRY(bh_class_options_set(options, db->caches, db->dir, scope));
 	BH_TRY(bh_buf_printf(&dir, "%s/" BH_TENANTS_DIR "/%s", db->dir, name));
 	BH_TRY(link_files(export_, (const char *)dir.data));
 	bh_options_file_hold(db);
@@ -250,12 +250,10 @@ static void give_up(bh_db *db, bh_merchant *merchant)
 /* The status of the try, with its own message, whatever giving up says. */
 static bh_status fail_attach(bh_db *db, bh_merchant *merchant, bh_status status)
 {
-	BH_CLEANUP(bh_buf_clear) bh_buf message = { 0 };
-	bool kept = bh_buf_printf(&message, "%s", bh_status_message()) == BH_OK;
+	const bh_message message = bh_message_keep();
 
 	give_up(db, merchant);
-	return bh_fail(status, "merchant '%s': stays suspended: %s", merchant->name,
-		       kept ? (const char *)message.data : bh_status_name(status));
+	return bh_fail(status, "merchant '%s': stays suspended: %s", merchant->name, message.text);
 }
 
 static bh_status record_resuming(bh_db *db, const bh_merchant *merchant, const char *note)
@@ -337,5 +335,5 @@ bh_status bh_merchant_resume(bh_db *db, const char *name, const bh_suspend_optio
 	BH_CLEANUP(bh_buf_clear) bh_buf note = { 0 };
 
 	BH_TRY(bh_suspend_note(options, &note));
-	return attach(db, name, (const char *)note.data);
+	return bh_done(attach(db, name, (const char *)note.data));
 }

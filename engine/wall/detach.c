@@ -19,10 +19,9 @@
 
 #include <bulkhead/env.h>
 
-#include <malloc.h>
 #include <bulkhead/rotation.h>
 
-#include "env/bridge/move.h"
+#include "env/bridge/caches.h"
 #include "engine/core/files.h"
 #include "keyring/base/crashpoint.h"
 #include "leaser.h"
@@ -48,9 +47,7 @@ void bh_forget(bh_db *db, const char *merchant)
 		bh_db_log(db, "%s", bh_status_message());
 	bh_logs_let_go(db);
 	bh_fs_keys_changed(db->fs);
-	bh_bridge_purge_block_cache(db->options);
-	/* What was freed goes back to the system, where that is possible: it held rows. */
-	malloc_trim(0);
+	bh_block_caches_forget(db->caches, merchant);
 }
 
 static bh_status flush_families(bh_db *db, const bh_merchant *merchant)
@@ -221,5 +218,5 @@ bh_status bh_merchant_suspend(bh_db *db, const char *name, const bh_suspend_opti
 	BH_CLEANUP(bh_buf_clear) bh_buf note = { 0 };
 
 	BH_TRY(bh_suspend_note(options, &note));
-	return bh_merchant_detach(db, name, BH_SUSPEND_OPERATOR, (const char *)note.data);
+	return bh_done(bh_merchant_detach(db, name, BH_SUSPEND_OPERATOR, (const char *)note.data));
 }

@@ -274,5 +274,5 @@ bh_status bh_leaser_look(bh_leaser *leaser, const char *name, bh_leaser_info *ou
 		out->limit_ms = leaser->limit_ms;
 	}
 	pthread_mutex_unlock(&leaser->lock);
-	return r != NULL ? BH_OK : bh_fail(BH_E_NOT_FOUND, "merchant '%s' has no lease", name);
+	return r != NULL ? BH_OK : bh_fail(BH_E_NO_SUCH_MERCHANT, "merchant '%s' has no lease", name);
 }

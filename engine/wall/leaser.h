@@ -81,7 +81,7 @@ typedef struct bh_leaser_info {
 	int64_t last_ms;                   /* how long the last call took; -1: none ended */
 	char note[BH_LEASER_NOTE_MAX + 1]; /* what the last call said if it failed; "" otherwise */
 } bh_leaser_info;
-/* Errors: BH_E_NOT_FOUND (it has no lease). */
+/* Errors: BH_E_NO_SUCH_MERCHANT (it has no lease). */
 BH_MUST_CHECK bh_status bh_leaser_look(bh_leaser *leaser, const char *name, bh_leaser_info *out);
 
 #endif

@@ -150,7 +150,7 @@ static void note(bh_lease_row *r, bh_status status, const char *message)
 /* What these say concerns the merchant, not its KMS: the lease ends with it. */
 static bool is_over(bh_status status)
 {
-	return status == BH_E_SUSPENDED || status == BH_E_SHREDDED || status == BH_E_NOT_FOUND;
+	return status == BH_E_SUSPENDED || status == BH_E_SHREDDED || status == BH_E_NO_SUCH_MERCHANT;
 }
 
 static void say(const bh_leaser *leaser, const char *fmt, ...) BH_PRINTF(2, 3);

@@ -9,8 +9,10 @@
 // here.
 #include "bridge.h"
 
+#include <rocksdb/cache.h>
 #include <rocksdb/env.h>
 #include <rocksdb/file_system.h>
+#include <rocksdb/table.h>
 
 #include <cstring>
 #include <memory>
@@ -415,9 +417,16 @@ void bh_bridge_set_cf_path(rocksdb_options_t *options, const char *dir)
 	options->rep.cf_paths.assign(1, DbPath(dir, UINT64_MAX));
 }
 
+// A cache does not give its second tier away, but it prints it.
+static bool HasSecondary(const Cache *cache)
+{
+	return cache != nullptr && cache->GetPrintableOptions().find("secondary_cache") != std::string::npos;
+}
+
 bh_status bh_bridge_check_options(const rocksdb_options_t *options)
 {
 	const Options &o = options->rep;
+	const auto *table = o.table_factory != nullptr ? o.table_factory->GetOptions<BlockBasedTableOptions>() : nullptr;
 	const struct {
 		bool broken;
 		const char *what;
@@ -435,6 +444,13 @@ bh_status bh_bridge_check_options(const rocksdb_options_t *options)
 		{ o.db_paths.size() > 1, "db_paths (several)" },
 		{ !o.cf_paths.empty(), "cf_paths (they are the tenants' directories)" },
 		{ o.row_cache != nullptr, "row_cache (it would outlive a merchant's keys)" },
+		{ table != nullptr && table->block_cache_compressed != nullptr,
+		  "block_cache_compressed (it would outlive a merchant's keys)" },
+		{ table != nullptr && table->persistent_cache != nullptr,
+		  "persistent_cache (it keeps blocks in the clear, outside of the database)" },
+		{ table != nullptr && HasSecondary(table->block_cache.get()),
+		  "secondary_cache of the block cache (it would outlive a merchant's keys)" },
+		{ HasSecondary(o.blob_cache.get()), "secondary_cache of the blob cache (it would outlive a merchant's keys)" },
 	};
 
 	for (const auto &rule : rules)

@@ -5,9 +5,7 @@
 
 #include <bulkhead/env.h>
 
-#include <rocksdb/cache.h>
 #include <rocksdb/metadata.h>
-#include <rocksdb/table.h>
 
 #include <cstring>
 
@@ -133,16 +131,4 @@ void bh_bridge_options_for_export(rocksdb_options_t *options)
 	options->rep.enable_blob_files = false;
 	options->rep.enable_blob_garbage_collection = true;
 	options->rep.blob_garbage_collection_age_cutoff = 1.0;
-}
-
-void bh_bridge_purge_block_cache(const rocksdb_options_t *options)
-{
-	Cache *cache = options->rep.table_factory != nullptr
-			       ? options->rep.table_factory->GetOptions<Cache>(TableFactory::kBlockCacheOpts())
-			       : nullptr;
-	if (cache == nullptr)
-		return;
-	size_t capacity = cache->GetCapacity();
-	cache->SetCapacity(0);
-	cache->SetCapacity(capacity);
 }

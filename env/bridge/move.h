@@ -42,9 +42,6 @@ BH_MUST_CHECK bh_status bh_bridge_import(rocksdb_t *db, const rocksdb_options_t 
  * but those that are there. */
 void bh_bridge_options_for_export(rocksdb_options_t *options);
 
-/* Drops every block of the block cache that nobody reads right now. */
-void bh_bridge_purge_block_cache(const rocksdb_options_t *options);
-
 #ifdef __cplusplus
 }
 #endif

@@ -68,13 +68,19 @@ static bool is_unneeded(const reseal *r, uint32_t cf_id)
 	return false;
 }
 
+/* The keyring has no such family, or the database does not: its bytes are nobody's. */
+static bool is_nobodys(bh_status status)
+{
+	return status == BH_E_NOT_FOUND || status == BH_E_NO_SUCH_MERCHANT || status == BH_E_NO_SUCH_CLASS;
+}
+
 static bh_status choose(const reseal *r, uint32_t cf_id, choice *out)
 {
 	const bh_scopes *real = bh_fs_scopes(r->fs);
 	bh_status status = is_unneeded(r, cf_id) ? BH_E_NOT_FOUND : real->dek_for_cf(real->arg, cf_id, &out->dek);
 
 	out->needed = status == BH_OK;
-	return status == BH_E_NOT_FOUND ? throwaway(&out->dek) : status;
+	return is_nobodys(status) ? throwaway(&out->dek) : status;
 }
 
 static bh_status grow_choices(reseal *r, uint32_t cf_id)

@@ -25,6 +25,35 @@ extern "C" {
 /* Runs `clear(&var)` when the variable leaves its scope. */
 #define BH_CLEANUP(clear) __attribute__((cleanup(clear)))
 
+/* What bh_status_message() says: NULL is nothing. Here, and in static memory, so that a call on a hot path clears or sets it by one
+ * store. */
+extern __thread const char *bh_status_said __attribute__((tls_model("initial-exec")));
+
+/* Around the result of every public call that returns a status, so that one that went well leaves no message of an earlier one, nor
+ * of what it came across on its way. */
+static inline bh_status bh_done(bh_status status)
+{
+	if (status == BH_OK)
+		bh_status_said = NULL;
+	return status;
+}
+
+/* As bh_fail() with a text that lives for ever and is taken as it is, for what happens too often to be formatted. */
+static inline bh_status bh_fail_with(bh_status status, const char *text)
+{
+	bh_status_said = text;
+	return status;
+}
+
+#define BH_MESSAGE_SIZE 512 /* 511 bytes and the NUL */
+
+/* The thread's message, kept over what goes on after a failure and must not speak for it, nor be heard instead of it. */
+typedef struct bh_message {
+	char text[BH_MESSAGE_SIZE];
+} bh_message;
+bh_message bh_message_keep(void);
+void bh_message_restore(const bh_message *kept);
+
 #define BH_MIN(a, b) ((a) < (b) ? (a) : (b))
 #define BH_MAX(a, b) ((a) > (b) ? (a) : (b))
 

@@ -5,14 +5,12 @@
  * Invariants: the tables have one row per code (checked at compile time); the message is always NUL-terminated; errno survives.
  * Thread-safety: the message is thread-local, all else is const.
  */
-#include <bulkhead/status.h>
+#include "base.h"
 
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-
-#define MESSAGE_SIZE 512 /* 511 bytes and the NUL */
 
 enum {
 	EXIT_DONE = 0,
@@ -56,10 +54,22 @@ static const status_row rows[] = {
 	[BH_E_CRYPTO] = { "crypto", EXIT_OTHER },
 	[BH_E_ROCKSDB] = { "rocksdb", EXIT_OTHER },
 	[BH_E_ERASED] = { "erased", EXIT_INPUT },
+	[BH_E_NO_SUCH_KEY] = { "no-such-key", EXIT_ABSENT },
+	[BH_E_NO_SUCH_MERCHANT] = { "no-such-merchant", EXIT_ABSENT },
+	[BH_E_NO_SUCH_CLASS] = { "no-such-class", EXIT_ABSENT },
 };
 _Static_assert(sizeof(rows) / sizeof(rows[0]) == BH_E_COUNT_, "a status without a row");
 
-static _Thread_local char message[MESSAGE_SIZE];
+static _Thread_local char message[BH_MESSAGE_SIZE];
+
+__thread const char *bh_status_said;
+
+/* Takes a text over as the thread's message. */
+static void say(const char text[BH_MESSAGE_SIZE])
+{
+	memcpy(message, text, sizeof(message));
+	bh_status_said = message;
+}
 
 static bool is_code(bh_status status)
 {
@@ -73,7 +83,7 @@ const char *bh_status_name(bh_status status)
 
 const char *bh_status_message(void)
 {
-	return message;
+	return bh_status_said != NULL ? bh_status_said : "";
 }
 
 int bh_status_exit_code(bh_status status)
@@ -82,22 +92,22 @@ int bh_status_exit_code(bh_status status)
 }
 
 /* Formats beside the message, not into it: the arguments may well point at the message. */
-BH_PRINTF(2, 0) static void format(char text[MESSAGE_SIZE], const char *fmt, va_list args)
+BH_PRINTF(2, 0) static void format(char text[BH_MESSAGE_SIZE], const char *fmt, va_list args)
 {
-	if (vsnprintf(text, MESSAGE_SIZE, fmt, args) < 0)
+	if (vsnprintf(text, BH_MESSAGE_SIZE, fmt, args) < 0)
 		text[0] = '\0';
 }
 
 bh_status bh_fail(bh_status status, const char *fmt, ...)
 {
 	int saved_errno = errno;
-	char text[MESSAGE_SIZE];
+	char text[BH_MESSAGE_SIZE];
 	va_list args;
 
 	va_start(args, fmt);
 	format(text, fmt, args);
 	va_end(args);
-	memcpy(message, text, sizeof(message));
+	say(text);
 	errno = saved_errno;
 	return status;
 }
@@ -105,7 +115,7 @@ bh_status bh_fail(bh_status status, const char *fmt, ...)
 bh_status bh_fail_prefix(bh_status status, const char *fmt, ...)
 {
 	int saved_errno = errno;
-	char text[MESSAGE_SIZE];
+	char text[BH_MESSAGE_SIZE];
 	va_list args;
 	size_t len, room;
 
@@ -118,10 +128,24 @@ bh_status bh_fail_prefix(bh_status status, const char *fmt, ...)
 	room = sizeof(text) - 1 - len;
 	if (room >= 2) {
 		memcpy(text + len, ": ", 2);
-		memccpy(text + len + 2, message, '\0', room - 2);
+		memccpy(text + len + 2, bh_status_message(), '\0', room - 2);
 		text[sizeof(text) - 1] = '\0';
 	}
-	memcpy(message, text, sizeof(message));
+	say(text);
 	errno = saved_errno;
 	return status;
+}
+
+bh_message bh_message_keep(void)
+{
+	bh_message kept;
+
+	strncpy(kept.text, bh_status_message(), sizeof(kept.text) - 1);
+	kept.text[sizeof(kept.text) - 1] = '\0';
+	return kept;
+}
+
+void bh_message_restore(const bh_message *kept)
+{
+	say(kept->text);
 }

@@ -60,7 +60,7 @@ static bh_status provider_find(const char *uri, const bh_kms_provider **out)
 
 bh_status bh_kms_open(const char *uri, const bh_kms_options *options, bh_kms **out)
 {
-	return bh_kms_open_in(NULL, NULL, uri, options, out);
+	return bh_done(bh_kms_open_in(NULL, NULL, uri, options, out));
 }
 
 /* Around each call to a provider. */
@@ -148,7 +148,7 @@ bh_status bh_kms_create(const char *uri, const char *region, const bh_kms_option
 		region = "";
 	if (region[0] != '\0')
 		BH_TRY(bh_name_check("region", region));
-	return ops->create(uri, region, options != NULL ? options : &default_options);
+	return bh_done(ops->create(uri, region, options != NULL ? options : &default_options));
 }
 
 bh_status bh_kms_describe(bh_kms *kms, bh_kms_key_info *out)
@@ -158,7 +158,7 @@ bh_status bh_kms_describe(bh_kms *kms, bh_kms_key_info *out)
 
 	BH_TRY(call_end(kms, began_ns, kms->ops->describe(kms->self, &info)));
 	*out = info;
-	return BH_OK;
+	return bh_done(BH_OK);
 }
 
 static bh_status wrap_checked(bh_kms *kms, bh_view plaintext, bh_view context, bh_buf *wrapped, uint32_t *version)
@@ -210,17 +210,17 @@ bh_status bh_kms_rotate(bh_kms *kms, uint32_t *version_out)
 
 	BH_TRY(kms->ops->rotate(kms->self, &version));
 	*version_out = version;
-	return BH_OK;
+	return bh_done(BH_OK);
 }
 
 bh_status bh_kms_enable(bh_kms *kms)
 {
-	return kms->ops->set_state(kms->self, BH_KMS_ENABLED);
+	return bh_done(kms->ops->set_state(kms->self, BH_KMS_ENABLED));
 }
 
 bh_status bh_kms_disable(bh_kms *kms)
 {
-	return kms->ops->set_state(kms->self, BH_KMS_DISABLED);
+	return bh_done(kms->ops->set_state(kms->self, BH_KMS_DISABLED));
 }
 
 static bh_status destroy_checked(bh_kms *kms, bh_kms_evidence *evidence)
@@ -240,7 +240,7 @@ bh_status bh_kms_destroy(bh_kms *kms, bh_kms_evidence *out)
 	BH_TRY(call_end(kms, began_ns, destroy_checked(kms, &evidence)));
 	if (out != NULL)
 		*out = evidence;
-	return BH_OK;
+	return bh_done(BH_OK);
 }
 
 const char *bh_kms_key_state_name(bh_kms_key_state state)
@@ -260,7 +260,7 @@ bh_status bh_kms_list(const char *uri, const bh_kms_options *options, bh_status 
 	const bh_kms_provider *ops = NULL;
 
 	BH_TRY(provider_find(uri, &ops));
-	return ops->list(uri, options != NULL ? options : &default_options, each, arg);
+	return bh_done(ops->list(uri, options != NULL ? options : &default_options, each, arg));
 }
 
 bool bh_kms_same_key(const char *uri, const char *other)

@@ -51,7 +51,7 @@ bh_status bh_keyring_cmk_uri(bh_keyring *keyring, const char *merchant, char out
 		memcpy(out, uri, strlen(uri) + 1);
 	bool known = uri != NULL;
 	bh_keyring_unlock(keyring);
-	return known ? BH_OK : bh_fail(BH_E_NOT_FOUND, "merchant '%s': does not exist in this database", merchant);
+	return known ? BH_OK : bh_fail(BH_E_NO_SUCH_MERCHANT, "merchant '%s': does not exist in this database", merchant);
 }
 
 void bh_keyring_cmk_close(bh_keyring *keyring, const char *merchant)

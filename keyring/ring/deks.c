@@ -93,7 +93,7 @@ bh_status bh_keyring_merchant_copy(bh_keyring *keyring, const char *name, bh_key
 	bh_keyring_read_lock(keyring);
 	bh_merchant_record *merchant = bh_keyring_state_find(&keyring->state, name);
 	if (merchant == NULL) {
-		status = bh_fail(BH_E_NOT_FOUND, "merchant '%s': does not exist in this database", name);
+		status = bh_fail(BH_E_NO_SUCH_MERCHANT, "merchant '%s': does not exist in this database", name);
 	} else if (merchant->state >= BH_MERCHANT_SHREDDING) {
 		status = bh_fail(BH_E_SHREDDED, "merchant '%s': is shredded; its keys do not come back", name);
 	} else {
@@ -379,7 +379,7 @@ bh_status bh_keyring_merchant_lock(bh_keyring *keyring, const char *name)
 		bh_audit_batch_note(keyring->audit, &batch);
 	else
 		bh_audit_note(keyring->audit, &bare);
-	return known ? BH_OK : bh_fail(BH_E_NOT_FOUND, "merchant '%s': does not exist in this database", name);
+	return known ? BH_OK : bh_fail(BH_E_NO_SUCH_MERCHANT, "merchant '%s': does not exist in this database", name);
 }
 
 /* Lookups */
@@ -393,7 +393,8 @@ static bh_status scope_absent(const bh_keyring *keyring, const bh_scope *scope)
 	for (size_t i = 0; merchant != NULL && i < merchant->dek_count; i++)
 		has_class = has_class || strcmp(merchant->deks[i].cls, scope->cls) == 0;
 	if (!has_class)
-		return bh_fail(BH_E_NOT_FOUND, "'%s/%s': no such merchant and class in this database", scope->merchant, scope->cls);
+		return bh_fail(merchant != NULL ? BH_E_NO_SUCH_CLASS : BH_E_NO_SUCH_MERCHANT,
+			       "'%s/%s': no such merchant and class in this database", scope->merchant, scope->cls);
 
 	switch (merchant->state) {
 	case BH_MERCHANT_SHREDDING:

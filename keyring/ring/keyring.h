@@ -56,7 +56,7 @@ void bh_keyring_close(bh_keyring *keyring);
 const uint8_t *bh_keyring_database_id(const bh_keyring *keyring); /* BH_ID_LEN bytes */
 const char *bh_keyring_region(const bh_keyring *keyring);
 uint64_t bh_keyring_generation(bh_keyring *keyring); /* grows with every durable change */
-/* The URI of the merchant's CMK; "": of the platform's. Errors: BH_E_NOT_FOUND. */
+/* The URI of the merchant's CMK; "": of the platform's. Errors: BH_E_NO_SUCH_MERCHANT. */
 BH_MUST_CHECK bh_status bh_keyring_cmk_uri(bh_keyring *keyring, const char *merchant, char out[BH_KMS_URI_MAX + 1]);
 
 /* The log that every use of a key goes to, for what happens outside of the keyring (a CMK destroyed, a certificate issued).
@@ -88,7 +88,7 @@ typedef struct bh_merchant_info {
 void bh_merchant_info_clear(bh_merchant_info *info);
 BH_MUST_CHECK bh_status bh_merchant_info_copy(const bh_merchant_info *info, bh_merchant_info *out);
 
-/* The living merchant of that name, or else its newest tombstone. Errors: BH_E_NOT_FOUND, BH_E_NOMEM. */
+/* The living merchant of that name, or else its newest tombstone. Errors: BH_E_NO_SUCH_MERCHANT, BH_E_NOMEM. */
 BH_MUST_CHECK bh_status bh_keyring_merchant(bh_keyring *keyring, const char *name, bh_merchant_info *out);
 /* All of them, tombstones included, in order of creation: an array of `*count_out`, each to be cleared, then freed. */
 BH_MUST_CHECK bh_status bh_keyring_merchants(bh_keyring *keyring, bh_merchant_info **out, size_t *count_out);
@@ -118,20 +118,21 @@ BH_MUST_CHECK bh_status bh_keyring_merchant_add(bh_keyring *keyring, const char 
 						const char *const *classes, size_t class_count);
 /* Records a transition; cause and note stay as they are, but for ACTIVE, which has none. Refuses those that the state machine does
  * not have (BH_E_INVALID; BH_E_SHREDDED from SHREDDING and SHREDDED), and the one to SHREDDED, which bh_keyring_merchant_destroy()
- * makes. Further errors: BH_E_NOT_FOUND, BH_E_IO. */
+ * makes. Further errors: BH_E_NO_SUCH_MERCHANT, BH_E_IO. */
 BH_MUST_CHECK bh_status bh_keyring_merchant_set_state(bh_keyring *keyring, const char *name, bh_merchant_state state);
 /* The same, with why: for SUSPENDING and SUSPENDED. Further error: BH_E_INVALID (a note of more than BH_SUSPEND_NOTE_MAX bytes). */
 BH_MUST_CHECK bh_status bh_keyring_merchant_set_suspended(bh_keyring *keyring, const char *name, bh_merchant_state state,
 							  bh_suspend_cause cause, const char *note);
-/* Unwraps all DEK generations of the merchant, all or none; asks no KMS if they are in memory already. Errors: BH_E_NOT_FOUND
- * (merchant), BH_E_SHREDDED, BH_E_NO_KEY (its CMK does not exist), and the KMS's own reasons, kept distinct: BH_E_KMS_REFUSED,
- * BH_E_KMS_UNREACHABLE, BH_E_TAG, BH_E_FORMAT, BH_E_VERSION; BH_E_REGION (the CMK by now says it is in another region). */
+/* Unwraps all DEK generations of the merchant, all or none; asks no KMS if they are in memory already. Errors:
+ * BH_E_NO_SUCH_MERCHANT (merchant), BH_E_SHREDDED, BH_E_NO_KEY (its CMK does not exist), and the KMS's own reasons, kept distinct:
+ * BH_E_KMS_REFUSED, BH_E_KMS_UNREACHABLE, BH_E_TAG, BH_E_FORMAT, BH_E_VERSION; BH_E_REGION (the CMK by now says it is in another
+ * region). */
 BH_MUST_CHECK bh_status bh_keyring_merchant_unlock(bh_keyring *keyring, const char *name);
 /* Asks the KMS whether the merchant's DEKs may still be used: one call, with no lock held. It unwraps one DEK and compares it with
- * the one in memory, if there is one; memory stays as it is. BH_OK: yes. Errors: BH_E_NOT_FOUND (merchant), BH_E_SHREDDED; the KMS
- * says no: BH_E_KMS_REFUSED, BH_E_NO_KEY (its CMK does not exist), BH_E_REGION; it gives no answer: BH_E_KMS_UNREACHABLE; what it
- * answers is damaged: BH_E_TAG (also a DEK that is not the one in memory), BH_E_FORMAT, BH_E_VERSION. BH_E_NOMEM, BH_E_CRYPTO,
- * BH_E_IO (it could not be logged, and counts for nothing). */
+ * the one in memory, if there is one; memory stays as it is. BH_OK: yes. Errors: BH_E_NO_SUCH_MERCHANT (merchant), BH_E_SHREDDED;
+ * the KMS says no: BH_E_KMS_REFUSED, BH_E_NO_KEY (its CMK does not exist), BH_E_REGION; it gives no answer: BH_E_KMS_UNREACHABLE;
+ * what it answers is damaged: BH_E_TAG (also a DEK that is not the one in memory), BH_E_FORMAT, BH_E_VERSION. BH_E_NOMEM,
+ * BH_E_CRYPTO, BH_E_IO (it could not be logged, and counts for nothing). */
 BH_MUST_CHECK bh_status bh_keyring_merchant_renew(bh_keyring *keyring, const char *name);
 /* The same for many merchants with one entry into the log, which waits for the disk: the keys are there once commit has returned.
  * Where `add` fails, for that merchant alone, with the errors of unlock, the others are not concerned. Ownership of the group:
@@ -145,12 +146,12 @@ BH_MUST_CHECK bh_status bh_unlock_add(bh_unlock *unlock, const char *name);
 BH_MUST_CHECK bh_status bh_unlock_commit(bh_unlock *unlock);
 void bh_unlock_free(bh_unlock *unlock); /* NULL-safe */
 /* What this keyring's calls to the merchant's CMK came to ("": the platform's), over all of the handles it had. All zero where it
- * made none. Memory only. Errors: BH_E_NOT_FOUND. */
+ * made none. Memory only. Errors: BH_E_NO_SUCH_MERCHANT. */
 BH_MUST_CHECK bh_status bh_keyring_kms_stats(bh_keyring *keyring, const char *merchant, bh_kms_statistics *out);
 /* Drops the merchant's DEKs from memory; holders of references keep theirs until they let go. */
 BH_MUST_CHECK bh_status bh_keyring_merchant_lock(bh_keyring *keyring, const char *name);
 /* From SHREDDING: destroys every wrapped DEK of the merchant (KEYRING is replaced by one without them), drops them from memory,
- * leaves a tombstone in state SHREDDED. The CMK is not touched. BH_OK if it is SHREDDED already. Errors: BH_E_NOT_FOUND,
+ * leaves a tombstone in state SHREDDED. The CMK is not touched. BH_OK if it is SHREDDED already. Errors: BH_E_NO_SUCH_MERCHANT,
  * BH_E_INVALID (another state), BH_E_IO. */
 BH_MUST_CHECK bh_status bh_keyring_merchant_destroy(bh_keyring *keyring, const char *name);
 
@@ -158,19 +159,19 @@ BH_MUST_CHECK bh_status bh_keyring_merchant_destroy(bh_keyring *keyring, const c
  * written.
  *
  * Adds a generation of DEKs, one for each class, wrapped by the merchant's CMK; all older ones that are not retired get `marks` (0:
- * none). All in one record. The new ones are live on return; dek_current gives them from then on. Errors: BH_E_NOT_FOUND,
+ * none). All in one record. The new ones are live on return; dek_current gives them from then on. Errors: BH_E_NO_SUCH_MERCHANT,
  * BH_E_INVALID (marks; a merchant that is being made; more DEKs than a merchant can have), BH_E_SUSPENDED, BH_E_SHREDDED,
  * BH_E_NO_KEY (its keys are not in memory, or its CMK is gone), BH_E_BUSY (somebody rotated it meanwhile, or moved it to another
  * CMK), the KMS's reasons as of unlock, BH_E_IO. */
 BH_MUST_CHECK bh_status bh_keyring_merchant_rotate(bh_keyring *keyring, const char *name, unsigned marks);
 /* Marks all generations but the newest and the retired; BH_OK without a record if they have the marks already. Errors:
- * BH_E_NOT_FOUND, BH_E_INVALID (marks), BH_E_SHREDDED, BH_E_IO. */
+ * BH_E_NO_SUCH_MERCHANT, BH_E_INVALID (marks), BH_E_SHREDDED, BH_E_IO. */
 BH_MUST_CHECK bh_status bh_keyring_merchant_mark(bh_keyring *keyring, const char *name, unsigned marks);
 /* Destroys the wraps of these DEKs, `count` ids of BH_ID_LEN bytes one after the other: KEYRING is replaced by one without them;
  * they leave memory, and stay as tombstones. Those that are retired already do not count. `detail` says why, for the log; NULL:
- * nothing. All or none. The caller knows that nothing is sealed under them any more. Errors: BH_E_NOT_FOUND (merchant, or an id
- * that is none of its DEKs), BH_E_INVALID (newest of its class), BH_E_BUSY (somebody holds a reference of one), BH_E_SHREDDED,
- * BH_E_IO. */
+ * nothing. All or none. The caller knows that nothing is sealed under them any more. Errors: BH_E_NO_SUCH_MERCHANT, BH_E_NOT_FOUND
+ * (an id that is none of its DEKs), BH_E_INVALID (newest of its class), BH_E_BUSY (somebody holds a reference of one),
+ * BH_E_SHREDDED, BH_E_IO. */
 BH_MUST_CHECK bh_status bh_keyring_deks_retire(bh_keyring *keyring, const char *name, const uint8_t *dek_ids, size_t count,
 					       const char *detail);
 
@@ -185,27 +186,28 @@ BH_MUST_CHECK bh_status bh_keyring_sealed_store(bh_keyring *keyring);
  * so that who has revoked it is not passed by, and each new wrap is unwrapped again and compared before it counts. KEYRING is then
  * replaced, so that no old wrap is left in it. A move is all or none. Without one, what was renewed before the KMS failed is kept,
  * and the KMS's error returned. `out` is untouched on failure. Any merchant that is not being shredded can be rewrapped; what is in
- * memory stays as it is. Errors: BH_E_NOT_FOUND, BH_E_SHREDDED, BH_E_NO_KEY (a CMK does not exist), BH_E_REGION, BH_E_BUSY
+ * memory stays as it is. Errors: BH_E_NO_SUCH_MERCHANT, BH_E_SHREDDED, BH_E_NO_KEY (a CMK does not exist), BH_E_REGION, BH_E_BUSY
  * (rotated, rewrapped or moved meanwhile), the KMS's reasons as of unlock, BH_E_IO. */
 BH_MUST_CHECK bh_status bh_keyring_merchant_rewrap(bh_keyring *keyring, const char *name, const char *cmk_uri,
 						   bh_rewrap_result *out);
 
 /* The record of a shred, by the merchant's id: a name may have a successor by then. From SHREDDING on, else BH_E_INVALID. */
 BH_MUST_CHECK bh_status bh_keyring_shred(bh_keyring *keyring, const uint8_t merchant_id[BH_ID_LEN], bh_shred_record *out);
-/* Replaces it, durably; `destroyed_at_ms` stays what it is. Errors: BH_E_NOT_FOUND, BH_E_INVALID (not being shredded), BH_E_IO. */
+/* Replaces it, durably; `destroyed_at_ms` stays what it is. Errors: BH_E_NO_SUCH_MERCHANT, BH_E_INVALID (not being shredded),
+ * BH_E_IO. */
 BH_MUST_CHECK bh_status bh_keyring_shred_note(bh_keyring *keyring, const uint8_t merchant_id[BH_ID_LEN],
 					      const bh_shred_record *record);
 /* Asks the KMS to destroy the CMK, then tries what a destroyed CMK refuses: an unwrap while the wraps are there, later a wrap. What
  * came of it goes into `record`; nothing is durable. Two calls to the KMS, with no lock held. The KMS's own failures are part of
- * the record, not of the status. Errors: BH_E_NOT_FOUND, BH_E_INVALID (not being shredded), BH_E_NOMEM, BH_E_CRYPTO. */
+ * the record, not of the status. Errors: BH_E_NO_SUCH_MERCHANT, BH_E_INVALID (not being shredded), BH_E_NOMEM, BH_E_CRYPTO. */
 BH_MUST_CHECK bh_status bh_keyring_shred_ask(bh_keyring *keyring, const uint8_t merchant_id[BH_ID_LEN], bh_shred_record *record);
 
 /* Compacts KEYRING to one snapshot by atomic replacement. Done by itself when edits outgrow the snapshot. */
 BH_MUST_CHECK bh_status bh_keyring_compact(bh_keyring *keyring);
 
 /* The newest DEK of a scope (platform: both names ""). Counted reference. Memory only: no I/O, no KMS. What is in memory is given
- * out in any state, so that what RocksDB has begun can end; bh_keyring_merchant_lock() is what stops it. Errors: BH_E_NOT_FOUND (no
- * such scope), BH_E_SHREDDED, BH_E_NO_KEY (not unlocked), BH_E_SUSPENDED. */
+ * out in any state, so that what RocksDB has begun can end; bh_keyring_merchant_lock() is what stops it. Errors:
+ * BH_E_NO_SUCH_MERCHANT, BH_E_NO_SUCH_CLASS, BH_E_SHREDDED, BH_E_NO_KEY (not unlocked), BH_E_SUSPENDED. */
 BH_MUST_CHECK bh_status bh_keyring_dek_current(bh_keyring *keyring, const bh_scope *scope, bh_dek **out);
 /* The DEK of that id. Errors: BH_E_NO_KEY (unknown id, or not unlocked), BH_E_SHREDDED (retired, shredded, or shredding). */
 BH_MUST_CHECK bh_status bh_keyring_dek_find(bh_keyring *keyring, const uint8_t id[BH_ID_LEN], bh_dek **out);

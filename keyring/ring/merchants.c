@@ -274,7 +274,7 @@ static bh_status state_set(bh_keyring *keyring, const char *name, bh_merchant_st
 	const bh_merchant_record *merchant = bh_keyring_state_find(&keyring->state, name);
 
 	if (merchant == NULL)
-		return bh_fail(BH_E_NOT_FOUND, "merchant '%s': does not exist in this database", name);
+		return bh_fail(BH_E_NO_SUCH_MERCHANT, "merchant '%s': does not exist in this database", name);
 	if (to == BH_MERCHANT_SHREDDED || !bh_merchant_state_may(merchant->state, to))
 		return refuse_transition(merchant, to);
 	bh_state_change change = { .state = to, .at_s = (int64_t)time(NULL), .cause = merchant->cause, .note = merchant->note };
@@ -335,7 +335,7 @@ static bh_status destroy(bh_keyring *keyring, const char *name)
 	BH_TRY(bh_keyring_state_copy(&keyring->state, &next));
 	bh_merchant_record *merchant = bh_keyring_state_find(&next, name);
 	if (merchant == NULL)
-		return bh_fail(BH_E_NOT_FOUND, "merchant '%s': does not exist in this database", name);
+		return bh_fail(BH_E_NO_SUCH_MERCHANT, "merchant '%s': does not exist in this database", name);
 	if (merchant->state == BH_MERCHANT_SHREDDED)
 		return BH_OK;
 	if (!bh_merchant_state_may(merchant->state, BH_MERCHANT_SHREDDED))

@@ -220,13 +220,13 @@ bh_status bh_keyring_merchant_rotate(bh_keyring *keyring, const char *name, unsi
 
 /* Mark */
 
-/* The caller holds `change`. Errors: BH_E_NOT_FOUND, BH_E_SHREDDED. */
+/* The caller holds `change`. Errors: BH_E_NO_SUCH_MERCHANT, BH_E_SHREDDED. */
 static bh_status living(bh_keyring *keyring, const char *name, const bh_merchant_record **out)
 {
 	const bh_merchant_record *merchant = bh_keyring_state_find(&keyring->state, name);
 
 	if (merchant == NULL)
-		return bh_fail(BH_E_NOT_FOUND, "merchant '%s': does not exist in this database", name);
+		return bh_fail(BH_E_NO_SUCH_MERCHANT, "merchant '%s': does not exist in this database", name);
 	if (merchant->state >= BH_MERCHANT_SHREDDING)
 		return bh_fail(BH_E_SHREDDED, "merchant '%s': is shredded", name);
 	*out = merchant;

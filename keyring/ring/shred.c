@@ -25,7 +25,7 @@ static bh_merchant_record *find(bh_keyring *keyring, const uint8_t id[BH_ID_LEN]
 	if (merchant != NULL && merchant->state >= BH_MERCHANT_SHREDDING)
 		return merchant;
 	bh_hex(id, BH_ID_LEN, hex);
-	*why_out = merchant == NULL ? bh_fail(BH_E_NOT_FOUND, "merchant of id %s: does not exist in this database", hex)
+	*why_out = merchant == NULL ? bh_fail(BH_E_NO_SUCH_MERCHANT, "merchant of id %s: does not exist in this database", hex)
 				    : bh_fail(BH_E_INVALID, "merchant '%s': is %s, and nobody has asked to shred it",
 					      merchant->name, bh_merchant_state_name(merchant->state));
 	return NULL;

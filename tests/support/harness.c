@@ -167,7 +167,7 @@ void test_expect(bh_cf *cf, const char *key, const char *value)
 	bh_buf got = { 0 };
 	bh_status status = bh_get(cf, NULL, bh_view_str(key), &got);
 
-	test_status(status, value != NULL ? BH_OK : BH_E_NOT_FOUND);
+	test_status(status, value != NULL ? BH_OK : BH_E_NO_SUCH_KEY);
 	if (value != NULL && (got.len != strlen(value) || memcmp(got.data, value, got.len) != 0))
 		test_fail_at(__FILE__, __LINE__, "'%s' has another value than '%s', of %zu bytes", key, value, got.len);
 	bh_buf_clear(&got);

@@ -179,7 +179,7 @@ merchants_are_added_and_shown() {
 	json '.classes | join(" ")' data
 	[[ -d db/tenants/cleo/data ]] || die "no directory"
 	run 3 --db db merchant show dora --json
-	error 3 not-found
+	error 3 no-such-merchant
 }
 
 merchant_add_refuses() {
@@ -283,7 +283,7 @@ put_get_delete() {
 	run 0 --db db delete ann/data key --json
 	json '.done, .durable' $'delete\ntrue'
 	run 3 --db db get ann/data key --json
-	error 3 not-found
+	error 3 no-such-key
 	run 0 --db db delete ann/data key
 	run 3 --db db get ann/events key1
 	run 3 --db db get ann/other key1

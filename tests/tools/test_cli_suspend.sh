@@ -125,9 +125,9 @@ suspend_and_resume_refuse() {
 	run 2 --db db merchant suspend ann --reason "$(printf 'r%.0s' {1..300})" --json
 	error 2 invalid
 	run 3 --db db merchant suspend dora --json
-	error 3 not-found
+	error 3 no-such-merchant
 	unchanged db 3 --db db merchant resume dora --json
-	error 3 not-found
+	error 3 no-such-merchant
 	run 2 --db db merchant resume ann --json
 	error 2 exists
 	has err "'ann': is not suspended"

@@ -94,7 +94,7 @@ bh_status cmd_get(bhctl *ctl, int argc, char **argv)
 	BH_TRY(bhctl_bytes("KEY", bh_view_str(args[1]), hex, &key));
 	BH_TRY(open_class(ctl, args[0], &db, &cf));
 	status = bh_get(cf, NULL, bh_buf_view(&key), &value);
-	if (status == BH_E_NOT_FOUND)
+	if (status == BH_E_NO_SUCH_KEY)
 		return bh_fail(status, "%s: has no such key", args[0]);
 	BH_TRY(status);
 	return print_value(ctl, bh_buf_view(&key), bh_buf_view(&value), hex);

@@ -101,19 +101,19 @@ BH_API BH_MUST_CHECK bh_status bh_merchant_add(bh_db *db, const char *name, cons
  * destroyed by the KMS, destroys its wrapped DEKs, and issues a signed certificate of all that (engine/README.md), which is kept in
  * the database's directory and, if `certificate_out` is not NULL, appended to it as JSON text. Constant time in the size of its
  * data. From the moment of the call there is no way back; a kill is made good by the next open. BH_OK: done; the certificate is
- * FINAL, or PENDING where the KMS destroys the CMK at a later date. Errors: BH_E_NOT_FOUND, BH_E_SHREDDED (already), BH_E_IO,
- * BH_E_ROCKSDB. BH_E_KMS_REFUSED or BH_E_KMS_UNREACHABLE: the merchant is shredded and its DEKs are gone, but the KMS did not
- * destroy the CMK; the certificate is PENDING, and the message says what is left to do. */
+ * FINAL, or PENDING where the KMS destroys the CMK at a later date. Errors: BH_E_NO_SUCH_MERCHANT, BH_E_SHREDDED (already),
+ * BH_E_IO, BH_E_ROCKSDB. BH_E_KMS_REFUSED or BH_E_KMS_UNREACHABLE: the merchant is shredded and its DEKs are gone, but the KMS did
+ * not destroy the CMK; the certificate is PENDING, and the message says what is left to do. */
 BH_API BH_MUST_CHECK bh_status bh_merchant_shred(bh_db *db, const char *name, bh_buf *certificate_out);
 
 /* Asks the KMS of a shredded merchant once more to destroy the CMK, and issues the certificate anew; where there are several of
  * that name, of the newest whose CMK is not known to be destroyed. BH_OK: it is FINAL. `certificate_out` as above. Errors:
- * BH_E_NOT_FOUND, BH_E_INVALID (not shredded), BH_E_BUSY (the KMS has a later date for it), BH_E_KMS_REFUSED, BH_E_KMS_UNREACHABLE,
- * BH_E_IO. */
+ * BH_E_NO_SUCH_MERCHANT, BH_E_INVALID (not shredded), BH_E_BUSY (the KMS has a later date for it), BH_E_KMS_REFUSED,
+ * BH_E_KMS_UNREACHABLE, BH_E_IO. */
 BH_API BH_MUST_CHECK bh_status bh_merchant_shred_finalize(bh_db *db, const char *name, bh_buf *certificate_out);
 
 /* The certificate of the newest shredded merchant of that name, appended to `certificate_out`. If the stored one is lost, it is
- * made anew, without the list of files. Errors: BH_E_NOT_FOUND, BH_E_INVALID (not shredded), BH_E_NOMEM, BH_E_CRYPTO. */
+ * made anew, without the list of files. Errors: BH_E_NO_SUCH_MERCHANT, BH_E_INVALID (not shredded), BH_E_NOMEM, BH_E_CRYPTO. */
 BH_API BH_MUST_CHECK bh_status bh_merchant_certificate(bh_db *db, const char *name, bh_buf *certificate_out);
 
 /* The public half of the Ed25519 key that signs this database's certificates; the same for the life of the database. */
@@ -128,19 +128,19 @@ typedef struct bh_suspend_options {
  * rows leave the live database for DB/parked/<name>/, its keys and decrypted blocks leave memory. Nobody else is concerned, and it
  * stays off over reopening, until bh_merchant_resume(). Nothing acknowledged is lost. Survives a kill at any point. A merchant that
  * is detached because of its KMS becomes suspended; suspending twice is BH_OK. Write through raw handles (bh_cf_handle) must have
- * ended. Errors: BH_E_NOT_FOUND, BH_E_SHREDDED, BH_E_INVALID (options too long); BH_E_IO, BH_E_ROCKSDB: closed in this process, but
- * not detached: call again. */
+ * ended. Errors: BH_E_NO_SUCH_MERCHANT, BH_E_SHREDDED, BH_E_INVALID (options too long); BH_E_IO, BH_E_ROCKSDB: closed in this
+ * process, but not detached: call again. */
 BH_API BH_MUST_CHECK bh_status bh_merchant_suspend(bh_db *db, const char *name, const bh_suspend_options *options);
 /* Switches it on again, with exactly what was acknowledged before. bh_cf handles serve again; batches, iterators and snapshots made
  * before do not (BH_E_SUSPENDED). Takes time that grows with the number of its files, and with their size if they hold range
- * tombstones or blobs. Errors: BH_E_NOT_FOUND, BH_E_SHREDDED, BH_E_EXISTS (not suspended), BH_E_BUSY; it stays suspended with those
- * of the KMS, BH_E_REGION, BH_E_TAG, BH_E_FORMAT (its files were changed), BH_E_IO, BH_E_ROCKSDB. */
+ * tombstones or blobs. Errors: BH_E_NO_SUCH_MERCHANT, BH_E_SHREDDED, BH_E_EXISTS (not suspended), BH_E_BUSY; it stays suspended
+ * with those of the KMS, BH_E_REGION, BH_E_TAG, BH_E_FORMAT (its files were changed), BH_E_IO, BH_E_ROCKSDB. */
 BH_API BH_MUST_CHECK bh_status bh_merchant_resume(bh_db *db, const char *name, const bh_suspend_options *options);
 
 /* ---- classes */
 
 /* The class of a living merchant. Ownership: bh_cf_close(), before or after bh_db_close().
- * Errors: BH_E_NOT_FOUND (merchant or class), BH_E_SHREDDED, BH_E_SUSPENDED, BH_E_NOMEM. */
+ * Errors: BH_E_NO_SUCH_MERCHANT, BH_E_NO_SUCH_CLASS, BH_E_SHREDDED, BH_E_SUSPENDED, BH_E_NOMEM. */
 BH_API BH_MUST_CHECK bh_status bh_cf_open(bh_db *db, const char *merchant, const char *cls, bh_cf **out);
 BH_API void bh_cf_close(bh_cf *cf);
 /* The raw handle, borrowed while the database is open and the merchant lives. What goes through it passes no gate, and heeds no
@@ -169,10 +169,10 @@ BH_API BH_MUST_CHECK bh_status bh_delete(bh_cf *cf, const bh_write_options *opti
 BH_API BH_MUST_CHECK bh_status bh_delete_range(bh_cf *cf, const bh_write_options *options, bh_view begin,
 					       bh_view end); /* [begin, end) */
 
-/* Replaces the content of `value` (its memory is reused). BH_E_NOT_FOUND leaves `value` as it was. */
+/* Replaces the content of `value` (its memory is reused). BH_E_NO_SUCH_KEY leaves `value` as it was. */
 BH_API BH_MUST_CHECK bh_status bh_get(bh_cf *cf, const bh_read_options *options, bh_view key, bh_buf *value);
-/* `count` keys at once: statuses_out[i] is BH_OK or BH_E_NOT_FOUND or the failure of that key. Returns BH_OK if every status is one
- * of the first two. */
+/* `count` keys at once: statuses_out[i] is BH_OK or BH_E_NO_SUCH_KEY or the failure of that key. Returns BH_OK if every status is
+ * one of the first two. */
 BH_API BH_MUST_CHECK bh_status bh_multi_get(bh_cf *cf, const bh_read_options *options, size_t count, const bh_view *keys,
 					    bh_buf *values, bh_status *statuses_out);
 

@@ -24,8 +24,8 @@ typedef struct bh_rewrap_options {
  * by the CMK that it has, and every new wrap is unwrapped again and compared before it counts. When the call returns, no old wrap
  * is in DB/KEYRING. A move to another CMK is all or none; afterwards the old one is asked for nothing any more, and may be
  * destroyed. Without a move, what was renewed before the KMS failed is kept. `options` NULL: defaults. `out` may be NULL, and is
- * untouched on failure. Errors: BH_E_NOT_FOUND, BH_E_SHREDDED, BH_E_EXISTS (`cmk_uri` is the CMK of another merchant or of the
- * platform), BH_E_NO_KEY (a CMK does not exist), BH_E_REGION, BH_E_KMS_REFUSED, BH_E_KMS_UNREACHABLE, BH_E_TAG and BH_E_FORMAT
+ * untouched on failure. Errors: BH_E_NO_SUCH_MERCHANT, BH_E_SHREDDED, BH_E_EXISTS (`cmk_uri` is the CMK of another merchant or of
+ * the platform), BH_E_NO_KEY (a CMK does not exist), BH_E_REGION, BH_E_KMS_REFUSED, BH_E_KMS_UNREACHABLE, BH_E_TAG and BH_E_FORMAT
  * (what the KMS answers is wrong), BH_E_BUSY (somebody else rotated or rewrapped it meanwhile; try again), BH_E_INVALID (URI),
  * BH_E_IO. */
 BH_API BH_MUST_CHECK bh_status bh_merchant_rewrap(bh_db *db, const char *name, const bh_rewrap_options *options,
@@ -41,7 +41,7 @@ typedef struct bh_rotate_options {
 /* Begins a new generation of DEKs, one for each class, wrapped by the merchant's CMK. New files, and the merchant's bytes in WAL
  * and MANIFEST, are sealed under it from this moment; what is there stays under the older ones until flushes and compactions have
  * rewritten it, or a sweep. Nobody waits for it. A generation that no file refers to any more is destroyed: its wrap leaves
- * DB/KEYRING. `options` NULL: defaults. Errors: BH_E_NOT_FOUND, BH_E_SHREDDED, BH_E_SUSPENDED and what else its gate says,
+ * DB/KEYRING. `options` NULL: defaults. Errors: BH_E_NO_SUCH_MERCHANT, BH_E_SHREDDED, BH_E_SUSPENDED and what else its gate says,
  * BH_E_NO_KEY (its keys are not in memory, or its CMK does not exist), BH_E_KMS_REFUSED, BH_E_KMS_UNREACHABLE, BH_E_TAG and
  * BH_E_FORMAT (what the KMS answers is wrong), BH_E_REGION, BH_E_BUSY (somebody else rotated or rewrapped it meanwhile; try again),
  * BH_E_INVALID (it had 65,535 DEKs), BH_E_IO. */
@@ -64,9 +64,9 @@ typedef struct bh_sweep_options {
  * in the MANIFEST; each file where it lies, one after the other, while everybody goes on reading and writing. Nothing is compacted:
  * as many bytes are written as lie there. Then the older generations are destroyed. Returns when none is left, or at once if there
  * is none. What a kill or a failure interrupts is gone on with by calling it again. `options` NULL: defaults. Errors:
- * BH_E_NOT_FOUND, BH_E_SHREDDED, BH_E_SUSPENDED and what else its gate says (it left meanwhile), BH_E_BUSY (something goes on
- * needing an older generation; the message names it), BH_E_UNSUPPORTED (a file system without renameat2's exchange), BH_E_TAG and
- * BH_E_FORMAT (a damaged file, named; it stays as it is), BH_E_IO. */
+ * BH_E_NO_SUCH_MERCHANT, BH_E_SHREDDED, BH_E_SUSPENDED and what else its gate says (it left meanwhile), BH_E_BUSY (something goes
+ * on needing an older generation; the message names it), BH_E_UNSUPPORTED (a file system without renameat2's exchange), BH_E_TAG
+ * and BH_E_FORMAT (a damaged file, named; it stays as it is), BH_E_IO. */
 BH_API BH_MUST_CHECK bh_status bh_merchant_sweep(bh_db *db, const char *name, const bh_sweep_options *options);
 
 /* One generation of one class, and what in the database's files lies under it: files, bytes and logs are 0 for the newest, for
@@ -87,7 +87,7 @@ typedef struct bh_generation {
 } bh_generation;
 
 /* All generations of a merchant, in order: free() the array. Reads the headers of its files and the logs: seconds where logs are
- * large. Errors: BH_E_NOT_FOUND, BH_E_NOMEM, BH_E_IO, those of damaged files. */
+ * large. Errors: BH_E_NO_SUCH_MERCHANT, BH_E_NOMEM, BH_E_IO, those of damaged files. */
 BH_API BH_MUST_CHECK bh_status bh_merchant_generations(bh_db *db, const char *name, bh_generation **out, size_t *count_out);
 
 #ifdef __cplusplus

@@ -6,7 +6,11 @@
  * and read with bh_status_message(). Codes stay distinct all the way up: to the RocksDB status, to the exit code, to the log.
  * A tag mismatch is never softened to another code and never retried.
  *
- * Thread-safety: codes are values; the message belongs to the calling thread and lives until its next failing call.
+ * Every call that returns a status sets the message, or, where it returns BH_OK, clears it: what is read is of the last call and of
+ * no other, so a server's thread that serves one merchant after the other tells none of them about another. Calls that return no
+ * status (close, free, clear) leave the message as it is: they are what a caller does between a failure and the look at it.
+ *
+ * Thread-safety: codes are values; the message belongs to the calling thread and lives until its next call that returns a status.
  */
 #ifndef BULKHEAD_STATUS_H
 #define BULKHEAD_STATUS_H
@@ -29,34 +33,38 @@ extern "C" {
 
 typedef enum bh_status {
 	BH_OK = 0,
-	BH_E_INVALID,         /* refused input: a bad argument, name, option or URI */
-	BH_E_NOT_FOUND,       /* no such key, merchant, class, file or CMK */
-	BH_E_EXISTS,          /* a thing of that name is there already */
-	BH_E_BUSY,            /* held by another process or by an open handle */
-	BH_E_UNSUPPORTED,     /* what cannot work with Bulkhead, by design */
-	BH_E_SUSPENDED,       /* the merchant is suspended; resume it first */
-	BH_E_NO_KEY,          /* the DEK or CMK this needs is not available in this process */
-	BH_E_SHREDDED,        /* the merchant's keys are destroyed; there is no way back */
-	BH_E_TAG,             /* authentication failed: the bytes are not what was sealed */
-	BH_E_FORMAT,          /* malformed, though complete */
-	BH_E_TRUNCATED,       /* ends before it should */
-	BH_E_VERSION,         /* a version or suite this build does not know */
-	BH_E_ROLLBACK,        /* older than the floor that the caller gave */
-	BH_E_KMS_REFUSED,     /* the KMS said no: disabled, destroyed, denied. Do not retry */
-	BH_E_KMS_UNREACHABLE, /* the KMS gave no answer. May be retried */
-	BH_E_REGION,          /* a key or a copy of the data is in the wrong region */
-	BH_E_IO,              /* the operating system failed a read, write or sync */
-	BH_E_NOMEM,           /* no memory, or none that can be locked */
-	BH_E_CRYPTO,          /* the cryptographic library or the random generator failed */
-	BH_E_ROCKSDB,         /* RocksDB failed in a way that is none of the above */
-	BH_E_ERASED,          /* a row under a prefix that was erased, and is kept from coming back */
-	BH_E_COUNT_           /* number of codes; not a code */
+	BH_E_INVALID,          /* refused input: a bad argument, name, option or URI */
+	BH_E_NOT_FOUND,        /* no such file, database, CMK, or other thing that has no code of its own below */
+	BH_E_EXISTS,           /* a thing of that name is there already */
+	BH_E_BUSY,             /* held by another process or by an open handle */
+	BH_E_UNSUPPORTED,      /* what cannot work with Bulkhead, by design */
+	BH_E_SUSPENDED,        /* the merchant is suspended; resume it first */
+	BH_E_NO_KEY,           /* the DEK or CMK this needs is not available in this process */
+	BH_E_SHREDDED,         /* the merchant's keys are destroyed; there is no way back */
+	BH_E_TAG,              /* authentication failed: the bytes are not what was sealed */
+	BH_E_FORMAT,           /* malformed, though complete */
+	BH_E_TRUNCATED,        /* ends before it should */
+	BH_E_VERSION,          /* a version or suite this build does not know */
+	BH_E_ROLLBACK,         /* older than the floor that the caller gave */
+	BH_E_KMS_REFUSED,      /* the KMS said no: disabled, destroyed, denied. Do not retry */
+	BH_E_KMS_UNREACHABLE,  /* the KMS gave no answer. May be retried */
+	BH_E_REGION,           /* a key or a copy of the data is in the wrong region */
+	BH_E_IO,               /* the operating system failed a read, write or sync */
+	BH_E_NOMEM,            /* no memory, or none that can be locked */
+	BH_E_CRYPTO,           /* the cryptographic library or the random generator failed */
+	BH_E_ROCKSDB,          /* RocksDB failed in a way that is none of the above */
+	BH_E_ERASED,           /* a row under a prefix that was erased, and is kept from coming back */
+	BH_E_NO_SUCH_KEY,      /* the class has no row of that key */
+	BH_E_NO_SUCH_MERCHANT, /* the database has, and had, no merchant of that name */
+	BH_E_NO_SUCH_CLASS,    /* the merchant has no data class of that name */
+	BH_E_COUNT_            /* number of codes; not a code */
 } bh_status;
 
 /* The name of a code, such as "tag-mismatch". Static; never NULL, also for a number that is no code. */
 BH_API const char *bh_status_name(bh_status status);
 
-/* The sentence of this thread's last failure. Borrowed: valid until the thread's next failing call. Never NULL. */
+/* The sentence of this thread's last call that returned a status: "" if that was BH_OK. Borrowed: valid until the next such call.
+ * Never NULL. */
 BH_API const char *bh_status_message(void);
 
 /* The bhctl exit code of a status (0 done, 1 other, 2 refused input, 3 not found, 4 suspended or no key, 5 shredded,

@@ -66,9 +66,9 @@ static void names_refused(const workspace *ws, bh_db *db, const char *name)
 	add_refused(ws, db, "b", workspace_cmk(ws, "b"), &with_cls, BH_E_INVALID, "class name");
 	for (const char *p = bh_status_message(); *p != '\0'; p++)
 		test_check(*p >= 0x20 && *p < 0x7f); /* a name cannot write to the reader's terminal */
-	test_status(bh_cf_open(db, name, "data", &cf), BH_E_NOT_FOUND);
-	test_status(bh_cf_open(db, "a", name, &cf), BH_E_NOT_FOUND);
-	test_status(bh_merchant_shred(db, name, NULL), BH_E_NOT_FOUND);
+	test_status(bh_cf_open(db, name, "data", &cf), BH_E_NO_SUCH_MERCHANT);
+	test_status(bh_cf_open(db, "a", name, &cf), BH_E_NO_SUCH_CLASS);
+	test_status(bh_merchant_shred(db, name, NULL), BH_E_NO_SUCH_MERCHANT);
 	test_check(cf == NULL);
 }
 

@@ -165,7 +165,7 @@ static bool same(const model_value *want, bh_view got)
 static void check_answer(const model_value *want, bh_status status, const bh_buf *got)
 {
 	if (want == NULL)
-		test_status(status, BH_E_NOT_FOUND);
+		test_status(status, BH_E_NO_SUCH_KEY);
 	else
 		test_ok(status);
 	test_check(want == NULL || same(want, bh_buf_view(got)));

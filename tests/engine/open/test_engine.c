@@ -75,7 +75,7 @@ static void shred_with_open_handles(void *arg)
 	test_status(bh_put(a, NULL, bh_view_str("k1"), bh_view_str("x")), BH_E_SHREDDED);
 	test_message_names("'a'");
 	test_status(bh_batch_write(batch, NULL), BH_E_SHREDDED);
-	test_status(bh_get(b, NULL, bh_view_str("k3"), &value), BH_E_NOT_FOUND); /* refused whole */
+	test_status(bh_get(b, NULL, bh_view_str("k3"), &value), BH_E_NO_SUCH_KEY); /* refused whole */
 	test_ok(bh_get(b, &then, bh_view_str("k1"), &value));
 	test_status(bh_flush(a), BH_E_SHREDDED);
 	test_status(bh_merchant_shred(db, "a", NULL), BH_E_SHREDDED);
@@ -253,7 +253,7 @@ static void expect_new_whole_or_absent(void *arg)
 	const bh_merchant_options options = { two_classes, 2 };
 	bh_cf *cf = NULL;
 
-	if (bh_cf_open(db, "new", "events", &cf) == BH_E_NOT_FOUND) {
+	if (bh_cf_open(db, "new", "events", &cf) == BH_E_NO_SUCH_MERCHANT) {
 		test_ok(bh_merchant_add(db, "new", test_cmk(c->ws, "new"), &options));
 		cf = test_cf(db, "new", "events");
 	}

@@ -420,7 +420,7 @@ static void suspended(void *arg)
 	expect_both(db, true);
 	test_ok(bh_merchant_shred(db, "a", NULL));
 	test_status(bh_merchant_rotate(db, "a", NULL), BH_E_SHREDDED);
-	test_status(bh_merchant_rotate(db, "nobody", NULL), BH_E_NOT_FOUND);
+	test_status(bh_merchant_rotate(db, "nobody", NULL), BH_E_NO_SUCH_MERCHANT);
 	test_check(generations_of(db, "a").kept == 0);
 	bh_db_close(db);
 	db = test_db_open(ws, NULL);

@@ -213,7 +213,7 @@ static void shred_and_look(void *arg)
 	test_check(again.len == text.len && memcmp(again.data, text.data, text.len) == 0);
 	test_status(bh_merchant_certificate(db, "b", &again), BH_E_INVALID);
 	test_status(bh_merchant_shred_finalize(db, "b", NULL), BH_E_INVALID);
-	test_status(bh_merchant_certificate(db, "nobody", &again), BH_E_NOT_FOUND);
+	test_status(bh_merchant_certificate(db, "nobody", &again), BH_E_NO_SUCH_MERCHANT);
 	expect_nothing_of_a(ws, db);
 	expect_b(db);
 	bh_db_close(db);

@@ -149,7 +149,7 @@ static bh_status read_some(user *u, unsigned round)
 	for (unsigned i = 0; i < 200 && status == BH_OK; i++) {
 		snprintf(key, sizeof(key), "key%08u", (round * 7919 + i) % 5000);
 		status = bh_get(u->cf, NULL, bh_view_str(key), &value);
-		status = status == BH_E_NOT_FOUND ? BH_OK : status;
+		status = status == BH_E_NO_SUCH_KEY ? BH_OK : status;
 	}
 	bh_buf_clear(&value);
 	return status;
@@ -324,7 +324,7 @@ static void expect_dead(const workspace *ws)
 		bh_cf_close(cf);
 		bh_db_close(db);
 	}
-	test_check(status != BH_OK && status != BH_E_NOT_FOUND);
+	test_check(status != BH_OK && status != BH_E_NO_SUCH_KEY);
 	bh_buf_clear(&value);
 }
 

@@ -66,7 +66,7 @@ static void *load_thread(void *arg)
 			atomic_store(&l->refused, true);
 			break;
 		}
-		test_check(status == BH_OK || status == BH_E_NOT_FOUND);
+		test_check(status == BH_OK || status == BH_E_NO_SUCH_KEY);
 		atomic_fetch_add(&l->done, 1);
 		atomic_store(&l->last_ns, now_ns());
 	}

@@ -91,7 +91,7 @@ static void check_gets(bh_cf *cf, const model *m)
 	for (unsigned i = 0; i < KEYS; i += 3) {
 		bh_status status = bh_get(cf, NULL, key_of(&e, i), &got);
 
-		test_status(status, m->versions[i] != 0 ? BH_OK : BH_E_NOT_FOUND);
+		test_status(status, m->versions[i] != 0 ? BH_OK : BH_E_NO_SUCH_KEY);
 		if (status == BH_OK)
 			check_value(&e, i, m->versions[i], got.data, got.len);
 	}

@@ -398,9 +398,9 @@ uris_are_checked() {
 		has err "bulkhead["
 	done
 	bench 1 ann/none bench
-	has err "bulkhead[not-found]"
+	has err "bulkhead[no-such-class]"
 	bench 1 cleo/data bench
-	has err "bulkhead[not-found]"
+	has err "bulkhead[no-such-merchant]"
 	ldb --db=plain --create_if_missing put a b >/dev/null
 	stock 1 ldb --fs_uri=bulkhead://plain --db=plain scan
 	has err "no Bulkhead database"

@@ -13,7 +13,7 @@
 
 #include <cmocka.h>
 
-#include <bulkhead/status.h>
+#include "keyring/base/base.h"
 
 static void names_are_distinct(void **state)
 {
@@ -34,13 +34,29 @@ static void exit_codes_are_the_documented_ones(void **state)
 		bh_status status;
 		int exit_code;
 	} cases[] = {
-		{ BH_OK, 0 },         { BH_E_ROCKSDB, 1 },     { BH_E_NOMEM, 1 },
-		{ BH_E_INVALID, 2 },  { BH_E_UNSUPPORTED, 2 }, { BH_E_EXISTS, 2 },
-		{ BH_E_ERASED, 2 },   { BH_E_NOT_FOUND, 3 },   { BH_E_SUSPENDED, 4 },
-		{ BH_E_NO_KEY, 4 },   { BH_E_SHREDDED, 5 },    { BH_E_TAG, 6 },
-		{ BH_E_FORMAT, 6 },   { BH_E_TRUNCATED, 6 },   { BH_E_VERSION, 6 },
-		{ BH_E_ROLLBACK, 6 }, { BH_E_KMS_REFUSED, 7 }, { BH_E_KMS_UNREACHABLE, 8 },
-		{ BH_E_REGION, 9 },   { BH_E_IO, 10 },
+		{ BH_OK, 0 },
+		{ BH_E_ROCKSDB, 1 },
+		{ BH_E_NOMEM, 1 },
+		{ BH_E_INVALID, 2 },
+		{ BH_E_UNSUPPORTED, 2 },
+		{ BH_E_EXISTS, 2 },
+		{ BH_E_ERASED, 2 },
+		{ BH_E_NOT_FOUND, 3 },
+		{ BH_E_SUSPENDED, 4 },
+		{ BH_E_NO_KEY, 4 },
+		{ BH_E_SHREDDED, 5 },
+		{ BH_E_TAG, 6 },
+		{ BH_E_FORMAT, 6 },
+		{ BH_E_TRUNCATED, 6 },
+		{ BH_E_VERSION, 6 },
+		{ BH_E_ROLLBACK, 6 },
+		{ BH_E_KMS_REFUSED, 7 },
+		{ BH_E_KMS_UNREACHABLE, 8 },
+		{ BH_E_REGION, 9 },
+		{ BH_E_IO, 10 },
+		{ BH_E_NO_SUCH_KEY, 3 },
+		{ BH_E_NO_SUCH_MERCHANT, 3 },
+		{ BH_E_NO_SUCH_CLASS, 3 },
 	};
 	size_t i;
 
@@ -122,6 +138,36 @@ static void messages_belong_to_their_thread(void **state)
 	assert_string_equal(bh_status_message(), "mine");
 }
 
+static void what_went_well_leaves_no_message(void **state)
+{
+	(void)state;
+	assert_int_equal(bh_fail(BH_E_IO, "before"), BH_E_IO);
+	assert_int_equal(bh_done(BH_E_TAG), BH_E_TAG);
+	assert_string_equal(bh_status_message(), "before");
+	assert_int_equal(bh_done(BH_OK), BH_OK);
+	assert_string_equal(bh_status_message(), "");
+	assert_int_equal(bh_fail_with(BH_E_NO_SUCH_KEY, "text"), BH_E_NO_SUCH_KEY);
+	assert_int_equal(bh_fail_prefix(BH_E_NO_SUCH_KEY, "class"), BH_E_NO_SUCH_KEY);
+	assert_string_equal(bh_status_message(), "class: text");
+}
+
+static void a_message_can_be_kept(void **state)
+{
+	bh_message kept;
+
+	(void)state;
+	assert_int_equal(bh_fail(BH_E_IO, "first"), BH_E_IO);
+	kept = bh_message_keep();
+	assert_int_equal(bh_fail(BH_E_TAG, "second"), BH_E_TAG);
+	bh_message_restore(&kept);
+	assert_string_equal(bh_status_message(), "first");
+	assert_int_equal(bh_done(BH_OK), BH_OK);
+	kept = bh_message_keep();
+	assert_int_equal(bh_fail(BH_E_TAG, "second"), BH_E_TAG);
+	bh_message_restore(&kept);
+	assert_string_equal(bh_status_message(), "");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -133,6 +179,8 @@ int main(void)
 		cmocka_unit_test(prefixes_stack),
 		cmocka_unit_test(long_messages_are_cut),
 		cmocka_unit_test(messages_belong_to_their_thread),
+		cmocka_unit_test(what_went_well_leaves_no_message),
+		cmocka_unit_test(a_message_can_be_kept),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

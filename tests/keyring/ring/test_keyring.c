@@ -118,7 +118,7 @@ static void test_add_refuses(void **state)
 	assert_done(bh_kms_create(uri, "us", NULL));
 	assert_status(bh_keyring_merchant_add(keyring, "acme", uri, one, 1), BH_E_REGION);
 	assert_int_equal(bh_keyring_generation(keyring), 1);
-	assert_status(bh_keyring_merchant(keyring, "acme", &info), BH_E_NOT_FOUND);
+	assert_status(bh_keyring_merchant(keyring, "acme", &info), BH_E_NO_SUCH_MERCHANT);
 
 	fixture_add(f, keyring, "acme");
 	assert_status(bh_keyring_merchant_add(keyring, "acme", f->acme_uri, one, 1), BH_E_EXISTS);
@@ -145,7 +145,7 @@ static void test_states_survive_reopen(void **state)
 	assert_status(bh_keyring_merchant_set_state(keyring, "acme", BH_MERCHANT_RESUMING), BH_E_INVALID);
 	assert_status(bh_keyring_merchant_set_state(keyring, "acme", BH_MERCHANT_SHREDDED), BH_E_INVALID);
 	assert_status(bh_keyring_merchant_set_state(keyring, "acme", (bh_merchant_state)99), BH_E_INVALID);
-	assert_status(bh_keyring_merchant_set_state(keyring, "nobody", BH_MERCHANT_ACTIVE), BH_E_NOT_FOUND);
+	assert_status(bh_keyring_merchant_set_state(keyring, "nobody", BH_MERCHANT_ACTIVE), BH_E_NO_SUCH_MERCHANT);
 	assert_status(bh_keyring_merchant_destroy(keyring, "acme"), BH_E_INVALID);
 	bh_keyring_close(keyring);
 }
@@ -251,11 +251,11 @@ static void test_lock_forgets_the_keys(void **state)
 	assert_status(bh_keyring_dek_find(keyring, bh_dek_id(dek), &found), BH_E_NO_KEY);
 	walk(keyring, "acme", suspended);
 	assert_status(bh_keyring_dek_current(keyring, &profile, &found), BH_E_SUSPENDED);
-	assert_status(bh_keyring_dek_current(keyring, &nobody, &found), BH_E_NOT_FOUND);
-	assert_status(bh_keyring_dek_current(keyring, &no_class, &found), BH_E_NOT_FOUND);
-	assert_status(bh_keyring_merchant_lock(keyring, "nobody"), BH_E_NOT_FOUND);
-	assert_status(bh_keyring_merchant_lock(keyring, ""), BH_E_NOT_FOUND); /* not the platform's */
-	assert_status(bh_keyring_merchant_unlock(keyring, "nobody"), BH_E_NOT_FOUND);
+	assert_status(bh_keyring_dek_current(keyring, &nobody, &found), BH_E_NO_SUCH_MERCHANT);
+	assert_status(bh_keyring_dek_current(keyring, &no_class, &found), BH_E_NO_SUCH_CLASS);
+	assert_status(bh_keyring_merchant_lock(keyring, "nobody"), BH_E_NO_SUCH_MERCHANT);
+	assert_status(bh_keyring_merchant_lock(keyring, ""), BH_E_NO_SUCH_MERCHANT); /* not the platform's */
+	assert_status(bh_keyring_merchant_unlock(keyring, "nobody"), BH_E_NO_SUCH_MERCHANT);
 	assert_done(bh_keyring_dek_current(keyring, &other, &others));
 	bh_dek_unref(others);
 	bh_dek_unref(dek);

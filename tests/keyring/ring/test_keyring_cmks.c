@@ -217,7 +217,7 @@ static void test_statistics_count_by_kind(void **state)
 	bh_kms_statistics stats;
 	char aside[256];
 
-	assert_status(bh_keyring_kms_stats(keyring, "acme", &stats), BH_E_NOT_FOUND);
+	assert_status(bh_keyring_kms_stats(keyring, "acme", &stats), BH_E_NO_SUCH_MERCHANT);
 	fixture_add(f, keyring, "acme");
 	stats = stats_of(keyring, "acme");
 	assert_int_equal(stats.calls, 4); /* open, describe, two wraps */

@@ -153,7 +153,7 @@ static void strangers_and_the_shredded_are_told_apart(void **state)
 {
 	rig *r = *state;
 
-	assert_status(bh_keyring_merchant_renew(r->keyring, "nobody"), BH_E_NOT_FOUND);
+	assert_status(bh_keyring_merchant_renew(r->keyring, "nobody"), BH_E_NO_SUCH_MERCHANT);
 	assert_done(bh_keyring_merchant_set_state(r->keyring, "acme", BH_MERCHANT_SHREDDING));
 	assert_status(bh_keyring_merchant_renew(r->keyring, "acme"), BH_E_SHREDDED);
 }

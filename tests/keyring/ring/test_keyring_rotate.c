@@ -148,7 +148,7 @@ static void a_rotation_needs_an_active_merchant_with_its_keys(void **state)
 	rig *r = *state;
 	bh_dek_info deks[8];
 
-	assert_status(bh_keyring_merchant_rotate(r->keyring, "nobody", 0), BH_E_NOT_FOUND);
+	assert_status(bh_keyring_merchant_rotate(r->keyring, "nobody", 0), BH_E_NO_SUCH_MERCHANT);
 	assert_status(bh_keyring_merchant_rotate(r->keyring, "acme", 4), BH_E_INVALID);
 	assert_done(bh_keyring_merchant_lock(r->keyring, "acme"));
 	assert_status(bh_keyring_merchant_rotate(r->keyring, "acme", 0), BH_E_NO_KEY);
@@ -342,7 +342,7 @@ static void a_move_needs_both_cmks(void **state)
 	assert_done(bh_kms_disable(other));
 	assert_status(bh_keyring_merchant_rewrap(r->keyring, "acme", r->other_uri, &result), BH_E_KMS_REFUSED);
 	bh_kms_close(other);
-	assert_status(bh_keyring_merchant_rewrap(r->keyring, "nobody", NULL, &result), BH_E_NOT_FOUND);
+	assert_status(bh_keyring_merchant_rewrap(r->keyring, "nobody", NULL, &result), BH_E_NO_SUCH_MERCHANT);
 	assert_int_equal(result.version, 77);
 	assert_done(bh_keyring_cmk_uri(r->keyring, "acme", uri));
 	assert_string_equal(uri, r->f.acme_uri);

@@ -59,9 +59,9 @@ static void nothing_is_known_before_it_is_asked_for(void **state)
 	assert_status(bh_keyring_shred(keyring, id, &record), BH_E_INVALID);
 	assert_status(bh_keyring_shred_note(keyring, id, &record), BH_E_INVALID);
 	assert_status(bh_keyring_shred_ask(keyring, id, &record), BH_E_INVALID);
-	assert_status(bh_keyring_shred(keyring, nobody, &record), BH_E_NOT_FOUND);
-	assert_status(bh_keyring_shred_note(keyring, nobody, &record), BH_E_NOT_FOUND);
-	assert_status(bh_keyring_shred_ask(keyring, nobody, &record), BH_E_NOT_FOUND);
+	assert_status(bh_keyring_shred(keyring, nobody, &record), BH_E_NO_SUCH_MERCHANT);
+	assert_status(bh_keyring_shred_note(keyring, nobody, &record), BH_E_NO_SUCH_MERCHANT);
+	assert_status(bh_keyring_shred_ask(keyring, nobody, &record), BH_E_NO_SUCH_MERCHANT);
 	assert_false(is_pending(keyring, "acme"));
 	bh_keyring_close(keyring);
 }

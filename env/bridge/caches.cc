@@ -1,0 +1,275 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// caches.cc: see caches.h.
+//
+// Lock order: the list of merchants, one merchant's notes, then the cache's own locks.
+#include "caches.h"
+
+#include <rocksdb/cache.h>
+#include <rocksdb/memory_allocator.h>
+#include <rocksdb/table.h>
+
+#include <malloc.h>
+
+#include <array>
+#include <atomic>
+#include <cstring>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <unordered_set>
+#include <vector>
+
+#include "handles.hh"
+
+using namespace ROCKSDB_NAMESPACE;
+
+namespace
+{
+
+using Prefixes = std::unordered_set<uint64_t>;
+
+uint64_t PrefixOf(const Slice &key)
+{
+	uint64_t prefix = 0;
+	memcpy(&prefix, key.data(), std::min(key.size(), sizeof(prefix)));
+	return prefix;
+}
+
+std::vector<std::string> KeysOf(Cache *cache, const Prefixes &prefixes)
+{
+	std::vector<std::string> keys;
+	cache->ApplyToAllEntries(
+		[&](const Slice &key, void *, size_t, Cache::DeleterFn) {
+			if (prefixes.count(PrefixOf(key)) != 0)
+				keys.push_back(key.ToString());
+		},
+		{});
+	return keys;
+}
+
+void EraseFrom(Cache *cache, const Prefixes &prefixes)
+{
+	if (prefixes.empty())
+		return;
+	for (const std::string &key : KeysOf(cache, prefixes))
+		cache->Erase(key);
+}
+
+// Which files have had blocks in one cache for one merchant.
+class Notes
+{
+public:
+	// After the block went in, so that whoever goes through the cache finds the one or the other. Blocks come in runs of the
+	// same files, hence the look without the lock first.
+	void Note(const Slice &key, Cache *cache)
+	{
+		uint64_t prefix = PrefixOf(key);
+		std::atomic<uint64_t> &recent = recent_[prefix % recent_.size()];
+		if (prefix != 0 && recent.load() == prefix)
+			return;
+		std::lock_guard<std::mutex> lock(mutex_);
+		prefixes_.insert(prefix);
+		recent.store(prefix);
+		if (prefixes_.size() >= limit_)
+			Prune(cache);
+	}
+
+	Prefixes Take()
+	{
+		std::lock_guard<std::mutex> lock(mutex_);
+		ForgetRecent();
+		return std::move(prefixes_);
+	}
+
+private:
+	void ForgetRecent()
+	{
+		for (auto &recent : recent_)
+			recent.store(0);
+	}
+
+	// Files come and go: those without a block in the cache are not remembered for ever.
+	void Prune(Cache *cache)
+	{
+		Prefixes left;
+		ForgetRecent();
+		for (const std::string &key : KeysOf(cache, prefixes_))
+			left.insert(PrefixOf(key));
+		prefixes_ = std::move(left);
+		limit_ = std::max(kLimitMin, 2 * prefixes_.size());
+	}
+
+	static constexpr size_t kLimitMin = 1024;
+	std::mutex mutex_; // guards the next two
+	Prefixes prefixes_;
+	size_t limit_ = kLimitMin;
+	std::array<std::atomic<uint64_t>, 64> recent_{};
+};
+
+// Lives for ever: blocks may outlive whoever put them into a cache.
+class WipingAllocator : public MemoryAllocator
+{
+public:
+	const char *Name() const override { return "BulkheadWipingAllocator"; }
+	void *Allocate(size_t size) override { return malloc(size); }
+	void Deallocate(void *p) override
+	{
+		if (p != nullptr)
+			bh_wipe(p, malloc_usable_size(p));
+		free(p);
+	}
+	size_t UsableSize(void *p, size_t) const override { return malloc_usable_size(p); }
+};
+
+std::shared_ptr<MemoryAllocator> AllocatorFor(const std::shared_ptr<Cache> &cache)
+{
+	static WipingAllocator *const wiping = new WipingAllocator();
+	if (cache->memory_allocator() != nullptr)
+		return std::shared_ptr<MemoryAllocator>(cache, cache->memory_allocator());
+	return std::shared_ptr<MemoryAllocator>(wiping, [](MemoryAllocator *) {});
+}
+
+// A cache, with notes of what goes in. Entries and handles are the cache's own.
+class TaggedCache : public Cache
+{
+public:
+	explicit TaggedCache(std::shared_ptr<Cache> target) : Cache(AllocatorFor(target)), target_(std::move(target)) {}
+
+	const std::shared_ptr<Cache> &target() const { return target_; }
+	void EraseAll() { EraseFrom(target_.get(), notes_.Take()); }
+	Prefixes Take() { return notes_.Take(); }
+
+	const char *Name() const override { return "BulkheadTaggedCache"; }
+	Status Insert(const Slice &key, void *value, size_t charge, DeleterFn deleter, Handle **handle, Priority priority) override
+	{
+		// RocksDB's collector of statistics, which stays in the cache with a pointer to the one it was put in by: that of
+		// the platform's family serves for all.
+		if (charge == 0)
+			return Status::NotSupported("an entry that takes no room");
+		Status s = target_->Insert(key, value, charge, deleter, handle, priority);
+		notes_.Note(key, target_.get());
+		return s;
+	}
+	Status Insert(const Slice &key, void *value, const CacheItemHelper *helper, size_t charge, Handle **handle,
+		      Priority priority) override
+	{
+		Status s = target_->Insert(key, value, helper, charge, handle, priority);
+		notes_.Note(key, target_.get());
+		return s;
+	}
+	Handle *Lookup(const Slice &key, Statistics *stats) override { return target_->Lookup(key, stats); }
+	Handle *Lookup(const Slice &key, const CacheItemHelper *helper, const CreateCallback &create, Priority priority, bool wait,
+		       Statistics *stats) override
+	{
+		return target_->Lookup(key, helper, create, priority, wait, stats);
+	}
+	bool Ref(Handle *handle) override { return target_->Ref(handle); }
+	bool Release(Handle *handle, bool erase_if_last_ref) override { return target_->Release(handle, erase_if_last_ref); }
+	bool Release(Handle *handle, bool useful, bool erase_if_last_ref) override
+	{
+		return target_->Release(handle, useful, erase_if_last_ref);
+	}
+	void *Value(Handle *handle) override { return target_->Value(handle); }
+	void Erase(const Slice &key) override { target_->Erase(key); }
+	uint64_t NewId() override { return target_->NewId(); }
+	void SetCapacity(size_t capacity) override { target_->SetCapacity(capacity); }
+	void SetStrictCapacityLimit(bool strict) override { target_->SetStrictCapacityLimit(strict); }
+	bool HasStrictCapacityLimit() const override { return target_->HasStrictCapacityLimit(); }
+	size_t GetCapacity() const override { return target_->GetCapacity(); }
+	size_t GetUsage() const override { return target_->GetUsage(); }
+	size_t GetOccupancyCount() const override { return target_->GetOccupancyCount(); }
+	size_t GetTableAddressCount() const override { return target_->GetTableAddressCount(); }
+	size_t GetUsage(Handle *handle) const override { return target_->GetUsage(handle); }
+	size_t GetPinnedUsage() const override { return target_->GetPinnedUsage(); }
+	size_t GetCharge(Handle *handle) const override { return target_->GetCharge(handle); }
+	DeleterFn GetDeleter(Handle *handle) const override { return target_->GetDeleter(handle); }
+	void DisownData() override { target_->DisownData(); }
+	void ApplyToAllEntries(const std::function<void(const Slice &, void *, size_t, DeleterFn)> &callback,
+			       const ApplyToAllEntriesOptions &opts) override
+	{
+		target_->ApplyToAllEntries(callback, opts);
+	}
+	void EraseUnRefEntries() override { target_->EraseUnRefEntries(); }
+	std::string GetPrintableOptions() const override { return target_->GetPrintableOptions(); }
+	bool IsReady(Handle *handle) override { return target_->IsReady(handle); }
+	void Wait(Handle *handle) override { target_->Wait(handle); }
+	void WaitAll(std::vector<Handle *> &handles) override { target_->WaitAll(handles); }
+
+private:
+	const std::shared_ptr<Cache> target_;
+	Notes notes_;
+};
+
+// What one merchant's options have in place of the template's: its fronts, and the table factory that uses one.
+struct Fronts {
+	std::vector<std::shared_ptr<TaggedCache>> caches;
+	std::shared_ptr<TableFactory> made_from, factory;
+
+	std::shared_ptr<Cache> FrontOf(const std::shared_ptr<Cache> &cache)
+	{
+		for (const auto &front : caches)
+			if (front == cache || front->target() == cache)
+				return front;
+		caches.push_back(std::make_shared<TaggedCache>(cache));
+		return caches.back();
+	}
+};
+
+} // namespace
+
+struct bh_block_caches {
+	std::mutex mutex; // guards the map and what is in it, but for what the fronts note
+	std::map<std::string, Fronts> merchants;
+};
+
+bh_block_caches *bh_block_caches_new(void)
+{
+	return new bh_block_caches();
+}
+
+void bh_block_caches_free(bh_block_caches *caches)
+{
+	if (caches == nullptr)
+		return;
+	std::map<std::shared_ptr<Cache>, Prefixes> all; // one walk a cache
+	for (auto &merchant : caches->merchants)
+		for (const auto &front : merchant.second.caches)
+			all[front->target()].merge(front->Take());
+	for (const auto &cache : all)
+		EraseFrom(cache.first.get(), cache.second);
+	delete caches;
+}
+
+void bh_block_caches_tag(bh_block_caches *caches, rocksdb_options_t *options, const char *merchant)
+{
+	Options &o = options->rep;
+	const auto *table = o.table_factory != nullptr ? o.table_factory->GetOptions<BlockBasedTableOptions>() : nullptr;
+	std::lock_guard<std::mutex> lock(caches->mutex);
+	Fronts &fronts = caches->merchants[merchant];
+	if (o.blob_cache != nullptr)
+		o.blob_cache = fronts.FrontOf(o.blob_cache);
+	if (table == nullptr || table->block_cache == nullptr)
+		return;
+	if (fronts.made_from != o.table_factory && fronts.factory != o.table_factory) {
+		BlockBasedTableOptions own = *table;
+		own.block_cache = fronts.FrontOf(own.block_cache);
+		fronts.made_from = o.table_factory;
+		fronts.factory.reset(NewBlockBasedTableFactory(own));
+	}
+	o.table_factory = fronts.factory;
+}
+
+void bh_block_caches_forget(bh_block_caches *caches, const char *merchant)
+{
+	std::vector<std::shared_ptr<TaggedCache>> fronts;
+	{
+		std::lock_guard<std::mutex> lock(caches->mutex);
+		auto found = caches->merchants.find(merchant);
+		if (found != caches->merchants.end())
+			fronts = found->second.caches;
+	}
+	for (const auto &front : fronts)
+		front->EraseAll();
+}

@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// cache_kinds.cc: see cache_kinds.h.
+#include "cache_kinds.h"
+
+#include <rocksdb/cache.h>
+#include <rocksdb/options.h>
+#include <rocksdb/table.h>
+
+using namespace ROCKSDB_NAMESPACE;
+
+namespace
+{
+
+// The C API's handle begins with the object, see rocksdb/db/c.cc.
+Options &OptionsOf(const rocksdb_options_t *options)
+{
+	return *reinterpret_cast<Options *>(const_cast<rocksdb_options_t *>(options));
+}
+
+std::shared_ptr<Cache> LruWithSecond(size_t capacity, bool second)
+{
+	LRUCacheOptions lru;
+	lru.capacity = capacity;
+	if (second)
+		lru.secondary_cache = NewCompressedSecondaryCache(capacity);
+	return NewLRUCache(lru);
+}
+
+std::shared_ptr<Cache> CacheOf(const rocksdb_options_t *options)
+{
+	Options &o = OptionsOf(options);
+	return o.blob_cache != nullptr ? o.blob_cache : o.table_factory->GetOptions<BlockBasedTableOptions>()->block_cache;
+}
+
+} // namespace
+
+void cache_kind_set(rocksdb_options_t *options, cache_kind kind, size_t capacity)
+{
+	BlockBasedTableOptions table;
+	table.cache_index_and_filter_blocks = true;
+	table.block_size = 1024;
+	if (kind == CACHE_HYPER_CLOCK)
+		table.block_cache = HyperClockCacheOptions(capacity, 1024).MakeSharedCache();
+	else
+		table.block_cache = LruWithSecond(capacity, kind == CACHE_SECONDARY);
+	if (kind == CACHE_COMPRESSED)
+		table.block_cache_compressed = NewLRUCache(capacity);
+	if (kind == CACHE_BLOBS || kind == CACHE_BLOBS_SECONDARY)
+		OptionsOf(options).blob_cache = LruWithSecond(capacity, kind == CACHE_BLOBS_SECONDARY);
+	OptionsOf(options).table_factory.reset(NewBlockBasedTableFactory(table));
+	OptionsOf(options).compression = kNoCompression;
+}
+
+size_t cache_kind_usage(const rocksdb_options_t *options)
+{
+	return CacheOf(options)->GetUsage();
+}
+
+size_t cache_kind_capacity(const rocksdb_options_t *options)
+{
+	return CacheOf(options)->GetCapacity();
+}
