@@ -23,8 +23,8 @@ BH_MUST_CHECK bh_status bh_keyring_record_open(const bh_keyring *keyring, bh_kms
  * then says nothing. */
 bool bh_keyring_has_moved(bh_keyring *keyring, const bh_merchant_record *copy);
 
-/* One merchant's record in a state of its own, so that it can be used without the lock. Errors: BH_E_NO_SUCH_MERCHANT, BH_E_SHREDDED (from
- * SHREDDING on), BH_E_NOMEM. */
+/* One merchant's record in a state of its own, so that it can be used without the lock. Errors: BH_E_NO_SUCH_MERCHANT,
+ * BH_E_SHREDDED (from SHREDDING on), BH_E_NOMEM. */
 BH_MUST_CHECK bh_status bh_keyring_merchant_copy(bh_keyring *keyring, const char *name, bh_keyring_state *out);
 /* Both names are checked ones. */
 void bh_scope_set(bh_scope *scope, const char *merchant, const char *cls);

@@ -82,8 +82,9 @@ bh_status bh_keyring_merchant(bh_keyring *keyring, const char *name, bh_merchant
 
 	bh_keyring_read_lock(keyring);
 	const bh_merchant_record *merchant = bh_keyring_state_find(&keyring->state, name);
-	bh_status status = merchant != NULL ? info_fill(keyring, merchant, &info)
-					    : bh_fail(BH_E_NO_SUCH_MERCHANT, "merchant '%s': does not exist in this database", name);
+	bh_status status = merchant != NULL
+				   ? info_fill(keyring, merchant, &info)
+				   : bh_fail(BH_E_NO_SUCH_MERCHANT, "merchant '%s': does not exist in this database", name);
 	bh_keyring_unlock(keyring);
 	BH_TRY(status);
 	*out = info;

@@ -9,6 +9,7 @@
 #include <sys/mman.h>
 
 #include "cache_kinds.h"
+#include "keyring/base/random.h"
 #include "tests/support/traces.h"
 
 enum { ROWS = 3000, CAPACITY = 64 << 20, CANARIES = 6 };
