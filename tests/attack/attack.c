@@ -9,16 +9,10 @@
 
 #include <xxhash.h>
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define SLOW_BUILD 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define SLOW_BUILD 1
-#endif
-#endif
+#include "tests/support/slow_build.h"
 
 enum {
-#ifdef SLOW_BUILD
+#ifdef BH_SLOW_BUILD
 	OPEN_MS = 30000,
 #else
 	OPEN_MS = 5000,
@@ -185,6 +179,20 @@ void victim_clear(victim *v)
 {
 	decryptor_close(&v->keys);
 	workspace_close(&v->ws);
+}
+
+int victim_setup(void **state)
+{
+	*state = calloc(1, sizeof(victim));
+	victim_make(*state);
+	return 0;
+}
+
+int victim_teardown(void **state)
+{
+	victim_clear(*state);
+	free(*state);
+	return 0;
 }
 
 const bh_scopes *victim_scopes(const victim *v)

@@ -11,8 +11,8 @@
  * Every attempt to open runs in a child: an assertion in RocksDB or a hang is a failed check, not the end of the test. This process
  * never opens RocksDB; it reads files by the formats alone.
  */
-#ifndef BH_TESTS_SYSTEM_ATTACK_H
-#define BH_TESTS_SYSTEM_ATTACK_H
+#ifndef BH_TESTS_ATTACK_H
+#define BH_TESTS_ATTACK_H
 
 #include "decryptor.h"
 #include "env/stream/frame.h"
@@ -50,6 +50,8 @@ typedef struct victim {
 } victim;
 void victim_make(victim *v);
 void victim_clear(victim *v);
+int victim_setup(void **state); /* for cmocka: *state is one */
+int victim_teardown(void **state);
 const bh_scopes *victim_scopes(const victim *v);
 bh_buf victim_read(const victim *v, const char *name);      /* a file of the victim */
 bh_buf victim_read_twin(const victim *v, const char *name); /* the twin's file of that name */

@@ -436,20 +436,6 @@ static void test_plain_files_planted(void **state)
 	plant(v, plain, "IDENTITY", "IDENTITY", attack_expect_refused);
 }
 
-static int setup(void **state)
-{
-	*state = calloc(1, sizeof(victim));
-	victim_make(*state);
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	victim_clear(*state);
-	free(*state);
-	return 0;
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -460,5 +446,5 @@ int main(void)
 		cmocka_unit_test(test_plain_files_planted),     cmocka_unit_test(test_flips_anywhere),
 	};
 
-	return cmocka_run_group_tests(tests, setup, teardown);
+	return cmocka_run_group_tests(tests, victim_setup, victim_teardown);
 }

@@ -12,16 +12,10 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define SLOW_BUILD 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define SLOW_BUILD 1
-#endif
-#endif
+#include "tests/support/slow_build.h"
 
 enum {
-#ifdef SLOW_BUILD
+#ifdef BH_SLOW_BUILD
 	STRIDE = 61,
 #else
 	STRIDE = 1,
@@ -168,20 +162,6 @@ static void test_every_bit_of_the_keyring(void **state)
 	attack_end(&a);
 }
 
-static int setup(void **state)
-{
-	*state = calloc(1, sizeof(victim));
-	victim_make(*state);
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	victim_clear(*state);
-	free(*state);
-	return 0;
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -190,5 +170,5 @@ int main(void)
 		cmocka_unit_test(test_every_bit_of_the_keyring),
 	};
 
-	return cmocka_run_group_tests(tests, setup, teardown);
+	return cmocka_run_group_tests(tests, victim_setup, victim_teardown);
 }

@@ -340,20 +340,6 @@ static void test_sealed_again_under_the_platform_key(void **state)
 	}
 }
 
-static int setup(void **state)
-{
-	*state = calloc(1, sizeof(victim));
-	victim_make(*state);
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	victim_clear(*state);
-	free(*state);
-	return 0;
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -368,5 +354,5 @@ int main(void)
 		cmocka_unit_test(test_sealed_again_under_the_platform_key),
 	};
 
-	return cmocka_run_group_tests(tests, setup, teardown);
+	return cmocka_run_group_tests(tests, victim_setup, victim_teardown);
 }

@@ -21,17 +21,10 @@
 #include <unistd.h>
 
 #include "env/stream/stream.h"
-
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define SLOW_BUILD 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define SLOW_BUILD 1
-#endif
-#endif
+#include "tests/support/slow_build.h"
 
 enum {
-#ifdef SLOW_BUILD
+#ifdef BH_SLOW_BUILD
 	OPS_IN_ALL = 10000,
 	OPS_IN_ROUND = 1500,
 #else

@@ -43,16 +43,28 @@ void open_stage(stage *s)
 	test_ok(bh_db_open(s->ws->db, &options, &s->db));
 }
 
+static int64_t real_ns(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
 static void *work_on_b(void *arg)
 {
 	stage *s = arg;
 
 	while (!atomic_load(&s->over)) {
 		char key[32];
+		int64_t began_ns = real_ns(), took_ns;
 
 		snprintf(key, sizeof(key), "b%u", atomic_load(&s->b_ops));
 		test_put(s->b, key, key);
 		test_expect(s->b, key, key);
+		took_ns = real_ns() - began_ns;
+		if (took_ns > atomic_load(&s->slowest_ns))
+			atomic_store(&s->slowest_ns, took_ns);
 		atomic_fetch_add(&s->b_ops, 1);
 		nanosleep(&(struct timespec){ .tv_nsec = 1000000 }, NULL);
 	}

@@ -29,6 +29,7 @@ typedef struct stage {
 	pthread_t worker;
 	atomic_bool over;
 	atomic_uint b_ops;
+	atomic_llong slowest_ns; /* write and read of B */
 	atomic_uint alarms;
 } stage;
 

@@ -38,13 +38,6 @@ static int setup(void **state)
 	return 0;
 }
 
-static int teardown(void **state)
-{
-	fixture_remove(*state);
-	free(*state);
-	return 0;
-}
-
 static bh_kms *kms_make(const keyring_fixture *f, uint32_t window_s)
 {
 	const bh_kms_options options = { .deletion_window_s = window_s };
@@ -376,14 +369,14 @@ static void test_many_processes_at_the_date(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(test_evidence_of_a_destruction_at_once, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_each_change_has_a_request_id_of_its_own, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_pending_refuses_at_once, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_enable_cancels_before_the_date, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_a_disabled_key_is_scheduled_too, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_any_operation_after_the_date_destroys, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_kill_at_the_date, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_many_processes_at_the_date, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_evidence_of_a_destruction_at_once, setup, fixture_teardown),
+		cmocka_unit_test_setup_teardown(test_each_change_has_a_request_id_of_its_own, setup, fixture_teardown),
+		cmocka_unit_test_setup_teardown(test_pending_refuses_at_once, setup, fixture_teardown),
+		cmocka_unit_test_setup_teardown(test_enable_cancels_before_the_date, setup, fixture_teardown),
+		cmocka_unit_test_setup_teardown(test_a_disabled_key_is_scheduled_too, setup, fixture_teardown),
+		cmocka_unit_test_setup_teardown(test_any_operation_after_the_date_destroys, setup, fixture_teardown),
+		cmocka_unit_test_setup_teardown(test_kill_at_the_date, setup, fixture_teardown),
+		cmocka_unit_test_setup_teardown(test_many_processes_at_the_date, setup, fixture_teardown),
 	};
 
 	return cmocka_run_group_tests_name("kms_deletion", tests, NULL, NULL);

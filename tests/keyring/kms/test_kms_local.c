@@ -15,23 +15,6 @@
 
 static const uint8_t dek[BH_DEK_LEN] = { 7, 1, 2, 3 };
 
-static int setup(void **state)
-{
-	keyring_fixture *f = malloc(sizeof(*f));
-
-	*f = fixture_make();
-	unsetenv("BULKHEAD_KMS_PASSPHRASE");
-	*state = f;
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	fixture_remove(*state);
-	free(*state);
-	return 0;
-}
-
 static bh_kms *kms_make(const keyring_fixture *f)
 {
 	bh_kms *kms = NULL;
@@ -573,26 +556,27 @@ static void test_kill_while_storing(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(test_refuses_bad_uris, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_says_not_found, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_creates_private_files, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_describes, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_wraps_and_unwraps, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_refuses_every_flip_and_length_of_a_wrap, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_rotation_keeps_old_versions, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_another_key_does_not_unwrap, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_disabled_is_seen_at_once_by_other_handles, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_destroy_is_final, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_lists_by_name, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_refuses_edited_key_files, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_refuses_flips_in_a_key_file, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_refuses_swapped_and_cut_key_files, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_refuses_a_bad_root_key, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_tells_gone_from_unreachable, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_passphrase, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_refuses_a_changed_root_file, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_creates_from_many_processes, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_kill_while_storing, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_refuses_bad_uris, fixture_setup_bare, fixture_teardown),
+		cmocka_unit_test_setup_teardown(test_says_not_found, fixture_setup_bare, fixture_teardown),
+		cmocka_unit_test_setup_teardown(test_creates_private_files, fixture_setup_bare, fixture_teardown),
+		cmocka_unit_test_setup_teardown(test_describes, fixture_setup_bare, fixture_teardown),
+		cmocka_unit_test_setup_teardown(test_wraps_and_unwraps, fixture_setup_bare, fixture_teardown),
+		cmocka_unit_test_setup_teardown(test_refuses_every_flip_and_length_of_a_wrap, fixture_setup_bare, fixture_teardown),
+		cmocka_unit_test_setup_teardown(test_rotation_keeps_old_versions, fixture_setup_bare, fixture_teardown),
+		cmocka_unit_test_setup_teardown(test_another_key_does_not_unwrap, fixture_setup_bare, fixture_teardown),
+		cmocka_unit_test_setup_teardown(test_disabled_is_seen_at_once_by_other_handles, fixture_setup_bare,
+						fixture_teardown),
+		cmocka_unit_test_setup_teardown(test_destroy_is_final, fixture_setup_bare, fixture_teardown),
+		cmocka_unit_test_setup_teardown(test_lists_by_name, fixture_setup_bare, fixture_teardown),
+		cmocka_unit_test_setup_teardown(test_refuses_edited_key_files, fixture_setup_bare, fixture_teardown),
+		cmocka_unit_test_setup_teardown(test_refuses_flips_in_a_key_file, fixture_setup_bare, fixture_teardown),
+		cmocka_unit_test_setup_teardown(test_refuses_swapped_and_cut_key_files, fixture_setup_bare, fixture_teardown),
+		cmocka_unit_test_setup_teardown(test_refuses_a_bad_root_key, fixture_setup_bare, fixture_teardown),
+		cmocka_unit_test_setup_teardown(test_tells_gone_from_unreachable, fixture_setup_bare, fixture_teardown),
+		cmocka_unit_test_setup_teardown(test_passphrase, fixture_setup_bare, fixture_teardown),
+		cmocka_unit_test_setup_teardown(test_refuses_a_changed_root_file, fixture_setup_bare, fixture_teardown),
+		cmocka_unit_test_setup_teardown(test_creates_from_many_processes, fixture_setup_bare, fixture_teardown),
+		cmocka_unit_test_setup_teardown(test_kill_while_storing, fixture_setup_bare, fixture_teardown),
 	};
 
 	return cmocka_run_group_tests_name("kms_local", tests, NULL, NULL);

@@ -120,6 +120,45 @@ static inline void fixture_add(const keyring_fixture *f, bh_keyring *keyring, co
 	assert_done(bh_keyring_merchant_add(keyring, name, f->acme_uri, classes, 2));
 }
 
+static inline bh_merchant_state fixture_state_of(bh_keyring *keyring, const char *name)
+{
+	bh_merchant_info info;
+
+	assert_done(bh_keyring_merchant(keyring, name, &info));
+	bh_merchant_state state = info.state;
+	bh_merchant_info_clear(&info);
+	return state;
+}
+
+/* For cmocka: *state is a keyring_fixture, with a keyring ... */
+static inline int fixture_setup(void **state)
+{
+	keyring_fixture *f = malloc(sizeof(*f));
+
+	unsetenv("BULKHEAD_KMS_PASSPHRASE");
+	*f = fixture_make_keyring();
+	*state = f;
+	return 0;
+}
+
+/* ... or with the directories alone. */
+static inline int fixture_setup_bare(void **state)
+{
+	keyring_fixture *f = malloc(sizeof(*f));
+
+	unsetenv("BULKHEAD_KMS_PASSPHRASE");
+	*f = fixture_make();
+	*state = f;
+	return 0;
+}
+
+static inline int fixture_teardown(void **state)
+{
+	fixture_remove(*state);
+	free(*state);
+	return 0;
+}
+
 /* Files */
 
 static inline bh_buf file_load(const char *path)

@@ -10,41 +10,14 @@
 
 #include "keyring/ring/ring.h"
 
-static int setup(void **state)
-{
-	keyring_fixture *f = malloc(sizeof(*f));
-
-	unsetenv("BULKHEAD_KMS_PASSPHRASE");
-	*f = fixture_make_keyring();
-	*state = f;
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	fixture_remove(*state);
-	free(*state);
-	return 0;
-}
-
 static const bh_scope profile = { .merchant = "acme", .cls = "profile" };
-
-static bh_merchant_state state_of(bh_keyring *keyring, const char *name)
-{
-	bh_merchant_info info;
-
-	assert_done(bh_keyring_merchant(keyring, name, &info));
-	bh_merchant_state state = info.state;
-	bh_merchant_info_clear(&info);
-	return state;
-}
 
 /* Sets the states in turn; the list ends with 0. */
 static void walk(bh_keyring *keyring, const char *name, const bh_merchant_state *states)
 {
 	for (; *states != 0; states++) {
 		assert_done(bh_keyring_merchant_set_state(keyring, name, *states));
-		assert_int_equal(state_of(keyring, name), *states);
+		assert_int_equal(fixture_state_of(keyring, name), *states);
 	}
 }
 
@@ -140,7 +113,7 @@ static void test_states_survive_reopen(void **state)
 	walk(keyring, "acme", there);
 	bh_keyring_close(keyring);
 	keyring = fixture_open(f);
-	assert_int_equal(state_of(keyring, "acme"), BH_MERCHANT_SUSPENDED);
+	assert_int_equal(fixture_state_of(keyring, "acme"), BH_MERCHANT_SUSPENDED);
 	walk(keyring, "acme", back);
 	assert_status(bh_keyring_merchant_set_state(keyring, "acme", BH_MERCHANT_RESUMING), BH_E_INVALID);
 	assert_status(bh_keyring_merchant_set_state(keyring, "acme", BH_MERCHANT_SHREDDED), BH_E_INVALID);
@@ -372,7 +345,7 @@ static void test_destroy_leaves_no_wrap(void **state)
 	bh_keyring_close(keyring);
 
 	keyring = fixture_open(f);
-	assert_int_equal(state_of(keyring, "acme"), BH_MERCHANT_SHREDDED);
+	assert_int_equal(fixture_state_of(keyring, "acme"), BH_MERCHANT_SHREDDED);
 	assert_status(bh_keyring_dek_find(keyring, bh_dek_id(dek), &found), BH_E_SHREDDED);
 	fixture_add(f, keyring, "acme");
 	assert_done(bh_keyring_dek_current(keyring, &profile, &found));
@@ -430,7 +403,7 @@ static void test_compacts_at_the_threshold(void **state)
 			bh_keyring_close(keyring);
 			keyring = fixture_open(f);
 			assert_int_equal(bh_keyring_generation(keyring), generation + 1);
-			assert_int_equal(state_of(keyring, "acme"), round[i % 4]);
+			assert_int_equal(fixture_state_of(keyring, "acme"), round[i % 4]);
 		}
 	}
 	assert_int_equal(replaced, 1);
@@ -453,8 +426,8 @@ static void test_compact_keeps_everything(void **state)
 	bh_keyring_close(keyring);
 	keyring = fixture_open(f);
 	assert_int_equal(bh_keyring_generation(keyring), generation + 2);
-	assert_int_equal(state_of(keyring, "acme"), BH_MERCHANT_ACTIVE);
-	assert_int_equal(state_of(keyring, "other"), BH_MERCHANT_SHREDDED);
+	assert_int_equal(fixture_state_of(keyring, "acme"), BH_MERCHANT_ACTIVE);
+	assert_int_equal(fixture_state_of(keyring, "other"), BH_MERCHANT_SHREDDED);
 	assert_done(bh_keyring_merchant_unlock(keyring, "acme"));
 	assert_done(bh_keyring_dek_current(keyring, &profile, &dek));
 	bh_dek_unref(dek);
@@ -547,19 +520,19 @@ static void test_threads(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(test_merchant_survives_reopen, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_add_refuses, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_states_survive_reopen, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_why_it_is_suspended_is_kept, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_each_suspension_has_a_parking_of_its_own, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_lock_forgets_the_keys, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_unlock_keeps_the_reasons_apart, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_lists, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_destroy_leaves_no_wrap, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_shredding_gives_no_key_back, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_compacts_at_the_threshold, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_compact_keeps_everything, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_threads, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_merchant_survives_reopen, fixture_setup, fixture_teardown),
+		cmocka_unit_test_setup_teardown(test_add_refuses, fixture_setup, fixture_teardown),
+		cmocka_unit_test_setup_teardown(test_states_survive_reopen, fixture_setup, fixture_teardown),
+		cmocka_unit_test_setup_teardown(test_why_it_is_suspended_is_kept, fixture_setup, fixture_teardown),
+		cmocka_unit_test_setup_teardown(test_each_suspension_has_a_parking_of_its_own, fixture_setup, fixture_teardown),
+		cmocka_unit_test_setup_teardown(test_lock_forgets_the_keys, fixture_setup, fixture_teardown),
+		cmocka_unit_test_setup_teardown(test_unlock_keeps_the_reasons_apart, fixture_setup, fixture_teardown),
+		cmocka_unit_test_setup_teardown(test_lists, fixture_setup, fixture_teardown),
+		cmocka_unit_test_setup_teardown(test_destroy_leaves_no_wrap, fixture_setup, fixture_teardown),
+		cmocka_unit_test_setup_teardown(test_shredding_gives_no_key_back, fixture_setup, fixture_teardown),
+		cmocka_unit_test_setup_teardown(test_compacts_at_the_threshold, fixture_setup, fixture_teardown),
+		cmocka_unit_test_setup_teardown(test_compact_keeps_everything, fixture_setup, fixture_teardown),
+		cmocka_unit_test_setup_teardown(test_threads, fixture_setup, fixture_teardown),
 	};
 
 	return cmocka_run_group_tests_name("keyring", tests, NULL, NULL);

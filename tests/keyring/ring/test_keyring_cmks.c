@@ -23,33 +23,6 @@ int __wrap_EVP_PBE_scrypt(const char *pass, size_t passlen, const unsigned char 
 	return __real_EVP_PBE_scrypt(pass, passlen, salt, saltlen, N, r, p, maxmem, key, keylen);
 }
 
-static int setup(void **state)
-{
-	keyring_fixture *f = malloc(sizeof(*f));
-
-	unsetenv("BULKHEAD_KMS_PASSPHRASE");
-	*f = fixture_make_keyring();
-	*state = f;
-	return 0;
-}
-
-static int setup_bare(void **state)
-{
-	keyring_fixture *f = malloc(sizeof(*f));
-
-	unsetenv("BULKHEAD_KMS_PASSPHRASE");
-	*f = fixture_make();
-	*state = f;
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	fixture_remove(*state);
-	free(*state);
-	return 0;
-}
-
 static void set_enabled(const char *uri, bool enabled)
 {
 	bh_kms *console = NULL;
@@ -280,14 +253,14 @@ static void test_handles_are_shared_by_threads(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(test_unlock_looks_at_the_region_again, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_open_looks_at_the_platforms_region_again, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_one_scrypt_a_directory, setup_bare, teardown),
-		cmocka_unit_test_setup_teardown(test_a_kept_root_is_of_its_directory_alone, setup_bare, teardown),
-		cmocka_unit_test_setup_teardown(test_one_handle_a_merchant, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_a_failed_handle_is_opened_anew, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_statistics_count_by_kind, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_handles_are_shared_by_threads, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_unlock_looks_at_the_region_again, fixture_setup, fixture_teardown),
+		cmocka_unit_test_setup_teardown(test_open_looks_at_the_platforms_region_again, fixture_setup, fixture_teardown),
+		cmocka_unit_test_setup_teardown(test_one_scrypt_a_directory, fixture_setup_bare, fixture_teardown),
+		cmocka_unit_test_setup_teardown(test_a_kept_root_is_of_its_directory_alone, fixture_setup_bare, fixture_teardown),
+		cmocka_unit_test_setup_teardown(test_one_handle_a_merchant, fixture_setup, fixture_teardown),
+		cmocka_unit_test_setup_teardown(test_a_failed_handle_is_opened_anew, fixture_setup, fixture_teardown),
+		cmocka_unit_test_setup_teardown(test_statistics_count_by_kind, fixture_setup, fixture_teardown),
+		cmocka_unit_test_setup_teardown(test_handles_are_shared_by_threads, fixture_setup, fixture_teardown),
 	};
 
 	return cmocka_run_group_tests_name("keyring_cmks", tests, NULL, NULL);

@@ -10,23 +10,6 @@
 #include "keyring/base/crashpoint.h"
 #include "keyring/manifest/format.h"
 
-static int setup(void **state)
-{
-	keyring_fixture *f = malloc(sizeof(*f));
-
-	unsetenv("BULKHEAD_KMS_PASSPHRASE");
-	*f = fixture_make_keyring();
-	*state = f;
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	fixture_remove(*state);
-	free(*state);
-	return 0;
-}
-
 static uint64_t committed_len(const bh_buf *file)
 {
 	return bh_get_u64(file->data + BH_KEYRING_HEAD_LEN + 8);
@@ -417,16 +400,16 @@ static void test_kill_at_the_nth_passing(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(test_every_flip_is_refused, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_every_cut_below_the_mark_is_refused, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_torn_tails, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_a_forged_tail_is_refused, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_another_database_of_the_same_platform, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_kill_at_each_point_of_a_change, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_kill_at_rollover, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_kill_while_repairing, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_kill_while_creating, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_kill_at_the_nth_passing, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_every_flip_is_refused, fixture_setup, fixture_teardown),
+		cmocka_unit_test_setup_teardown(test_every_cut_below_the_mark_is_refused, fixture_setup, fixture_teardown),
+		cmocka_unit_test_setup_teardown(test_torn_tails, fixture_setup, fixture_teardown),
+		cmocka_unit_test_setup_teardown(test_a_forged_tail_is_refused, fixture_setup, fixture_teardown),
+		cmocka_unit_test_setup_teardown(test_another_database_of_the_same_platform, fixture_setup, fixture_teardown),
+		cmocka_unit_test_setup_teardown(test_kill_at_each_point_of_a_change, fixture_setup, fixture_teardown),
+		cmocka_unit_test_setup_teardown(test_kill_at_rollover, fixture_setup, fixture_teardown),
+		cmocka_unit_test_setup_teardown(test_kill_while_repairing, fixture_setup, fixture_teardown),
+		cmocka_unit_test_setup_teardown(test_kill_while_creating, fixture_setup, fixture_teardown),
+		cmocka_unit_test_setup_teardown(test_kill_at_the_nth_passing, fixture_setup, fixture_teardown),
 	};
 
 	return cmocka_run_group_tests_name("keyring_damage", tests, NULL, NULL);

@@ -115,16 +115,6 @@ static bool fault_disarm(void)
 	return fault.fired;
 }
 
-static int setup(void **state)
-{
-	keyring_fixture *f = malloc(sizeof(*f));
-
-	unsetenv("BULKHEAD_KMS_PASSPHRASE");
-	*f = fixture_make_keyring();
-	*state = f;
-	return 0;
-}
-
 static int teardown(void **state)
 {
 	fault_disarm();
@@ -464,15 +454,15 @@ static void test_kms_deletion_fails_at_each_call(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(test_nth_call_fails_with_eio, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_nth_call_fails_with_enospc, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_all_calls_fail_from_the_nth, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_nth_allocation_fails, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_nth_call_is_interrupted, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_open_fails_at_each_call, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_create_fails_at_each_call, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_kms_change_fails_at_each_call, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_kms_deletion_fails_at_each_call, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_nth_call_fails_with_eio, fixture_setup, teardown),
+		cmocka_unit_test_setup_teardown(test_nth_call_fails_with_enospc, fixture_setup, teardown),
+		cmocka_unit_test_setup_teardown(test_all_calls_fail_from_the_nth, fixture_setup, teardown),
+		cmocka_unit_test_setup_teardown(test_nth_allocation_fails, fixture_setup, teardown),
+		cmocka_unit_test_setup_teardown(test_nth_call_is_interrupted, fixture_setup, teardown),
+		cmocka_unit_test_setup_teardown(test_open_fails_at_each_call, fixture_setup, teardown),
+		cmocka_unit_test_setup_teardown(test_create_fails_at_each_call, fixture_setup, teardown),
+		cmocka_unit_test_setup_teardown(test_kms_change_fails_at_each_call, fixture_setup, teardown),
+		cmocka_unit_test_setup_teardown(test_kms_deletion_fails_at_each_call, fixture_setup, teardown),
 	};
 
 	return cmocka_run_group_tests_name("keyring_faults", tests, NULL, NULL);

@@ -5,34 +5,7 @@
  */
 #include "keyring_fixture.h"
 
-static int setup(void **state)
-{
-	keyring_fixture *f = malloc(sizeof(*f));
-
-	unsetenv("BULKHEAD_KMS_PASSPHRASE");
-	*f = fixture_make_keyring();
-	*state = f;
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	fixture_remove(*state);
-	free(*state);
-	return 0;
-}
-
 static const bh_scope profile = { .merchant = "acme", .cls = "profile" };
-
-static bh_merchant_state state_of(bh_keyring *keyring, const char *name)
-{
-	bh_merchant_info info;
-
-	assert_done(bh_keyring_merchant(keyring, name, &info));
-	bh_merchant_state state = info.state;
-	bh_merchant_info_clear(&info);
-	return state;
-}
 
 /* Create and open */
 
@@ -242,7 +215,7 @@ static void test_read_only_changes_nothing(void **state)
 	assert_status(bh_keyring_merchant_add(keyring, "other", f->acme_uri, classes, 1), BH_E_INVALID);
 	assert_status(bh_keyring_merchant_set_state(keyring, "acme", BH_MERCHANT_ACTIVE), BH_E_INVALID);
 	assert_status(bh_keyring_compact(keyring), BH_E_INVALID);
-	assert_int_equal(state_of(keyring, "acme"), BH_MERCHANT_CREATING);
+	assert_int_equal(fixture_state_of(keyring, "acme"), BH_MERCHANT_CREATING);
 	bh_keyring_close(keyring);
 	assert_file_is(f->file, bh_buf_view(&before));
 	assert_file_is(f->tmp, bh_view_str("left"));
@@ -280,16 +253,16 @@ static void test_forked_child_gets_nothing(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(test_create_refuses, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_never_created_over_anything, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_open_refuses_what_is_no_file, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_open_is_exclusive, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_platform_dek, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_platform_cmk_failures_are_told_apart, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_generation_floor, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_passphrase_serves_all_calls, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_read_only_changes_nothing, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_forked_child_gets_nothing, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_create_refuses, fixture_setup, fixture_teardown),
+		cmocka_unit_test_setup_teardown(test_never_created_over_anything, fixture_setup, fixture_teardown),
+		cmocka_unit_test_setup_teardown(test_open_refuses_what_is_no_file, fixture_setup, fixture_teardown),
+		cmocka_unit_test_setup_teardown(test_open_is_exclusive, fixture_setup, fixture_teardown),
+		cmocka_unit_test_setup_teardown(test_platform_dek, fixture_setup, fixture_teardown),
+		cmocka_unit_test_setup_teardown(test_platform_cmk_failures_are_told_apart, fixture_setup, fixture_teardown),
+		cmocka_unit_test_setup_teardown(test_generation_floor, fixture_setup, fixture_teardown),
+		cmocka_unit_test_setup_teardown(test_passphrase_serves_all_calls, fixture_setup, fixture_teardown),
+		cmocka_unit_test_setup_teardown(test_read_only_changes_nothing, fixture_setup, fixture_teardown),
+		cmocka_unit_test_setup_teardown(test_forked_child_gets_nothing, fixture_setup, fixture_teardown),
 	};
 
 	return cmocka_run_group_tests_name("keyring_open", tests, NULL, NULL);

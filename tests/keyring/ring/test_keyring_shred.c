@@ -4,22 +4,6 @@
  */
 #include "keyring_fixture.h"
 
-static int setup(void **state)
-{
-	keyring_fixture *f = malloc(sizeof(*f));
-
-	*f = fixture_make_keyring();
-	*state = f;
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	fixture_remove(*state);
-	free(*state);
-	return 0;
-}
-
 static void id_of(bh_keyring *keyring, const char *name, uint8_t out[BH_ID_LEN])
 {
 	BH_CLEANUP(bh_merchant_info_clear) bh_merchant_info info = { 0 };
@@ -239,13 +223,13 @@ static void a_successor_has_no_part_in_it(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(nothing_is_known_before_it_is_asked_for, setup, teardown),
-		cmocka_unit_test_setup_teardown(what_is_known_survives, setup, teardown),
-		cmocka_unit_test_setup_teardown(a_tombstone_keeps_fingerprints, setup, teardown),
-		cmocka_unit_test_setup_teardown(a_destroyed_cmk_is_proved, setup, teardown),
-		cmocka_unit_test_setup_teardown(a_kms_that_is_away_is_asked_again, setup, teardown),
+		cmocka_unit_test_setup_teardown(nothing_is_known_before_it_is_asked_for, fixture_setup, fixture_teardown),
+		cmocka_unit_test_setup_teardown(what_is_known_survives, fixture_setup, fixture_teardown),
+		cmocka_unit_test_setup_teardown(a_tombstone_keeps_fingerprints, fixture_setup, fixture_teardown),
+		cmocka_unit_test_setup_teardown(a_destroyed_cmk_is_proved, fixture_setup, fixture_teardown),
+		cmocka_unit_test_setup_teardown(a_kms_that_is_away_is_asked_again, fixture_setup, fixture_teardown),
 		cmocka_unit_test(only_what_is_proved_is_final),
-		cmocka_unit_test_setup_teardown(a_successor_has_no_part_in_it, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_successor_has_no_part_in_it, fixture_setup, fixture_teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
