@@ -34,11 +34,12 @@ struct bh_db {
 	bh_kms_options kms; /* passphrase: a copy of ours */
 	bh_log_fn log;
 	void *log_arg;
-	struct bh_keeper *keeper; /* NULL: none */
-	bh_alarm keeper_alarm;    /* rung: it has something to do now */
-	struct bh_leaser *leaser; /* from the first step of an open on */
-	bh_lease_time opened_at;  /* before any KMS was asked */
-	pthread_mutex_t admin;    /* guards `claims` */
+	struct bh_keeper *keeper;                                /* NULL: none */
+	void (*on_hurt)(struct bh_db *db, const char *merchant); /* a file of its is damaged; waits for nothing. NULL: not yet */
+	bh_alarm keeper_alarm;                                   /* rung: it has something to do now */
+	struct bh_leaser *leaser;                                /* from the first step of an open on */
+	bh_lease_time opened_at;                                 /* before any KMS was asked */
+	pthread_mutex_t admin;                                   /* guards `claims` */
 	pthread_cond_t claim_ended;
 	struct bh_claim *claims;
 	_Atomic bool erasing;          /* one erasure at a time: it holds a snapshot, for which another would wait */
@@ -49,7 +50,7 @@ struct bh_db {
 	_Atomic bool options_behind;   /* families were made or dropped since RocksDB wrote its OPTIONS file */
 	pthread_mutex_t resealing;     /* held while a log is sealed anew: sweep_logs.c */
 	_Atomic unsigned resealing_waiters;
-	pthread_mutex_t lock; /* guards the two lists below */
+	pthread_mutex_t lock; /* guards the two lists below, and hurt notes; nobody who holds it calls RocksDB */
 	struct bh_merchant *merchants;
 	bh_snapshot *snapshots;
 };

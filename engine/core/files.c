@@ -31,6 +31,13 @@ bool bh_path_is_file(const char *path)
 	return lstat(path, &st) == 0 && S_ISREG(st.st_mode);
 }
 
+bool bh_path_is_dir(const char *path)
+{
+	struct stat st;
+
+	return lstat(path, &st) == 0 && S_ISDIR(st.st_mode);
+}
+
 bh_status bh_dir_make(const char *path)
 {
 	if (mkdir(path, 0750) != 0 && errno != EEXIST)

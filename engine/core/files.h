@@ -13,6 +13,7 @@
 bool bh_path_exists(const char *path);
 bool bh_dir_has(const char *dir, const char *name);
 bool bh_path_is_file(const char *path); /* a regular one, not a link to one */
+bool bh_path_is_dir(const char *path);  /* the same */
 /* Makes a directory; BH_OK where it is. Not synced. Errors: BH_E_IO. */
 BH_MUST_CHECK bh_status bh_dir_make(const char *path);
 /* Makes the entries of a directory durable. Errors: BH_E_IO. */

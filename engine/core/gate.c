@@ -24,6 +24,12 @@ static bh_status refuse(bh_status reason, const char *who)
 		return bh_fail(reason, "merchant '%s': its KMS has not answered for too long; it serves again when it does", who);
 	case BH_E_TAG:
 		return bh_fail(reason, "merchant '%s': its KMS answered with something wrong; look into it, then resume it", who);
+	case BH_E_DAMAGED:
+		return bh_fail(
+			reason,
+			"merchant '%s': a file of its is damaged ('merchant show' names it); put the right one in its place, then "
+			"resume the merchant",
+			who);
 	case BH_E_BUSY: return bh_fail(reason, "merchant '%s': is being taken up right now; try again", who);
 	default: return bh_fail(reason, "merchant '%s': the database is closed", who);
 	}

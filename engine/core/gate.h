@@ -152,6 +152,13 @@ static inline void bh_gate_shut(bh_gate *gate, bh_status reason)
 {
 	atomic_store(&gate->reason, (int)reason);
 }
+/* The same where it is open; who has closed it before has said why. */
+static inline void bh_gate_shut_if_open(bh_gate *gate, bh_status reason)
+{
+	int open = (int)BH_OK;
+
+	(void)atomic_compare_exchange_strong(&gate->reason, &open, (int)reason);
+}
 /* Closes the gate for `reason` and waits until nobody is inside but those with a seat. */
 void bh_gate_close(bh_gate *gate, bh_status reason);
 static inline void bh_gate_open(bh_gate *gate)

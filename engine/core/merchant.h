@@ -25,11 +25,13 @@ typedef struct bh_merchant {
 	bh_gate gate;              /* open while it is attached */
 	_Atomic uint64_t attached; /* bh_db.attaches when it was attached last: what is older does not fit its families */
 	bool attach_at_open;       /* while the database is being opened: its keys are there again */
-	_Atomic bool closing;      /* compactions that somebody waits for inside the gate shall end */
-	pthread_mutex_t op;        /* one change of its state at a time */
-	pthread_mutex_t marking;   /* one change of what is suppressed at a time; inside the gate */
-	pthread_mutex_t lock;      /* guards `guests` */
-	bh_guest *guests;          /* what cannot outlive its keys: ended when the gate closes */
+	_Atomic bool hurt;         /* a file of its is damaged: hurt.h */
+	char hurt_note[BH_SUSPEND_NOTE_MAX + 1]; /* which one, and what is wrong with it; under bh_db.lock */
+	_Atomic bool closing;                    /* compactions that somebody waits for inside the gate shall end */
+	pthread_mutex_t op;                      /* one change of its state at a time */
+	pthread_mutex_t marking;                 /* one change of what is suppressed at a time; inside the gate */
+	pthread_mutex_t lock;                    /* guards `guests` */
+	bh_guest *guests;                        /* what cannot outlive its keys: ended when the gate closes */
 	size_t class_count;
 	bh_class *classes;
 	struct bh_merchant *next;

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 
 #include "env/bridge/erase.h"
+#include "env/fs/page_check.h"
 #include "engine/core/suppressed.h"
 #include "engine/core/merchant.h"
 #include "engine/core/gate.h"
@@ -29,6 +30,14 @@ static bh_status check_path(const bh_cf *cf, const char *path)
 		return bh_fail(BH_E_INVALID, "%s: does not lie in the directory of '%s/%s', %s/" BH_TENANTS_DIR "/%s/%s", path,
 			       merchant->name, cf->cls->name, merchant->db->dir, merchant->name, cf->cls->name);
 	return BH_OK;
+}
+
+/* Before RocksDB reads it, which asserts where the last entry cannot be read. */
+static bh_status check_file(const bh_cf *cf, const char *path)
+{
+	bh_status status = bh_page_check(cf->merchant->db->fs, path, BH_PAGE_LOOK_WHOLE);
+
+	return status == BH_E_NOT_FOUND ? bh_fail(BH_E_IO, "%s: is not there", path) : status;
 }
 
 static bh_status check_key(void *arg, bh_view key)
@@ -53,6 +62,8 @@ static bh_status ingest_inside(bh_cf *cf, const bh_ingest_options *options, cons
 
 	for (size_t i = 0; i < count; i++)
 		BH_TRY(check_path(cf, paths[i]));
+	for (size_t i = 0; i < count; i++)
+		BH_TRY(check_file(cf, paths[i]));
 	for (size_t i = 0; i < count; i++)
 		BH_TRY(check_rows(cf, paths[i]));
 	how = rocksdb_ingestexternalfileoptions_create();

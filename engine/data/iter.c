@@ -20,6 +20,8 @@
 #include "keyring/base/base.h"
 #include "kv.h"
 
+#include "engine/core/hurt.h"
+
 #define SMALL 512u /* bytes of an entry that need no memory of their own */
 
 /* Of an entry: what is wanted, what is copied. */
@@ -192,8 +194,10 @@ static bh_status leave(bh_iter *iter)
 	} else {
 		rocksdb_iter_get_error(iter->raw, &error);
 	}
+	if (error != NULL)
+		status = bh_hurt_look(iter->merchant, bh_status_of_rocksdb(error));
 	bh_gate_seat_leave(&iter->seat);
-	return error != NULL ? bh_status_of_rocksdb(error) : status;
+	return status;
 }
 
 bh_status bh_iter_seek(bh_iter *iter, bh_view key)

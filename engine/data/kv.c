@@ -14,6 +14,7 @@
 #include "engine/core/suppressed.h"
 #include "keyring/base/base.h"
 #include "snapshot.h"
+#include "engine/core/hurt.h"
 
 static inline const char *chars(bh_view v)
 {
@@ -148,7 +149,7 @@ static bh_status get_inside(bh_cf *cf, rocksdb_readoptions_t *how, bh_view key, 
 		rocksdb_get_pinned_cf(cf->merchant->db->rocks, how, cf->cls->handle, chars(key), key.len, &error);
 	bh_status status;
 
-	BH_TRY(bh_status_of_rocksdb(error));
+	BH_TRY(bh_hurt_look(cf->merchant, bh_status_of_rocksdb(error)));
 	status = take_value(pinned, value);
 	return status == BH_E_NO_SUCH_KEY ? bh_fail_with(status, "the class has no such key") : status;
 }
@@ -211,7 +212,7 @@ static bh_status multi_get_inside(bh_cf *cf, rocksdb_readoptions_t *how, size_t 
 				     args.errors, false);
 	/* From the last one on, so that the message is that of the first failure. */
 	for (size_t i = count; i-- > 0;) {
-		statuses_out[i] = bh_status_of_rocksdb(args.errors[i]);
+		statuses_out[i] = bh_hurt_look(cf->merchant, bh_status_of_rocksdb(args.errors[i]));
 		if (statuses_out[i] == BH_OK)
 			statuses_out[i] = take_value(args.values[i], &values[i]);
 		else if (args.values[i] != NULL)

@@ -40,36 +40,38 @@ static void release(bh_snapshot *snapshot)
 	snapshot->raw = NULL;
 }
 
-void bh_snapshot_free(bh_snapshot *snapshot)
+static void unlink_snapshot(bh_db *db, const bh_snapshot *snapshot)
 {
-	bh_db *db;
 	bh_snapshot **link;
 
+	pthread_mutex_lock(&db->lock);
+	for (link = &db->snapshots; *link != snapshot; link = &(*link)->next)
+		;
+	*link = snapshot->next;
+	pthread_mutex_unlock(&db->lock);
+}
+
+void bh_snapshot_free(bh_snapshot *snapshot)
+{
 	if (snapshot == NULL)
 		return;
-	db = snapshot->db;
-	if (db != NULL) {
-		pthread_mutex_lock(&db->lock);
-		for (link = &db->snapshots; *link != snapshot; link = &(*link)->next)
-			;
-		*link = snapshot->next;
+	if (snapshot->db != NULL) {
+		unlink_snapshot(snapshot->db, snapshot);
 		release(snapshot);
-		pthread_mutex_unlock(&db->lock);
 	}
 	free(snapshot);
 }
 
+/* While the database is closed, when nobody makes or frees one. */
 void bh_snapshot_end_all(bh_db *db)
 {
 	bh_snapshot *next;
 
-	pthread_mutex_lock(&db->lock);
 	for (bh_snapshot *snapshot = db->snapshots; snapshot != NULL; snapshot = next) {
 		next = snapshot->next;
 		release(snapshot);
 	}
 	db->snapshots = NULL;
-	pthread_mutex_unlock(&db->lock);
 }
 
 bh_status bh_snapshot_raw(const bh_snapshot *snapshot, const bh_merchant *merchant, const rocksdb_snapshot_t **out)

@@ -8,6 +8,7 @@
  */
 #include "engine/rotation/keeper.h"
 #include "engine/wall/leaser.h"
+#include "engine/wall/quarantine.h"
 #include "engine/rotation/survey.h"
 
 #include <bulkhead/env.h>
@@ -235,6 +236,7 @@ static bh_status open_steps(bh_db *db, const char *dir, const bh_db_options *opt
 	BH_TRY(open_keyring(db, options, &keyring));
 	BH_TRY(start_env(db, keyring));
 	BH_TRY(check_current(db));
+	bh_quarantine_begin(db);
 	BH_TRY(bh_cold_start(db));
 	BH_TRY(remove_leftovers(db->dir));
 	BH_TRY(for_merchants(db, remove_class_leftovers));

@@ -23,12 +23,15 @@
 #include <bulkhead/db.h>
 
 #include "env/bridge/move.h"
+#include "env/fs/blame.h"
+#include "env/fs/page_check.h"
 #include "engine/core/family_set.h"
 #include "engine/core/files.h"
 #include "keyring/base/crashpoint.h"
 #include "leaser.h"
 #include "pacer.h"
 #include "park.h"
+#include "engine/core/hurt.h"
 #include "engine/erase/suppress.h"
 #include "keyring/base/base.h"
 #include "engine/core/options_file.h"
@@ -45,11 +48,21 @@
 typedef struct parked {
 	bh_buf path;
 	bh_pacer pacer; /* its WALs may hold everybody's rows */
+	bh_fs *view;    /* env's */
 	rocksdb_env_t *env;
 	rocksdb_options_t *options;
 	bh_family_set set;
 	rocksdb_t *rocks;
+	_Atomic bool hurt; /* a file was found to be damaged */
 } parked;
+
+static void note_hurt(void *arg, const bh_damage *damage)
+{
+	parked *p = arg;
+
+	(void)damage; /* the call that met it fails with the same words */
+	atomic_store(&p->hurt, true);
+}
 
 static void parked_close(parked *p)
 {
@@ -70,14 +83,13 @@ static void parked_close(parked *p)
 
 static bh_status parked_open(bh_db *db, const char *merchant, parked *p)
 {
-	bh_fs *view = NULL;
-
 	BH_TRY(bh_park_lend(db, merchant, &p->path));
 	bh_crash_point("resume.lent");
-	BH_TRY(bh_fs_new_view(db->keyring, (const char *)p->path.data, merchant, &view));
+	BH_TRY(bh_fs_new_view(db->keyring, (const char *)p->path.data, merchant, &p->view));
+	bh_fs_on_damage(p->view, note_hurt, p);
 	bh_pacer_begin(&p->pacer, &db->hurry);
-	bh_fs_set_pause(view, bh_pacer_pause, &p->pacer);
-	BH_TRY(bh_bridge_env_new(view, &p->env));
+	bh_fs_set_pause(p->view, bh_pacer_pause, &p->pacer);
+	BH_TRY(bh_bridge_env_new(p->view, &p->env));
 	p->options = rocksdb_options_create_copy(db->options);
 	rocksdb_options_set_env(p->options, p->env);
 	bh_bridge_options_for_export(p->options);
@@ -96,6 +108,13 @@ static rocksdb_column_family_handle_t *parked_handle(const parked *p, const bh_m
 		if (strcmp(p->set.names[i], name) == 0)
 			return p->set.handles[i];
 	return NULL;
+}
+
+static bool is_damaged(const bh_db *db, const char *name)
+{
+	BH_CLEANUP(bh_merchant_info_clear) bh_merchant_info info = { 0 };
+
+	return bh_keyring_merchant(db->keyring, name, &info) == BH_OK && info.cause == BH_SUSPEND_DAMAGED;
 }
 
 /* ---- out of the parked directory */
@@ -129,31 +148,110 @@ static bh_status export_class(const parked *p, rocksdb_column_family_handle_t *h
 	return bh_fail(BH_E_UNSUPPORTED, "range tombstones or blobs are left after a compaction: an import would lose them");
 }
 
-static bh_status recover(bh_db *db, const bh_merchant *merchant, exports *out)
+/* Before the live database, in which everybody is, gets to see the files: RocksDB's import asserts that the first and the last
+ * entry of each can be read. Of a merchant whose files were damaged all pages are looked at: it comes back whole, or says which
+ * file. */
+static bh_status look_at_files(const parked *p, const bh_export *export_, rocksdb_column_family_handle_t *handle, bool whole)
+{
+	for (size_t i = 0; whole && i < bh_export_count(export_); i++) {
+		BH_CLEANUP(bh_buf_clear) bh_buf path = { 0 };
+
+		BH_TRY(bh_buf_printf(&path, "%s/%s", bh_export_dir(export_, i), bh_export_name(export_, i)));
+		BH_TRY(bh_page_check(p->view, (const char *)path.data, BH_PAGE_LOOK_WHOLE));
+	}
+	return bh_bridge_check_ends(p->rocks, handle, export_);
+}
+
+static bh_status export_all(const parked *p, const bh_merchant *merchant, bool whole, exports *out)
+{
+	for (size_t i = 0; i < merchant->class_count; i++) {
+		rocksdb_column_family_handle_t *handle = parked_handle(p, merchant, &merchant->classes[i]);
+
+		if (handle == NULL)
+			continue;
+		BH_TRY(export_class(p, handle, &out->of[i]));
+		BH_TRY(look_at_files(p, out->of[i], handle, whole));
+	}
+	return BH_OK;
+}
+
+/* Of the failures on the way, those that the files are to blame for. */
+static bool is_of_files(bh_status status)
+{
+	return status == BH_E_TAG || status == BH_E_FORMAT || status == BH_E_TRUNCATED || status == BH_E_VERSION ||
+	       status == BH_E_NOT_FOUND;
+}
+
+typedef struct suspects {
+	const parked *p;
+	const char *dir;
+} suspects;
+
+static bh_status look_at_suspect(void *arg, const char *name)
+{
+	BH_CLEANUP(bh_buf_clear) bh_buf path = { 0 };
+	const suspects *s = arg;
+	bh_status status;
+
+	BH_TRY(bh_buf_printf(&path, "%s/%s", s->dir, name));
+	if (!bh_fs_names_itself(name))
+		return BH_OK;
+	status = bh_page_check(s->p->view, (const char *)path.data, BH_PAGE_LOOK_WHOLE);
+	if (status == BH_E_NO_KEY || status == BH_E_SHREDDED)
+		return bh_fail(BH_E_TAG, "%s: is not sealed under a key of its merchant's; it was put there from elsewhere",
+			       (const char *)path.data);
+	return status;
+}
+
+/* Which of the files it was, and what is wrong with it, where RocksDB has other words for it. */
+static bh_status name_culprit(const parked *p, const bh_merchant *merchant)
+{
+	for (size_t i = 0; i < merchant->class_count; i++) {
+		BH_CLEANUP(bh_buf_clear) bh_buf dir = { 0 };
+
+		BH_TRY(bh_buf_printf(&dir, "%s/" BH_TENANTS_DIR "/%s/%s", (const char *)p->path.data, merchant->name,
+				     merchant->classes[i].name));
+		BH_TRY(bh_dir_each((const char *)dir.data, look_at_suspect, &(suspects){ p, (const char *)dir.data }));
+	}
+	return BH_OK;
+}
+
+static bh_status better_status(const parked *p, const bh_merchant *merchant, bh_status status)
+{
+	BH_CLEANUP(bh_buf_clear) bh_buf message = { 0 };
+	bh_status found = bh_buf_printf(&message, "%s", bh_status_message());
+
+	if (found == BH_OK)
+		found = name_culprit(p, merchant);
+	return is_of_files(found) ? found : bh_fail(status, "%s", message.data != NULL ? (const char *)message.data : "");
+}
+
+static bh_status recover(bh_db *db, const bh_merchant *merchant, bool whole, exports *out, bool *hurt_out)
 {
 	BH_CLEANUP(parked_close) parked p = { 0 };
+	bh_status status;
 
 	out->of = calloc(merchant->class_count, sizeof(*out->of));
 	if (out->of == NULL)
 		return bh_fail(BH_E_NOMEM, "no memory for %zu classes", merchant->class_count);
 	out->count = merchant->class_count;
-	BH_TRY(parked_open(db, merchant->name, &p));
-	for (size_t i = 0; i < merchant->class_count; i++) {
-		rocksdb_column_family_handle_t *handle = parked_handle(&p, merchant, &merchant->classes[i]);
-
-		if (handle != NULL)
-			BH_TRY(export_class(&p, handle, &out->of[i]));
-	}
-	return BH_OK;
+	status = parked_open(db, merchant->name, &p);
+	if (status == BH_OK)
+		status = export_all(&p, merchant, whole, out);
+	if (status != BH_OK && p.view != NULL && whole)
+		status = better_status(&p, merchant, status);
+	*hurt_out = status != BH_OK && (is_of_files(status) || atomic_load(&p.hurt));
+	return status;
 }
 
 /* One at a time: two would take twice a pacer's share from the others. */
-static bh_status recover_in_turn(bh_db *db, const bh_merchant *merchant, exports *out)
+static bh_status recover_in_turn(bh_db *db, const bh_merchant *merchant, exports *out, bool *hurt_out)
 {
+	const bool whole = is_damaged(db, merchant->name);
 	bh_status status;
 
 	pthread_mutex_lock(&db->recovering);
-	status = recover(db, merchant, out);
+	status = recover(db, merchant, whole, out, hurt_out);
 	pthread_mutex_unlock(&db->recovering);
 	return status;
 }
@@ -214,12 +312,19 @@ static bh_status import_all(bh_db *db, bh_merchant *merchant, const exports *e)
 	return bh_merchant_sync_dirs(db, merchant);
 }
 
-static bh_status bring_back(bh_db *db, bh_merchant *merchant)
+/* Where its files were damaged, what lies in tenants/ was put there since. */
+static bh_status take_right_files(bh_db *db, const char *name)
+{
+	return is_damaged(db, name) ? bh_park_rest(db, name, true) : BH_OK;
+}
+
+static bh_status bring_back(bh_db *db, bh_merchant *merchant, bool *hurt_out)
 {
 	BH_CLEANUP(exports_clear) exports e = { 0 };
 
+	BH_TRY(take_right_files(db, merchant->name));
 	BH_TRY(bh_merchant_remove_files(db, merchant->name));
-	BH_TRY(recover_in_turn(db, merchant, &e));
+	BH_TRY(recover_in_turn(db, merchant, &e, hurt_out));
 	bh_crash_point("resume.recovered");
 	BH_TRY(import_all(db, merchant, &e));
 	bh_crash_point("resume.imported");
@@ -228,8 +333,20 @@ static bh_status bring_back(bh_db *db, bh_merchant *merchant)
 	return bh_keyring_merchant_set_state(db->keyring, merchant->name, BH_MERCHANT_ACTIVE);
 }
 
+/* `note` NULL: for the cause that it was suspended for before; else for damage. */
+static bh_status record_given_up(bh_db *db, bh_merchant *merchant, const char *note)
+{
+	char cut[BH_SUSPEND_NOTE_MAX + 1] = { 0 };
+
+	if (note == NULL)
+		return bh_keyring_merchant_set_state(db->keyring, merchant->name, BH_MERCHANT_SUSPENDED);
+	memcpy(cut, note, BH_MIN(strlen(note), sizeof(cut) - 1));
+	bh_gate_shut(&merchant->gate, BH_E_DAMAGED);
+	return bh_keyring_merchant_set_suspended(db->keyring, merchant->name, BH_MERCHANT_SUSPENDED, BH_SUSPEND_DAMAGED, cut);
+}
+
 /* Back to SUSPENDED, with the parked files as they are; what fails of this is made good by the next open or the next try. */
-static void give_up(bh_db *db, bh_merchant *merchant)
+static void give_up(bh_db *db, bh_merchant *merchant, const char *note)
 {
 	bh_status status = bh_merchant_drop_families(db, merchant, "resume.undone");
 
@@ -241,19 +358,37 @@ static void give_up(bh_db *db, bh_merchant *merchant)
 	}
 	bh_forget(db, merchant->name);
 	if (status == BH_OK)
-		status = bh_keyring_merchant_set_state(db->keyring, merchant->name, BH_MERCHANT_SUSPENDED);
+		status = record_given_up(db, merchant, note);
 	if (status != BH_OK)
 		bh_db_log(db, "merchant '%s': stays half resumed until the database is opened again: %s", merchant->name,
 			  bh_status_message());
 }
 
-/* The status of the try, with its own message, whatever giving up says. */
-static bh_status fail_attach(bh_db *db, bh_merchant *merchant, bh_status status)
+/* What was read among the links lies in parked/<merchant>: that is where the right file belongs. */
+static void name_parked(bh_buf *message, const char *merchant)
 {
-	const bh_message message = bh_message_keep();
+	BH_CLEANUP(bh_buf_clear) bh_buf lent = { 0 };
+	const size_t skip = strlen(BH_PARKED_LENT_PREFIX);
+	char *at;
 
-	give_up(db, merchant);
-	return bh_fail(status, "merchant '%s': stays suspended: %s", merchant->name, message.text);
+	if (bh_buf_printf(&lent, "/" BH_PARKED_LENT_PREFIX "%s/", merchant) != BH_OK)
+		return;
+	while ((at = strstr((char *)message->data, (const char *)lent.data)) != NULL)
+		memmove(at + 1, at + 1 + skip, strlen(at + 1 + skip) + 1);
+}
+
+/* The status of the try, with its own message, whatever giving up says. `hurt`: the files are to blame. */
+static bh_status fail_attach(bh_db *db, bh_merchant *merchant, bh_status status, bool hurt)
+{
+	BH_CLEANUP(bh_buf_clear) bh_buf kept = { 0 };
+	const char *message = bh_status_name(status);
+
+	if (bh_buf_printf(&kept, "%s", bh_status_message()) == BH_OK) {
+		name_parked(&kept, merchant->name);
+		message = (const char *)kept.data;
+	}
+	give_up(db, merchant, hurt ? bh_hurt_shorter(db, message) : NULL);
+	return bh_fail(status, "merchant '%s': stays suspended: %s", merchant->name, message);
 }
 
 static bh_status record_resuming(bh_db *db, const bh_merchant *merchant, const char *note)
@@ -268,19 +403,21 @@ static bh_status record_resuming(bh_db *db, const bh_merchant *merchant, const c
 
 bh_status bh_attach(bh_db *db, bh_merchant *merchant, const char *note)
 {
+	bool hurt = false;
 	bh_status status;
 
 	BH_TRY(bh_keyring_merchant_unlock(db->keyring, merchant->name));
 	status = record_resuming(db, merchant, note);
 	if (status == BH_OK) {
 		bh_crash_point("resume.recorded");
-		status = bring_back(db, merchant);
+		status = bring_back(db, merchant, &hurt);
 	}
 	if (status != BH_OK)
-		return fail_attach(db, merchant, status);
+		return fail_attach(db, merchant, status, hurt);
 	bh_crash_point("resume.active");
 	atomic_store(&merchant->attached, atomic_fetch_add(&db->attaches, 1) + 1);
 	atomic_store(&merchant->closing, false);
+	bh_hurt_clear(merchant);
 	bh_gate_open(&merchant->gate);
 	/* It serves again: parked files that cannot be removed are no reason to say otherwise. */
 	if (bh_unpark(db, merchant->name) != BH_OK)
@@ -304,6 +441,8 @@ static bh_status attach_locked(bh_db *db, bh_merchant *merchant, const char *not
 			       bh_merchant_state_name(info.state));
 	if (note == NULL && info.cause == BH_SUSPEND_OPERATOR)
 		return bh_fail(BH_E_SUSPENDED, "merchant '%s': was suspended by an operator", merchant->name);
+	if (note == NULL && info.cause == BH_SUSPEND_DAMAGED)
+		return bh_fail(BH_E_DAMAGED, "merchant '%s': a file of its is damaged; an operator resumes it", merchant->name);
 	asked = bh_leaser_now(db->leaser);
 	BH_TRY(bh_attach(db, merchant, note));
 	/* The leaser knows what it has asked for itself. */

@@ -106,9 +106,14 @@ static bool wants_keys(const bh_merchant_info *info)
 
 static bh_status park_cold(bh_db *db, const char *name)
 {
+	BH_CLEANUP(bh_merchant_info_clear) bh_merchant_info info = { 0 };
+
 	if (!bh_is_parked(db, name))
 		BH_TRY(bh_park(db, name, BH_PARK_ALL_LOGS));
 	bh_crash_point("cold.parked");
+	BH_TRY(bh_keyring_merchant(db->keyring, name, &info));
+	if (info.cause == BH_SUSPEND_DAMAGED)
+		BH_TRY(bh_park_rest(db, name, false));
 	BH_TRY(bh_merchant_remove_files(db, name));
 	return bh_keyring_merchant_set_state(db->keyring, name, BH_MERCHANT_SUSPENDED);
 }
@@ -145,6 +150,8 @@ static bh_status settle_state(bh_db *db, const bh_merchant_info *info, const pro
 	case BH_MERCHANT_SUSPENDED:
 		if (p->wanted && p->status != BH_OK)
 			bh_db_log(db, "merchant '%s': is still not attached: %s", info->name, why(p));
+		if (info->cause == BH_SUSPEND_DAMAGED)
+			return bh_park_rest(db, info->name, true);
 		return bh_merchant_remove_files(db, info->name);
 	case BH_MERCHANT_RESUMING:
 		BH_TRY(bh_merchant_remove_files(db, info->name));

@@ -37,6 +37,7 @@ bh_status bh_suspend_status(bh_suspend_cause cause)
 	case BH_SUSPEND_KMS_REFUSED: return BH_E_KMS_REFUSED;
 	case BH_SUSPEND_KMS_UNREACHABLE: return BH_E_KMS_UNREACHABLE;
 	case BH_SUSPEND_KMS_DAMAGED: return BH_E_TAG;
+	case BH_SUSPEND_DAMAGED: return BH_E_DAMAGED;
 	default: return BH_E_SUSPENDED;
 	}
 }
@@ -147,6 +148,8 @@ bh_status bh_detach(bh_db *db, bh_merchant *merchant, bh_suspend_cause cause, co
 	bh_crash_point("suspend.recorded");
 	if (!bh_is_parked(db, merchant->name))
 		BH_TRY(park_live(db, merchant, cause));
+	if (cause == BH_SUSPEND_DAMAGED)
+		BH_TRY(bh_park_rest(db, merchant->name, false));
 	bh_crash_point("suspend.parked");
 	BH_TRY(bh_merchant_drop_families(db, merchant, "suspend.family-dropped"));
 	(void)bh_merchant_wait_for_jobs(db, merchant);
@@ -158,11 +161,11 @@ bh_status bh_detach(bh_db *db, bh_merchant *merchant, bh_suspend_cause cause, co
 
 /* ---- the calls */
 
-/* Detached already: an operator's word weighs more than the KMS's, since it takes an operator to take it back. */
+/* Detached already: an operator's word weighs more than the KMS's, since it takes an operator to take it back; so does damage. */
 static bh_status detach_again(bh_db *db, bh_merchant *merchant, const bh_merchant_info *info, bh_suspend_cause cause,
 			      const char *note)
 {
-	if (info->cause == BH_SUSPEND_OPERATOR || info->cause == cause)
+	if (info->cause == BH_SUSPEND_OPERATOR || info->cause == BH_SUSPEND_DAMAGED || info->cause == cause)
 		return BH_OK;
 	BH_TRY(bh_keyring_merchant_set_suspended(db->keyring, merchant->name, BH_MERCHANT_SUSPENDED, cause, note));
 	bh_gate_shut(&merchant->gate, bh_suspend_status(cause));

@@ -186,7 +186,7 @@ static bh_lease_row *find_or_add(bh_leaser *leaser, const char *name)
 	clock_gettime(CLOCK_MONOTONIC, &t);
 	snprintf(r->name, sizeof(r->name), "%s", name);
 	bh_lease_init(&r->lease, leaser->limit_ms, (uint64_t)t.tv_nsec ^ (uint64_t)(uintptr_t)r);
-	r->call.row = r->work.row = r;
+	r->call.row = r->work.row = r->quarantine.row = r;
 	r->seen.last_ms = -1;
 	r->next = leaser->rows;
 	leaser->rows = r;
@@ -248,6 +248,19 @@ void bh_leaser_stop(bh_leaser *leaser, const char *name)
 	r = find(leaser, name);
 	if (r != NULL)
 		stop_row(leaser, r);
+	pthread_mutex_unlock(&leaser->lock);
+}
+
+void bh_leaser_hurt(bh_leaser *leaser, const char *name)
+{
+	bh_lease_row *r;
+
+	pthread_mutex_lock(&leaser->lock);
+	r = find_or_add(leaser, name);
+	if (r != NULL) { /* else its gate is closed, and the next open finds the same */
+		r->hurt = true;
+		bh_leaser_push_quarantine(leaser, r);
+	}
 	pthread_mutex_unlock(&leaser->lock);
 }
 

@@ -12,7 +12,8 @@
  *     workers at once, which the 40 % of the limit that are left at renewal are for.
  *   - Attaching may take long, too: a merchant's rows are read out of everybody's WALs, slowly (pacer.h). One KMS worker is left to
  *     calls that are neither slow nor attach, however many merchants come back at once.
- *   - One worker detaches. It asks no KMS, so that taking keys from memory never queues behind a call that hangs.
+ *   - One worker detaches, also those whose files are damaged. It asks no KMS, so that taking keys from memory never queues behind
+ * a call that hangs.
  *
  * It knows nothing of databases: what it does to merchants it does through bh_leaser_host.
  *
@@ -39,10 +40,12 @@ typedef struct bh_leaser_host {
 	bh_status (*attach)(void *arg, const char *name);
 	/* Idempotent. BH_E_SUSPENDED likewise. */
 	bh_status (*detach)(void *arg, const char *name, bh_suspend_cause cause, const char *note);
+	/* Detaches who was found to be damaged; BH_OK if it is none any more. */
+	bh_status (*quarantine)(void *arg, const char *name);
 	void (*gate_close)(void *arg, const char *name, bh_status reason);
 	/* On CLOCK_MONOTONIC_COARSE; see gate.h. */
 	void (*deadline)(void *arg, const char *name, int64_t coarse_monotonic_ms);
-	/* Whether it is detached for a cause that is not OPERATOR, and then which. */
+	/* Whether it is detached for a cause that is its KMS's, and then which. */
 	bool (*is_detached)(void *arg, const char *name, bh_suspend_cause *cause_out);
 	/* For operators; no newline, no tenant bytes. */
 	void (*log)(void *arg, const char *line);
@@ -68,6 +71,9 @@ BH_MUST_CHECK bh_status bh_leaser_granted(bh_leaser *leaser, const char *name, b
 BH_MUST_CHECK bh_status bh_leaser_found(bh_leaser *leaser, const char *name, bh_suspend_cause cause);
 /* It is suspended by an operator, or shredded: nothing is done about it until it is granted again. Unknown names are fine. */
 void bh_leaser_stop(bh_leaser *leaser, const char *name);
+/* A file of its is damaged: host->quarantine() is called for it by the local worker, again after a second where that fails. Waits
+ * for nothing. */
+void bh_leaser_hurt(bh_leaser *leaser, const char *name);
 /* Looks at the clocks and all leases now, for tests that move a clock. */
 void bh_leaser_wake(bh_leaser *leaser);
 

@@ -50,7 +50,7 @@ static bool is_detach(const bh_lease_job *j)
 /* An attach takes its time when it has WALs to read. Detaching is not for the KMS workers. */
 static bool is_long(const bh_lease_job *j)
 {
-	return !is_detach(j) && (j->row->slow || j == &j->row->work);
+	return !is_detach(j) && j != &j->row->quarantine && (j->row->slow || j == &j->row->work);
 }
 
 /* One KMS worker is left to what is soon done: the renewals of everybody else. */
@@ -121,10 +121,19 @@ static void follow_deadline(bh_leaser *leaser, bh_lease_row *r, bh_lease_time no
 		bh_leaser_set_deadline(leaser, r, bh_gate_now_ms() + bh_lease_remaining_ms(&r->lease, now) - DEADLINE_EARLY_MS);
 }
 
+void bh_leaser_push_quarantine(bh_leaser *leaser, bh_lease_row *r)
+{
+	if (!r->hurt || r->quarantine.queued || bh_leaser_read_ms(CLOCK_MONOTONIC) < r->hurt_at_ms)
+		return;
+	r->hurt = false;
+	queue_push(leaser, &leaser->local, &r->quarantine);
+}
+
 void bh_leaser_decide(bh_leaser *leaser, bh_lease_row *r, bh_lease_time now)
 {
 	bh_lease_decision decision;
 
+	bh_leaser_push_quarantine(leaser, r);
 	bh_lease_decide(&r->lease, now, &decision);
 	if (decision.acts & BH_LEASE_CLOSE) {
 		leaser->host->gate_close(leaser->arg, r->name, reason_of(r->lease.state));
@@ -150,7 +159,7 @@ static void note(bh_lease_row *r, bh_status status, const char *message)
 /* What these say concerns the merchant, not its KMS: the lease ends with it. */
 static bool is_over(bh_status status)
 {
-	return status == BH_E_SUSPENDED || status == BH_E_SHREDDED || status == BH_E_NO_SUCH_MERCHANT;
+	return status == BH_E_SUSPENDED || status == BH_E_DAMAGED || status == BH_E_SHREDDED || status == BH_E_NO_SUCH_MERCHANT;
 }
 
 static void say(const bh_leaser *leaser, const char *fmt, ...) BH_PRINTF(2, 3);
@@ -269,6 +278,21 @@ static void run_attach(bh_leaser *leaser, bh_lease_row *r)
 	bh_leaser_decide(leaser, r, now);
 }
 
+/* What it says of its success is the host's to log. */
+static void run_quarantine(bh_leaser *leaser, bh_lease_row *r)
+{
+	bh_status status;
+
+	pthread_mutex_unlock(&leaser->lock);
+	status = leaser->host->quarantine(leaser->arg, r->name);
+	if (status != BH_OK)
+		say(leaser, "merchant '%s' is closed, since a file of its is damaged, but cannot be detached yet: %s", r->name,
+		    bh_status_message());
+	pthread_mutex_lock(&leaser->lock);
+	r->hurt = r->hurt || status != BH_OK;
+	r->hurt_at_ms = bh_leaser_read_ms(CLOCK_MONOTONIC) + (status != BH_OK ? NAP_MAX_MS : 0);
+}
+
 void bh_leaser_run(bh_leaser *leaser, bh_lease_job *j)
 {
 	bh_lease_row *r = j->row;
@@ -278,6 +302,8 @@ void bh_leaser_run(bh_leaser *leaser, bh_lease_job *j)
 	leaser->long_running += takes_long;
 	if (j == &r->call)
 		run_call(leaser, r);
+	else if (j == &r->quarantine)
+		run_quarantine(leaser, r);
 	else if (is_detach(j))
 		run_detach(leaser, r);
 	else

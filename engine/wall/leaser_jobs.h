@@ -11,6 +11,8 @@
 bh_lease_job *bh_lease_queue_take(bh_leaser *leaser, bh_lease_queue *q);
 /* Takes a job that nobody runs yet off its queue; false: it is not there. */
 bool bh_lease_queue_cancel(bh_lease_queue *q, bh_lease_job *j);
+/* Queues a quarantine that is due. */
+void bh_leaser_push_quarantine(bh_leaser *leaser, bh_lease_row *r);
 /* Does what is due for one lease. */
 void bh_leaser_decide(bh_leaser *leaser, bh_lease_row *r, bh_lease_time now);
 /* Does the job; `lock` is released while somebody else is asked. */

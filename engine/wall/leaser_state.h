@@ -2,8 +2,9 @@
  *
  * leaser_state.h: the leaser's rows, queues and clock, which its threads (leaser.c) and their jobs (leaser_jobs.c) share.
  *
- * A row a merchant. Its two jobs, a call and a piece of work, are part of the row: each is queued or running at most once, so that
- * nothing is allocated once the row is there. Rows stay until the leaser is freed, since a job may still be running for one.
+ * A row a merchant. Its three jobs, a call, a piece of work and a quarantine, are part of the row: each is queued or running at
+ * most once, so that nothing is allocated once the row is there. Rows stay until the leaser is freed, since a job may still be
+ * running for one.
  *
  * All functions here want bh_leaser.lock held, but for bh_leaser_read_ms().
  */
@@ -31,8 +32,10 @@ typedef struct bh_lease_job {
 struct bh_lease_row {
 	char name[BH_NAME_MAX + 1];
 	bh_lease lease;
-	bh_lease_job call, work;
-	unsigned work_act; /* BH_LEASE_DETACH or BH_LEASE_ATTACH */
+	bh_lease_job call, work, quarantine;
+	bool hurt;          /* `quarantine` is to be done */
+	int64_t hurt_at_ms; /* not before this, of CLOCK_MONOTONIC */
+	unsigned work_act;  /* BH_LEASE_DETACH or BH_LEASE_ATTACH */
 	uint64_t call_id;
 	bool slow;           /* its last call was slow or unanswered */
 	int64_t deadline_ms; /* as it was set at the gate */

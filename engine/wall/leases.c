@@ -14,6 +14,7 @@
 #include "attach.h"
 #include "engine/core/merchant.h"
 #include "detach.h"
+#include "quarantine.h"
 
 /* ---- the host; `arg` is the database */
 
@@ -34,6 +35,11 @@ static bh_status host_detach(void *arg, const char *name, bh_suspend_cause cause
 	return bh_merchant_detach(arg, name, cause, note);
 }
 
+static bh_status host_quarantine(void *arg, const char *name)
+{
+	return bh_quarantine_detach(arg, name);
+}
+
 static void host_gate_close(void *arg, const char *name, bh_status reason)
 {
 	bh_merchant_gate_close(arg, name, reason);
@@ -48,6 +54,12 @@ static void host_deadline(void *arg, const char *name, int64_t coarse_monotonic_
 	bh_merchant_unref(merchant);
 }
 
+/* By its KMS, or what was to be heard of it. */
+static bool is_leased(bh_suspend_cause cause)
+{
+	return cause != BH_SUSPEND_OPERATOR && cause != BH_SUSPEND_DAMAGED;
+}
+
 static bool host_is_detached(void *arg, const char *name, bh_suspend_cause *cause_out)
 {
 	BH_CLEANUP(bh_merchant_info_clear) bh_merchant_info info = { 0 };
@@ -55,7 +67,7 @@ static bool host_is_detached(void *arg, const char *name, bh_suspend_cause *caus
 
 	if (bh_keyring_merchant(db->keyring, name, &info) != BH_OK)
 		return false;
-	if (info.state != BH_MERCHANT_SUSPENDED || info.cause == BH_SUSPEND_OPERATOR)
+	if (info.state != BH_MERCHANT_SUSPENDED || !is_leased(info.cause))
 		return false;
 	*cause_out = info.cause;
 	return true;
@@ -70,6 +82,7 @@ static const bh_leaser_host host = {
 	.renew = host_renew,
 	.attach = host_attach,
 	.detach = host_detach,
+	.quarantine = host_quarantine,
 	.gate_close = host_gate_close,
 	.deadline = host_deadline,
 	.is_detached = host_is_detached,
@@ -91,7 +104,7 @@ static bh_status begin(bh_db *db, const bh_merchant_info *info)
 {
 	if (info->state == BH_MERCHANT_ACTIVE)
 		return bh_leaser_granted(db->leaser, info->name, db->opened_at);
-	if (info->state == BH_MERCHANT_SUSPENDED && info->cause != BH_SUSPEND_OPERATOR)
+	if (info->state == BH_MERCHANT_SUSPENDED && is_leased(info->cause))
 		return bh_leaser_found(db->leaser, info->name, info->cause);
 	return BH_OK;
 }

@@ -47,6 +47,7 @@ typedef struct transfer {
 	const char *root;  /* the parked one, of which `to` is one ... */
 	const char *below; /* ... "", or with a slash behind it */
 	uint64_t logs;     /* the highest number of a WAL that is taken along */
+	bool lenient;      /* its files are damaged: what can be had of them */
 	bh_inventory *inventory;
 } transfer;
 
@@ -59,9 +60,11 @@ static bh_status transfer_paths(const transfer *t, const char *name, bh_buf *fro
 static bh_status note_taken(const transfer *t, const char *name)
 {
 	BH_CLEANUP(bh_buf_clear) bh_buf path = { 0 };
+	bh_status status;
 
 	BH_TRY(bh_buf_printf(&path, "%s%s", t->below, name));
-	return bh_inventory_add(t->inventory, t->root, text(&path));
+	status = bh_inventory_add(t->inventory, t->root, text(&path));
+	return t->lenient && t->below[0] != '\0' && status == BH_E_IO ? BH_OK : status;
 }
 
 static bh_status copy_one(const transfer *t, const char *name)
@@ -101,10 +104,14 @@ static bh_status link_page_file(void *arg, const char *name)
 	BH_TRY(path_make(&from, t->from, name));
 	if (bh_is_temp_name(name) || !bh_path_is_file(text(&from)))
 		return BH_OK;
-	BH_TRY(bh_page_claim_open(bh_fs_page_readers(t->db->fs), text(&from), &fd, &claim));
-	status = claim != NULL ? link_one(t, name) : BH_OK;
+	status = bh_page_claim_open(bh_fs_page_readers(t->db->fs), text(&from), &fd, &claim);
+	if (status != BH_OK && !t->lenient)
+		return status;
+	/* One that cannot be read can be linked all the same; if not, bh_park_rest() moves it. */
+	if (claim != NULL || status != BH_OK)
+		status = link_one(t, name);
 	bh_page_claim_end(claim);
-	return status;
+	return t->lenient && status == BH_E_IO ? BH_OK : status;
 }
 
 /* A WAL that is closed is synced, but for its last sync mark. */
@@ -152,14 +159,19 @@ static bh_status take_class(void *arg, const char *cls)
 	BH_CLEANUP(bh_buf_clear) bh_buf to = { 0 };
 	BH_CLEANUP(bh_buf_clear) bh_buf below = { 0 };
 	transfer t = *parent;
+	bh_status status;
 
 	BH_TRY(transfer_paths(parent, cls, &from, &to));
 	BH_TRY(bh_buf_printf(&below, "%s%s/", parent->below, cls));
 	t.from = text(&from);
 	t.to = text(&to);
 	t.below = text(&below);
+	if (t.lenient && !bh_path_is_dir(t.from))
+		return BH_OK;
 	BH_TRY(bh_dir_make(t.to));
-	BH_TRY(bh_dir_each(t.from, link_page_file, &t));
+	status = bh_dir_each(t.from, link_page_file, &t);
+	if (status != BH_OK && !t.lenient)
+		return status;
 	return bh_dir_sync(t.to);
 }
 
@@ -179,7 +191,8 @@ static bh_status take_classes(const transfer *parent, const char *merchant)
 	t.from = text(&source);
 	t.to = text(&target);
 	t.below = text(&below);
-	BH_TRY(bh_dir_each(t.from, take_class, &t));
+	if (!t.lenient || bh_path_is_dir(t.from))
+		BH_TRY(bh_dir_each(t.from, take_class, &t));
 	BH_TRY(bh_dir_sync(t.to));
 	BH_TRY(path_make(&target, t.root, BH_TENANTS_DIR));
 	return bh_dir_sync(text(&target));
@@ -188,7 +201,7 @@ static bh_status take_classes(const transfer *parent, const char *merchant)
 static bh_status take_all(bh_db *db, const char *to, const bh_merchant_info *merchant, uint64_t logs)
 {
 	BH_CLEANUP(bh_inventory_clear) bh_inventory inventory = { 0 };
-	transfer t = { db, db->dir, to, to, "", logs, &inventory };
+	transfer t = { db, db->dir, to, to, "", logs, merchant->cause == BH_SUSPEND_DAMAGED, &inventory };
 
 	BH_TRY(bh_dir_make(to));
 	BH_TRY(take_manifest(&t));
@@ -263,7 +276,20 @@ static bh_status lend_one(const char *parked, const char *to, const bh_parked_fi
 	return bh_fail(status, "%s: cannot be linked to %s", text(&from), text(&target));
 }
 
-static bh_status lend_listed(const bh_db *db, const char *parked, const char *to, const bh_merchant_info *merchant)
+/* Of a merchant whose files are damaged: SSTs and blob files as they lie there, not as they were when it was parked. */
+static bool is_found(const bh_merchant_info *merchant, const bh_parked_file *file)
+{
+	return merchant->cause == BH_SUSPEND_DAMAGED && strchr(file->path, '/') != NULL;
+}
+
+static bh_status lend_found_pages(bh_db *db, const char *parked, const char *to, const bh_merchant_info *merchant)
+{
+	BH_CLEANUP(bh_inventory_clear) bh_inventory unused = { 0 };
+
+	return take_classes(&(transfer){ db, parked, to, to, "", 0, true, &unused }, merchant->name);
+}
+
+static bh_status lend_listed(bh_db *db, const char *parked, const char *to, const bh_merchant_info *merchant)
 {
 	BH_CLEANUP(bh_inventory_clear) bh_inventory inventory = { 0 };
 	BH_CLEANUP(bh_buf_clear) bh_buf dir = { 0 };
@@ -274,8 +300,9 @@ static bh_status lend_listed(const bh_db *db, const char *parked, const char *to
 	BH_TRY(bh_buf_printf(&dir, "/%s", merchant->name));
 	BH_TRY(bh_dir_make(text(&dir)));
 	for (size_t i = 0; i < inventory.count; i++)
-		BH_TRY(lend_one(parked, to, &inventory.files[i]));
-	return BH_OK;
+		if (!is_found(merchant, &inventory.files[i]))
+			BH_TRY(lend_one(parked, to, &inventory.files[i]));
+	return merchant->cause == BH_SUSPEND_DAMAGED ? lend_found_pages(db, parked, to, merchant) : BH_OK;
 }
 
 static bh_status lend_found(void *arg, const char *name)
@@ -291,7 +318,7 @@ static bh_status lend_found(void *arg, const char *name)
 static bh_status lend_all(bh_db *db, const char *parked, const char *to, const bh_merchant_info *merchant)
 {
 	BH_CLEANUP(bh_inventory_clear) bh_inventory unused = { 0 };
-	transfer t = { db, parked, to, to, "", BH_PARK_ALL_LOGS, &unused };
+	transfer t = { db, parked, to, to, "", BH_PARK_ALL_LOGS, false, &unused };
 
 	bh_db_log(db,
 		  "merchant '%s': was suspended by a build that made no inventory, so that a log that is missing is not noticed",

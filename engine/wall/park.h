@@ -6,6 +6,8 @@
  *     N.log                        WALs: hard links of closed ones, a copy of one that cannot be closed; none after a flush
  *     tenants/<merchant>/<class>/  hard links of its SST and blob files
  *     INVENTORY                    all of these, under the platform's key (inventory.h)
+ * A merchant that is parked because its files are damaged may have files there that are not in the inventory, or are other than it
+ * says: the right ones are put there later. Its MANIFEST says which SSTs and blob files are needed, and each authenticates.
  * Needs no key of the merchant. The directory appears whole or not at all (.new-<merchant> before); when it is there it is
  * complete, and nothing of it is changed until it is removed. Other merchants' bytes in the MANIFEST and the WALs lie under their
  * own keys.
@@ -27,6 +29,9 @@ bool bh_is_parked(const bh_db *db, const char *merchant);
  * number of a WAL that may hold a write of its; 0: all of its writes are in SSTs. A kill leaves nothing, or all of it. Errors:
  * BH_E_IO, BH_E_NOT_FOUND, BH_E_EXISTS (parked already), those of the Env for CURRENT. */
 BH_MUST_CHECK bh_status bh_park(bh_db *db, const char *merchant, uint64_t logs);
+/* Of a merchant that is parked, for damage: moves there what lies below DB/tenants/<merchant> still, files alone. Without
+ * `replace`: what could not be linked. With it: what somebody has put there since. Errors: BH_E_IO. */
+BH_MUST_CHECK bh_status bh_park_rest(const bh_db *db, const char *merchant, bool replace);
 /* For who recovers it: DB/parked/.resume-<merchant>, links of what was parked, each of them looked at, and of nothing else.
  * *path_out is that, with a NUL behind it; RocksDB may do there what it likes. It is there until bh_park_lend_end(), also after a
  * failure. Errors: those of bh_inventory_load() and bh_inventory_check(): a file is missing, cut, or another one; BH_E_FORMAT (no

@@ -49,7 +49,7 @@ public:
 			return s.ok() ? target()->NewSequentialFile(path, options, result, dbg) : s;
 		if (bh_file_kind_is_paged(info.kind)) {
 			std::unique_ptr<PagedRandomAccessFile> file;
-			s = OpenPaged(path, info, options, &file, dbg);
+			s = OwnerOf(path, info).Told(OpenPaged(path, info, options, &file, dbg));
 			if (s.ok())
 				result->reset(new PagedSequentialFile(std::move(file)));
 			return s;
@@ -71,7 +71,7 @@ public:
 		if (!bh_file_kind_is_paged(info.kind))
 			return Refused(path, "random access to a log");
 		std::unique_ptr<PagedRandomAccessFile> file;
-		s = OpenPaged(path, info, options, &file, dbg);
+		s = OwnerOf(path, info).Told(OpenPaged(path, info, options, &file, dbg));
 		if (s.ok())
 			*result = std::move(file);
 		return s;
@@ -89,8 +89,9 @@ public:
 		s = ToIOStatus(bh_fs_new_file(fs_, path.c_str(), &info, &key, header));
 		if (!s.ok())
 			return s;
-		return bh_file_kind_is_paged(info.kind) ? CreatePaged(path, options, &key, header, result, dbg)
-							: CreateStream(path, info, options, &key, header, result, dbg);
+		return bh_file_kind_is_paged(info.kind)
+			       ? OwnerOf(path, info).Told(CreatePaged(path, info, options, &key, header, result, dbg))
+			       : CreateStream(path, info, options, &key, header, result, dbg);
 	}
 
 	IOStatus ReopenWritableFile(const std::string &path, const FileOptions &options, std::unique_ptr<FSWritableFile> *result,
@@ -130,7 +131,7 @@ public:
 		bh_path_info info;
 		IOStatus s = Classify(path, &info);
 		if (s.ok() && info.sealed && bh_file_kind_is_paged(info.kind))
-			return PagedSize(path, options, size, dbg);
+			return OwnerOf(path, info).Told(PagedSize(path, options, size, dbg));
 		uint64_t physical = 0;
 		if (s.ok())
 			s = target()->GetFileSize(path, options, &physical, dbg);
@@ -146,7 +147,19 @@ public:
 	IOStatus GetChildrenFileAttributes(const std::string &dir, const IOOptions &options, std::vector<FileAttributes> *result,
 					   IODebugContext *dbg) override
 	{
-		return FileSystem::GetChildrenFileAttributes(dir, options, result, dbg); // asks GetFileSize() above for each
+		bool before = bh_fs_hush(true);
+		// Asks GetFileSize() above for each, of which some may go meanwhile.
+		IOStatus s = FileSystem::GetChildrenFileAttributes(dir, options, result, dbg);
+		bh_fs_hush(before);
+		return s;
+	}
+
+	IOStatus NewDirectory(const std::string &dir, const IOOptions &options, std::unique_ptr<FSDirectory> *result,
+			      IODebugContext *dbg) override
+	{
+		bh_scope scope;
+		IOStatus s = target()->NewDirectory(dir, options, result, dbg);
+		return !s.ok() && bh_fs_owner(fs_, dir.c_str(), &scope) ? Owner(fs_, dir, scope).Told(s) : s;
 	}
 
 	IOStatus RenameFile(const std::string &from, const std::string &to, const IOOptions &options, IODebugContext *dbg) override
@@ -175,6 +188,8 @@ private:
 	{
 		return ToIOStatus(bh_fs_classify(fs_, path.c_str(), info));
 	}
+
+	Owner OwnerOf(const std::string &path, const bh_path_info &info) const { return Owner(fs_, path, info.scope); }
 
 	IOStatus ReadHeader(const std::string &path, uint8_t header[BH_HEADER_LEN], size_t *len, IODebugContext *dbg)
 	{
@@ -211,7 +226,8 @@ private:
 		if (status == BH_OK)
 			status = bh_page_window_new(bh_page_file_size(opened), &window);
 		std::unique_ptr<PagedRandomAccessFile> made(
-			status == BH_OK ? new PagedRandomAccessFile(path, target(), options, PageWindow(window)) : nullptr);
+			status == BH_OK ? new PagedRandomAccessFile(OwnerOf(path, info), target(), options, PageWindow(window))
+					: nullptr);
 		if (status == BH_OK)
 			status = made->Start(bh_fs_page_readers(fs_), std::move(file), std::move(base));
 		if (status == BH_OK)
@@ -242,8 +258,8 @@ private:
 		return FromStatus(status, path);
 	}
 
-	IOStatus CreatePaged(const std::string &path, const FileOptions &options, FileKey *key, const uint8_t header[BH_HEADER_LEN],
-			     std::unique_ptr<FSWritableFile> *result, IODebugContext *dbg)
+	IOStatus CreatePaged(const std::string &path, const bh_path_info &info, const FileOptions &options, FileKey *key,
+			     const uint8_t header[BH_HEADER_LEN], std::unique_ptr<FSWritableFile> *result, IODebugContext *dbg)
 	{
 		bh_page_writer *made = nullptr;
 		bh_status status = bh_page_writer_new(key, header, &made);
@@ -257,7 +273,8 @@ private:
 		if (s.ok())
 			s = ToIOStatus(bh_page_claim_made(bh_fs_page_readers(fs_), path.c_str(), &claim));
 		if (s.ok())
-			result->reset(new PagedWritableFile(path, std::move(base), std::move(writer), PageClaim(claim)));
+			result->reset(
+				new PagedWritableFile(OwnerOf(path, info), std::move(base), std::move(writer), PageClaim(claim)));
 		return s;
 	}
 

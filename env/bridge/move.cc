@@ -6,6 +6,7 @@
 #include <bulkhead/env.h>
 
 #include <rocksdb/metadata.h>
+#include <rocksdb/sst_file_reader.h>
 
 #include <cstring>
 
@@ -87,6 +88,24 @@ const char *bh_export_dir(const bh_export *export_, size_t i)
 bool bh_export_is_lossy(const bh_export *export_)
 {
 	return export_->lossy;
+}
+
+bh_status bh_bridge_check_ends(rocksdb_t *db, rocksdb_column_family_handle_t *cf, const bh_export *export_)
+{
+	const Options options = db->rep->GetOptions(cf->rep);
+	ReadOptions read;
+	read.fill_cache = false;
+	read.total_order_seek = true;
+	for (const LiveFileMetaData &file : export_->files.files) {
+		SstFileReader reader(options);
+		BH_TRY(ToStatus(reader.Open(file.directory + "/" + file.relative_filename)));
+		std::unique_ptr<Iterator> iter(reader.NewIterator(read));
+		iter->SeekToFirst();
+		BH_TRY(ToStatus(iter->status()));
+		iter->SeekToLast();
+		BH_TRY(ToStatus(iter->status()));
+	}
+	return BH_OK;
 }
 
 bh_status bh_bridge_settle(rocksdb_t *db, rocksdb_column_family_handle_t *cf)

@@ -27,6 +27,10 @@ const char *bh_export_dir(const bh_export *export_, size_t i);
 /* Whether import would lose something: a range tombstone, a blob. */
 bool bh_export_is_lossy(const bh_export *export_);
 
+/* Whether the first and the last entry of each exported file can be read, which is what an import looks at, without a look at how
+ * that went. `db` and `cf` are where they were exported from. Errors: those of RocksDB and the Env. */
+BH_MUST_CHECK bh_status bh_bridge_check_ends(rocksdb_t *db, rocksdb_column_family_handle_t *cf, const bh_export *export_);
+
 /* Compacts a whole column family of a database in which nobody holds a snapshot, until it has no range tombstone and no blob.
  * Errors: those of RocksDB and the Env. */
 BH_MUST_CHECK bh_status bh_bridge_settle(rocksdb_t *db, rocksdb_column_family_handle_t *cf);

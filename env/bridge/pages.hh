@@ -5,6 +5,7 @@
 #ifndef BH_BRIDGE_PAGES_HH
 #define BH_BRIDGE_PAGES_HH
 
+#include "blame.hh"
 #include "common.hh"
 
 #include <atomic>
@@ -36,8 +37,8 @@ private:
 class PagedRandomAccessFile : public FSRandomAccessFile
 {
 public:
-	PagedRandomAccessFile(std::string path, FileSystem *fs, const FileOptions &options, PageWindow window)
-		: path_(std::move(path)), fs_(fs), options_(options), window_(std::move(window))
+	PagedRandomAccessFile(Owner owner, FileSystem *fs, const FileOptions &options, PageWindow window)
+		: owner_(std::move(owner)), fs_(fs), options_(options), window_(std::move(window))
 	{
 	}
 
@@ -46,7 +47,7 @@ public:
 	{
 		bh_page_reader *made = nullptr;
 		size_ = bh_page_file_size(file.get());
-		BH_TRY(bh_page_reader_new(readers, path_.c_str(), file.get(), base.get(), &kBelow, this, &made));
+		BH_TRY(bh_page_reader_new(readers, owner_.path().c_str(), file.get(), base.get(), &kBelow, this, &made));
 		(void)file.release(); // the reader's, both of them
 		(void)base.release();
 		reader_.reset(made);
@@ -66,7 +67,7 @@ public:
 			served = bh_page_window_fill(window_.get(), &ahead, s.ok() ? opened.size() : 0, n, dst);
 		}
 		if (served == 0)
-			return ReadRange(off, n, options, result, scratch, dbg);
+			return owner_.Told(ReadRange(off, n, options, result, scratch, dbg));
 		*result = Slice(scratch, served);
 		return IOStatus::OK();
 	}
@@ -86,7 +87,7 @@ public:
 		AlignedMemory large;
 		char *buffer = ReadBuffer(total, &large);
 		if (buffer == nullptr && total > 0)
-			return NoMemory(path_);
+			return NoMemory(owner_.path());
 		below.reserve(count);
 		for (size_t i = 0; i < count; i++) {
 			if (plan[i].len == 0)
@@ -102,7 +103,7 @@ public:
 		if (!below.empty()) {
 			IOStatus s = source.below().MultiRead(below.data(), below.size(), options, dbg);
 			if (!s.ok())
-				return s;
+				return owner_.Told(s);
 		}
 		for (size_t i = 0, next = 0; i < count; i++) {
 			reqs[i].result = Slice(reqs[i].scratch, 0);
@@ -111,9 +112,9 @@ public:
 				continue;
 			const FSReadRequest &req = below[next++];
 			bh_page_range range = bh_page_file_range(source.file(), reqs[i].offset, reqs[i].len);
-			reqs[i].status = req.status.ok() ? Open(source, reqs[i].offset, reqs[i].len, range, plan[i], req.result,
-								reqs[i].scratch, &reqs[i].result)
-							 : req.status;
+			reqs[i].status = owner_.Told(req.status.ok() ? Open(source, reqs[i].offset, reqs[i].len, range, plan[i],
+									    req.result, reqs[i].scratch, &reqs[i].result)
+								     : req.status);
 		}
 		return IOStatus::OK();
 	}
@@ -134,7 +135,7 @@ public:
 		below.len = physical.len;
 		below.scratch = memory->Reserve(physical.len);
 		if (below.scratch == nullptr)
-			return NoMemory(path_);
+			return NoMemory(owner_.path());
 		uint64_t off = req.offset, serial = source.serial();
 		size_t len = req.len;
 		char *scratch = req.scratch;
@@ -145,11 +146,12 @@ public:
 			out.len = len;
 			out.scratch = scratch;
 			out.result = Slice(scratch, 0);
-			out.status = got.status.ok() ? OpenLate(serial, off, len, range, physical, got.result, scratch, &out.result)
-						     : got.status;
+			out.status = owner_.Told(
+				got.status.ok() ? OpenLate(serial, off, len, range, physical, got.result, scratch, &out.result)
+						: got.status);
 			done(out, cb_arg);
 		};
-		return source.below().ReadAsync(below, options, opened, arg, io_handle, del_fn, dbg);
+		return owner_.Told(source.below().ReadAsync(below, options, opened, arg, io_handle, del_fn, dbg));
 	}
 
 	IOStatus Prefetch(uint64_t off, size_t n, const IOOptions &options, IODebugContext *dbg) override
@@ -206,7 +208,7 @@ private:
 		AlignedMemory large;
 		char *buffer = ReadBuffer(physical.len, &large);
 		if (buffer == nullptr)
-			return NoMemory(path_);
+			return NoMemory(owner_.path());
 		Slice got;
 		IOStatus s = source.below().Read(physical.off, physical.len, options, &got, buffer, dbg);
 		return s.ok() ? Open(source, off, n, range, physical, got, scratch, result) : s;
@@ -228,10 +230,10 @@ private:
 		bh_status status = bh_page_file_open_range(source.file(), off, n, pages, reinterpret_cast<uint8_t *>(scratch));
 		if (status == BH_OK)
 			*result = Slice(scratch, range.out_len);
-		return FromStatus(status, path_);
+		return FromStatus(status, owner_.path());
 	}
 
-	const std::string path_;
+	const Owner owner_;
 	FileSystem *const fs_; // the one below, and what it was asked for
 	const FileOptions options_;
 	const PageWindow window_;
@@ -268,16 +270,16 @@ private:
 class PagedWritableFile : public FSWritableFileOwnerWrapper
 {
 public:
-	PagedWritableFile(std::string path, std::unique_ptr<FSWritableFile> base, PageWriter writer, PageClaim claim)
-		: FSWritableFileOwnerWrapper(std::move(base)), path_(std::move(path)), writer_(std::move(writer)),
-		  claim_(std::move(claim)), direct_(target()->use_direct_io())
+	PagedWritableFile(Owner owner, std::unique_ptr<FSWritableFile> base, PageWriter writer, PageClaim claim)
+		: FSWritableFileOwnerWrapper(std::move(base)), owner_(std::move(owner)), path_(owner_.path()),
+		  writer_(std::move(writer)), claim_(std::move(claim)), direct_(target()->use_direct_io())
 	{
 	}
 
 	IOStatus Append(const Slice &data, const IOOptions &options, IODebugContext *dbg) override
 	{
 		bh_status status = bh_page_writer_append(writer_.get(), bh_view_of(data.data(), data.size()), &out_);
-		return status == BH_OK ? Drain(options, dbg) : FromStatus(status, path_);
+		return owner_.Told(status == BH_OK ? Drain(options, dbg) : FromStatus(status, path_));
 	}
 	IOStatus Append(const Slice &data, const IOOptions &options, const DataVerificationInfo &, IODebugContext *dbg) override
 	{
@@ -300,19 +302,19 @@ public:
 	IOStatus Sync(const IOOptions &options, IODebugContext *dbg) override
 	{
 		IOStatus s = Finish(options, dbg);
-		return s.ok() ? target()->Sync(options, dbg) : s;
+		return owner_.Told(s.ok() ? target()->Sync(options, dbg) : s);
 	}
 	IOStatus Fsync(const IOOptions &options, IODebugContext *dbg) override
 	{
 		IOStatus s = Finish(options, dbg);
-		return s.ok() ? target()->Fsync(options, dbg) : s;
+		return owner_.Told(s.ok() ? target()->Fsync(options, dbg) : s);
 	}
 	IOStatus Close(const IOOptions &options, IODebugContext *dbg) override
 	{
 		IOStatus s = Finish(options, dbg);
 		IOStatus closed = target()->Close(options, dbg);
 		claim_.reset();
-		return s.ok() ? closed : s;
+		return owner_.Told(s.ok() ? closed : s);
 	}
 	IOStatus RangeSync(uint64_t off, uint64_t n, const IOOptions &options, IODebugContext *dbg) override
 	{
@@ -390,6 +392,7 @@ private:
 
 	size_t Alignment() const { return target()->GetRequiredBufferAlignment(); }
 
+	const Owner owner_;
 	const std::string path_;
 	const PageWriter writer_;
 	PageClaim claim_; // until it is closed

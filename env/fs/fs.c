@@ -4,8 +4,6 @@
  */
 #include "fs.h"
 
-#include "fs.h"
-
 #include "env/files/live.h"
 #include "env/format/pages.h"
 
@@ -29,7 +27,9 @@ struct bh_fs {
 	pthread_rwlock_t lock;    /* guards the family table */
 	struct family **families; /* [family_count], by id; owned; NULL: unknown */
 	size_t family_count;
-	uint64_t changes;         /* of the table and its DEKs; grows under the lock, read without it */
+	uint64_t changes; /* of the table and its DEKs; grows under the lock, read without it */
+	void (*on_damage)(void *arg, const bh_damage *damage); /* NULL: nobody hears of it */
+	void *on_damage_arg;
 	void (*pause)(void *arg); /* NULL: none */
 	void *pause_arg;
 	bh_live live;             /* logs being written; has a lock of its own */
@@ -333,6 +333,23 @@ void bh_fs_set_pause(bh_fs *fs, void (*pause)(void *arg), void *arg)
 	fs->pause_arg = arg;
 }
 
+void bh_fs_on_damage(bh_fs *fs, void (*each)(void *arg, const bh_damage *damage), void *arg)
+{
+	fs->on_damage = each;
+	fs->on_damage_arg = arg;
+}
+
+void bh_fs_damaged(const bh_fs *fs, const bh_damage *damage)
+{
+	if (fs->on_damage != NULL)
+		fs->on_damage(fs->on_damage_arg, damage);
+}
+
+const char *bh_fs_root(const bh_fs *fs)
+{
+	return fs->root;
+}
+
 void bh_fs_pause(const bh_fs *fs)
 {
 	if (fs->pause != NULL)
@@ -356,7 +373,7 @@ void bh_fs_free(bh_fs *fs)
 	free(fs);
 }
 
-bh_keyring *bh_fs_keyring(bh_fs *fs)
+bh_keyring *bh_fs_keyring(const bh_fs *fs)
 {
 	return fs->keyring;
 }

@@ -37,8 +37,21 @@ bool bh_fs_is_view(const bh_fs *fs);
  * Before anybody reads. */
 void bh_fs_set_pause(bh_fs *fs, void (*pause)(void *arg), void *arg);
 void bh_fs_pause(const bh_fs *fs);
+/* What was met in a merchant's file: blame.h says when, and by whom this is called. */
+typedef struct bh_damage {
+	const bh_scope *owner;
+	const char *path;
+	bh_status status;
+	const char *message; /* names the file, and the page or frame where that is known */
+} bh_damage;
+/* Before the first file is opened. `each` comes from any thread, with no lock of the Env's held, perhaps from inside of RocksDB: it
+ * must not wait, and not call RocksDB. */
+void bh_fs_on_damage(bh_fs *fs, void (*each)(void *arg, const bh_damage *damage), void *arg);
+/* Tells who has registered, if anybody has. */
+void bh_fs_damaged(const bh_fs *fs, const bh_damage *damage);
 void bh_fs_free(bh_fs *fs);
-bh_keyring *bh_fs_keyring(bh_fs *fs);
+const char *bh_fs_root(const bh_fs *fs); /* the directory */
+bh_keyring *bh_fs_keyring(const bh_fs *fs);
 const bh_scopes *bh_fs_scopes(const bh_fs *fs); /* lives as long as `fs` */
 
 /* What the file at `path` is. Errors: BH_E_INVALID (a path under tenants/ that names no merchant and class). */

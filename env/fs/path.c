@@ -63,6 +63,21 @@ static bh_status path_scope(const char *root, const char *path, bh_scope *out)
 	return BH_OK;
 }
 
+bool bh_path_owner(const char *below, bh_scope *out)
+{
+	bh_scope scope = { 0 };
+	char first[BH_NAME_MAX + 1];
+
+	if (!next_component(&below, first) || strcmp(first, BH_TENANTS_DIR) != 0)
+		return false;
+	if (!next_component(&below, scope.merchant) || bh_name_check("merchant", scope.merchant) != BH_OK)
+		return false;
+	if (*below != '\0' && (!next_component(&below, scope.cls) || bh_name_check("class", scope.cls) != BH_OK))
+		return false;
+	*out = scope;
+	return true;
+}
+
 /* Reads digits at `text`; returns what follows them, or NULL if there are none (or too many for a file number). */
 static const char *parse_number(const char *text, uint64_t *number_out)
 {

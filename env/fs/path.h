@@ -39,6 +39,9 @@ BH_MUST_CHECK bh_status bh_path_classify(const char *root, const char *path, bh_
 /* The same for a file that is of `scope` wherever it lies. */
 void bh_path_classify_as(const bh_scope *scope, const char *path, bh_path_info *out);
 
+/* Whose directory `below`, a path below the root, names or lies in; false: nobody's. */
+bool bh_path_owner(const char *below, bh_scope *out);
+
 /* Splits a column-family name. Errors: BH_E_INVALID. */
 BH_MUST_CHECK bh_status bh_cf_name_parse(bh_view name, bh_scope *out);
 /* "<merchant>/<class>", or "default"; `out` holds 2*BH_NAME_MAX+2 bytes. */

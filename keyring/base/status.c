@@ -53,6 +53,7 @@ static const status_row rows[] = {
 	[BH_E_NOMEM] = { "no-memory", EXIT_OTHER },
 	[BH_E_CRYPTO] = { "crypto", EXIT_OTHER },
 	[BH_E_ROCKSDB] = { "rocksdb", EXIT_OTHER },
+	[BH_E_DAMAGED] = { "damaged", EXIT_INTEGRITY },
 	[BH_E_ERASED] = { "erased", EXIT_INPUT },
 	[BH_E_NO_SUCH_KEY] = { "no-such-key", EXIT_ABSENT },
 	[BH_E_NO_SUCH_MERCHANT] = { "no-such-merchant", EXIT_ABSENT },

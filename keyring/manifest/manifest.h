@@ -32,6 +32,7 @@ typedef enum bh_suspend_cause {
 	BH_SUSPEND_KMS_REFUSED = 2,     /* its CMK is disabled, deleted, denied, or of another region */
 	BH_SUSPEND_KMS_UNREACHABLE = 3, /* its KMS did not answer for longer than a lease lasts */
 	BH_SUSPEND_KMS_DAMAGED = 4,     /* its KMS answered with something wrong */
+	BH_SUSPEND_DAMAGED = 5,         /* a file of its is damaged, missing or cannot be read */
 } bh_suspend_cause;
 const char *bh_suspend_cause_name(bh_suspend_cause cause);
 

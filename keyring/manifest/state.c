@@ -33,11 +33,12 @@ static const char *const cause_names[] = {
 	[BH_SUSPEND_KMS_REFUSED] = "kms-refused",
 	[BH_SUSPEND_KMS_UNREACHABLE] = "kms-unreachable",
 	[BH_SUSPEND_KMS_DAMAGED] = "kms-damaged",
+	[BH_SUSPEND_DAMAGED] = "damaged",
 };
 
 static bool cause_known(unsigned cause)
 {
-	return cause <= BH_SUSPEND_KMS_DAMAGED;
+	return cause <= BH_SUSPEND_DAMAGED;
 }
 
 const char *bh_suspend_cause_name(bh_suspend_cause cause)

@@ -53,6 +53,7 @@ typedef enum bh_status {
 	BH_E_NOMEM,            /* no memory, or none that can be locked */
 	BH_E_CRYPTO,           /* the cryptographic library or the random generator failed */
 	BH_E_ROCKSDB,          /* RocksDB failed in a way that is none of the above */
+	BH_E_DAMAGED,          /* a file of the merchant is damaged: it is off until an operator resumes it */
 	BH_E_ERASED,           /* a row under a prefix that was erased, and is kept from coming back */
 	BH_E_NO_SUCH_KEY,      /* the class has no row of that key */
 	BH_E_NO_SUCH_MERCHANT, /* the database has, and had, no merchant of that name */

@@ -28,7 +28,7 @@ typedef struct merchant {
 	bh_status says; /* its KMS */
 	bool hangs;     /* instead */
 	unsigned hanging;
-	unsigned calls, attaches, detaches, closes;
+	unsigned calls, attaches, detaches, closes, quarantines;
 	bool attached;
 	bh_suspend_cause cause;
 	int64_t deadline_ms;
@@ -105,6 +105,19 @@ static bh_status fake_detach(void *arg, const char *name, bh_suspend_cause cause
 	return BH_OK;
 }
 
+static bh_status fake_quarantine(void *arg, const char *name)
+{
+	rig *r = arg;
+	bh_status status;
+
+	pthread_mutex_lock(&r->lock);
+	by_name(r, name)->quarantines++;
+	status = by_name(r, name)->quarantines < 2 ? bh_fail(BH_E_IO, "not yet") : BH_OK;
+	pthread_cond_broadcast(&r->changed);
+	pthread_mutex_unlock(&r->lock);
+	return status;
+}
+
 static void fake_gate_close(void *arg, const char *name, bh_status reason)
 {
 	rig *r = arg;
@@ -150,6 +163,7 @@ static const bh_leaser_host host = {
 	.renew = fake_renew,
 	.attach = fake_attach,
 	.detach = fake_detach,
+	.quarantine = fake_quarantine,
 	.gate_close = fake_gate_close,
 	.deadline = fake_deadline,
 	.is_detached = fake_is_detached,
@@ -397,6 +411,24 @@ static void an_operators_suspension_ends_it(void **state)
 	tear_down(r);
 }
 
+/* Also of somebody who has no lease; one that fails is tried again. Nobody's KMS is asked for it. */
+static void a_quarantine_is_done_until_it_is_done(void **state)
+{
+	rig *r = set_up(1);
+
+	(void)state;
+	set(r, 0, BH_OK, true);
+	bh_leaser_hurt(r->leaser, "0");
+	bh_leaser_hurt(r->leaser, "7");
+	WAIT_FOR(r, r->merchants[0].quarantines, 2);
+	WAIT_FOR(r, r->merchants[7].quarantines, 2);
+	assert_int_equal(r->merchants[0].calls + r->merchants[0].detaches, 0);
+	bh_leaser_hurt(r->leaser, "0");
+	WAIT_FOR(r, r->merchants[0].quarantines, 3);
+	set(r, 0, BH_OK, false);
+	tear_down(r);
+}
+
 /* Suspended while detached: the attach says so, and nothing more is tried. */
 static void an_attach_that_finds_it_suspended_ends_it(void **state)
 {
@@ -449,6 +481,7 @@ int main(void)
 		cmocka_unit_test(a_call_that_hangs_does_not_keep_the_keys),
 		cmocka_unit_test(dead_kmss_do_not_delay_anybody_else),
 		cmocka_unit_test(an_operators_suspension_ends_it),
+		cmocka_unit_test(a_quarantine_is_done_until_it_is_done),
 		cmocka_unit_test(an_attach_that_finds_it_suspended_ends_it),
 		cmocka_unit_test(a_clock_set_forward_ends_leases_and_a_clock_set_back_does_not_lengthen_them),
 	};

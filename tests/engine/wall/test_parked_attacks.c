@@ -135,12 +135,14 @@ static void expect_rows(bh_db *db, const char *name)
 	bh_cf_close(cf);
 }
 
+/* By the operator; or, after a resume that met the damage, for that. */
 static void expect_suspended(const stage *s, bh_db *db)
 {
 	char left[PATH_SIZE];
 	bh_cf *cf = NULL;
+	bh_status status = bh_cf_open(db, "a", "events", &cf);
 
-	test_status(bh_cf_open(db, "a", "events", &cf), BH_E_SUSPENDED);
+	test_check(status == BH_E_SUSPENDED || status == BH_E_DAMAGED);
 	path_join(left, s->ws->db, BH_PARKED_DIR "/" BH_PARKED_LENT_PREFIX "a");
 	test_check(!file_exists(left));
 	expect_rows(db, "b");

@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// blame.hh: what a file ended with, told to blame.h: a status of ours, or one of the file system below.
+// Part of the bridge, and of nothing else.
+#ifndef BH_BRIDGE_BLAME_HH
+#define BH_BRIDGE_BLAME_HH
+
+#include "common.hh"
+
+#include "env/fs/blame.h"
+
+#include <bulkhead/env.h>
+
+#include <cerrno>
+
+namespace bridge
+{
+using namespace ROCKSDB_NAMESPACE;
+
+// What the whole process lacks is nobody's damage. The posix file system leaves the error's own text behind, no number.
+inline bool IsOfProcess(const IOStatus &s)
+{
+	static const int kinds[] = { EMFILE, ENFILE, ENOMEM, EINTR, EAGAIN };
+	if (s.IsNoSpace())
+		return true;
+	std::string text = s.ToString();
+	for (int kind : kinds)
+		if (text.find(strerror(kind)) != std::string::npos)
+			return true;
+	return false;
+}
+
+// The status of ours that went into it, or the one that fits what the file system below said.
+inline bh_status StatusOf(const IOStatus &s)
+{
+	std::string text = s.ToString();
+	size_t tag = text.find("bulkhead["), said = text.find("]: ");
+	if (tag != std::string::npos && said != std::string::npos)
+		return bh_fail(bh_status_of_rocksdb(strdup(text.c_str())), "%s", text.c_str() + said + 3);
+	return bh_fail(s.IsNotFound() || s.IsPathNotFound() ? BH_E_NOT_FOUND : BH_E_IO, "%s", text.c_str());
+}
+
+// A file's owner, and where what is wrong with it is told. Passes every status on.
+class Owner
+{
+public:
+	Owner(const bh_fs *fs, std::string path, const bh_scope &scope) : fs_(fs), path_(std::move(path)), scope_(scope) {}
+
+	IOStatus Told(IOStatus s) const
+	{
+		if (!s.ok() && !bh_scope_is_platform(&scope_) && bh_fs_names_itself(path_.c_str()))
+			Tell(s);
+		return s;
+	}
+	const std::string &path() const { return path_; }
+
+private:
+	void Tell(const IOStatus &s) const
+	{
+		if (!IsOfProcess(s))
+			bh_fs_blame(fs_, &scope_, path_.c_str(), StatusOf(s));
+	}
+
+	const bh_fs *const fs_;
+	const std::string path_;
+	const bh_scope scope_;
+};
+
+} // namespace bridge
+
+#endif
