@@ -44,3 +44,31 @@ mkdir "$work/pkgconfig"
 } >"$work/pkgconfig/bulkhead.pc"
 export PKG_CONFIG_PATH=$work/pkgconfig LD_LIBRARY_PATH=$build${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}
 export PATH=$build/tools/bhctl:$build/tools/bhkms-agent:$PATH
+
+# play PAGE N: types the commands of the N-th console block, those behind "$ ", into a shell of their own, and holds against what
+# each prints what stands below it. There "..." stands for anything. Commands that fail are part of the story.
+play() {
+	local line command='' wanted='' played=0
+	while IFS= read -r line; do
+		if [[ $line == '$ '* ]]; then
+			[[ -z $command ]] || type_in "$command" "$wanted"
+			command=${line#'$ '} wanted='' played=$((played + 1))
+		elif [[ $command == *\\ && -z $wanted ]]; then
+			command+=$'\n'$line
+		else
+			wanted+=$line$'\n'
+		fi
+	done < <(block "$1" console "$2")
+	((played > 0)) || die "$1 has no console block $2"
+	type_in "$command" "$wanted"
+}
+
+type_in() {
+	local got pattern=$2
+	got=$(bash -c "$1" 2>&1 </dev/null | sed 's|[[:space:]]*$||' || true)
+	pattern=${pattern%$'\n'}
+	pattern=$(sed 's/[][*?\\]/\\&/g; s/\.\.\./*/g' <<<"$pattern")
+	# shellcheck disable=SC2053 # a pattern
+	[[ $got == $pattern ]] || die "$(printf '$ %s\n--- printed\n%s\n--- the page has\n%s' "$1" "$got" "$2")"
+	say "ok: $1"
+}
