@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * adopt.c: rows of a plain RocksDB database come into classes of a Bulkhead database, by sorted files (docs/adopting.md).
- * cc -O2 -o adopt adopt.c $(pkg-config --cflags --libs bulkhead)
+ * cc -O2 -o adopt adopt.c $(pkg-config --cflags --libs bulkhead rocksdb)
  *
  *     adopt PLAIN-DIR DB-DIR FAMILY[:PREFIX]=MERCHANT/CLASS...
  *

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // evening.rs: evening.c in Rust, without a crate. bindgen makes the declarations from the headers (docs/embedding.md).
-// rustc evening.rs -L native=$(pkg-config --variable=libdir bulkhead)
+// rustc --edition=2021 evening.rs -L native=$(pkg-config --variable=libdir bulkhead)
 use std::ffi::{c_char, c_int, c_void, CStr, CString};
 use std::ptr::{null, null_mut};
 #[repr(C)]

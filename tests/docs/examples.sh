@@ -29,7 +29,7 @@ python)
 	;;
 go)
 	source=$examples/evening.go
-	export GOPROXY=off GOTOOLCHAIN=local GOCACHE=$work/go-cache GOPATH=$work/go GOFLAGS=-modcacherw
+	export GOPROXY=off GOTOOLCHAIN=local GOCACHE=$build/go-cache GOPATH=$work/go GOFLAGS=-modcacherw
 	needs go version
 	needs gcc --version
 	go build -o evening "$source"
