@@ -7,7 +7,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
 # shellcheck disable=SC2034 # used by the checks
 layers=(keyring env engine)
-folders=(keyring env engine tools bench tests)
+folders=(keyring env engine tools bench docs tests)
 problems=0
 
 problem() {

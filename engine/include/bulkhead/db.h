@@ -12,10 +12,16 @@
 #ifndef BULKHEAD_DB_H
 #define BULKHEAD_DB_H
 
-#include <rocksdb/c.h>
-
 #include <bulkhead/certificate.h>
+#include <bulkhead/env.h>
 #include <bulkhead/kms.h>
+
+#ifdef BH_FFI_BARE
+typedef struct rocksdb_t rocksdb_t;
+typedef struct rocksdb_column_family_handle_t rocksdb_column_family_handle_t;
+#else
+#include <rocksdb/c.h>
+#endif
 
 #ifdef __cplusplus
 extern "C" {

@@ -10,8 +10,6 @@
 
 #include <bulkhead/db.h>
 
-#include <stdint.h>
-
 #ifdef __cplusplus
 extern "C" {
 #endif

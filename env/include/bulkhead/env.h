@@ -10,9 +10,14 @@
 #ifndef BULKHEAD_ENV_H
 #define BULKHEAD_ENV_H
 
-#include <rocksdb/c.h>
-
 #include <bulkhead/kms.h>
+
+#ifdef BH_FFI_BARE
+typedef struct rocksdb_env_t rocksdb_env_t;
+typedef struct rocksdb_options_t rocksdb_options_t;
+#else
+#include <rocksdb/c.h>
+#endif
 
 #ifdef __cplusplus
 extern "C" {

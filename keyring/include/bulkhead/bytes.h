@@ -8,11 +8,13 @@
 #ifndef BULKHEAD_BYTES_H
 #define BULKHEAD_BYTES_H
 
+#include <bulkhead/status.h>
+
+#ifndef BH_FFI_BARE
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
-
-#include <bulkhead/status.h>
+#endif
 
 #ifdef __cplusplus
 extern "C" {
@@ -31,6 +33,12 @@ typedef struct bh_buf {
 	size_t cap; /* bytes allocated */
 } bh_buf;
 
+/* Views of `len` bytes, of a string without its NUL, and of what a buffer holds. The library has all three as functions, too. */
+#ifdef BH_FFI
+BH_API bh_view bh_view_of(const void *data, size_t len);
+BH_API bh_view bh_view_str(const char *str);
+BH_API bh_view bh_buf_view(const bh_buf *buf);
+#else
 static inline bh_view bh_view_of(const void *data, size_t len)
 {
 	bh_view view = { (const uint8_t *)data, len };
@@ -46,6 +54,7 @@ static inline bh_view bh_buf_view(const bh_buf *buf)
 {
 	return bh_view_of(buf->data, buf->len);
 }
+#endif
 
 /* Frees the memory and makes the buffer empty; NULL-safe. */
 BH_API void bh_buf_clear(bh_buf *buf);

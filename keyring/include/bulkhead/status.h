@@ -15,13 +15,21 @@
 #ifndef BULKHEAD_STATUS_H
 #define BULKHEAD_STATUS_H
 
+/* For other languages' tools that read these headers (docs/embedding.md). BH_FFI: no function has a body. BH_FFI_BARE: nor an
+ * attribute, and nothing of the system's and RocksDB's headers is included: RocksDB's types are opaque then. */
+#if defined(BH_FFI_BARE) && !defined(BH_FFI)
+#define BH_FFI
+#endif
+
+#ifndef BH_FFI_BARE
 #include <stdbool.h>
+#endif
 
 #ifdef __cplusplus
 extern "C" {
 #endif
 
-#if defined(__GNUC__)
+#if defined(__GNUC__) && !defined(BH_FFI_BARE)
 #define BH_MUST_CHECK __attribute__((warn_unused_result))
 #define BH_PRINTF(fmt_idx, args_idx) __attribute__((format(printf, fmt_idx, args_idx)))
 #define BH_API __attribute__((visibility("default")))
