@@ -37,10 +37,16 @@
 
 /* ---- options */
 
+static bh_status check_options(const rocksdb_options_t *options)
+{
+	BH_TRY(bh_options_check(options));
+	return bh_bridge_check_snapshots(options);
+}
+
 static bh_status make_options(bh_db *db, const bh_db_options *options)
 {
 	if (options->rocksdb != NULL) {
-		BH_TRY(bh_options_check(options->rocksdb));
+		BH_TRY(check_options(options->rocksdb));
 		db->options = rocksdb_options_create_copy(
 			(rocksdb_options_t *)(uintptr_t)options->rocksdb); /* not const in the C API, but only read */
 		bh_bridge_redact_info_log(db->options);
@@ -49,6 +55,7 @@ static bh_status make_options(bh_db *db, const bh_db_options *options)
 		rocksdb_options_set_compression(db->options, rocksdb_zstd_compression);
 	}
 	db->caches = bh_block_caches_new();
+	rocksdb_options_set_error_if_exists(db->options, 0); /* bh_db_create() has its own word for that */
 	db->read = rocksdb_readoptions_create();
 	db->write = rocksdb_writeoptions_create();
 	db->write_sync = rocksdb_writeoptions_create();

@@ -413,6 +413,19 @@ static bh_status check_wanted(const bh_fs *fs, const char *path)
 	return BH_OK;
 }
 
+/* A log that lies elsewhere (wal_dir) is seen by nobody who parks, sweeps, erases or retires. */
+static bh_status check_log_place(const bh_fs *fs, const char *path, const bh_path_info *info)
+{
+	const char *rest = bh_path_below(fs->root, path);
+
+	if (rest != NULL && strncmp(rest, "archive/", strlen("archive/")) == 0) /* RocksDB's own, where a sweep seals anew */
+		rest += strlen("archive/");
+	if (info->kind != BH_KIND_WAL || fs->scratch || (rest != NULL && strchr(rest, '/') == NULL))
+		return BH_OK;
+	return bh_fail(BH_E_UNSUPPORTED,
+		       "RocksDB option wal_dir: is refused: logs lie in the database's own directory; leave it empty");
+}
+
 bh_status bh_fs_new_file(bh_fs *fs, const char *path, const bh_path_info *info, bh_file_key *key_out,
 			 uint8_t header_out[BH_HEADER_LEN])
 {
@@ -420,6 +433,8 @@ bh_status bh_fs_new_file(bh_fs *fs, const char *path, const bh_path_info *info, 
 	BH_CLEANUP(bh_dek_unrefp) bh_dek *dek = NULL;
 	bh_status status = check_wanted(fs, path);
 
+	if (status == BH_OK)
+		status = check_log_place(fs, path, info);
 	if (status == BH_OK)
 		status = bh_keyring_dek_current(fs->keyring, &info->scope, &dek);
 	if (status == BH_OK)

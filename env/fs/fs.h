@@ -58,7 +58,7 @@ const bh_scopes *bh_fs_scopes(const bh_fs *fs); /* lives as long as `fs` */
 BH_MUST_CHECK bh_status bh_fs_classify(const bh_fs *fs, const char *path, bh_path_info *out);
 
 /* A fresh key and header for a new file at `path`. Errors: those of the keyring, BH_E_CRYPTO, BH_E_NOMEM, BH_E_BUSY (an
- * OPTIONS file that is not wanted now); prefixed with the path. */
+ * OPTIONS file that is not wanted now), BH_E_UNSUPPORTED (a WAL outside of the database's directory); prefixed with the path. */
 BH_MUST_CHECK bh_status bh_fs_new_file(bh_fs *fs, const char *path, const bh_path_info *info, bh_file_key *key_out,
 				       uint8_t header_out[BH_HEADER_LEN]);
 /* Whether a file with this opened header may stand at `path`. Errors: BH_E_TAG (another kind, number or scope: a swapped file). */
