@@ -93,7 +93,7 @@ static bh_status parked_open(bh_db *db, const char *merchant, parked *p)
 	p->options = rocksdb_options_create_copy(db->options);
 	rocksdb_options_set_env(p->options, p->env);
 	bh_bridge_options_for_export(p->options);
-	return bh_family_set_open(p->options, db->caches, (const char *)p->path.data, &p->set, &p->rocks);
+	return bh_family_set_open(p->options, db->caches, (const char *)p->path.data, false, &p->set, &p->rocks);
 }
 
 static rocksdb_column_family_handle_t *parked_handle(const parked *p, const bh_merchant *merchant, const bh_class *cls)
@@ -473,6 +473,7 @@ bh_status bh_merchant_resume(bh_db *db, const char *name, const bh_suspend_optio
 {
 	BH_CLEANUP(bh_buf_clear) bh_buf note = { 0 };
 
+	BH_TRY(bh_db_check_writable(db));
 	BH_TRY(bh_suspend_note(options, &note));
 	return bh_done(attach(db, name, (const char *)note.data));
 }

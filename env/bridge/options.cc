@@ -2,14 +2,18 @@
 //
 // options.cc: the RocksDB options that a database refuses, each with its reason. What is not named here is the user's to choose
 // (engine/README.md has the table; tests/engine/open/test_refused_options.c and test_accepted_options.c go through it).
-#include "bridge.h"
+#include "options.h"
 
 #include <rocksdb/cache.h>
+#include <rocksdb/comparator.h>
+#include <rocksdb/convenience.h>
 #include <rocksdb/memtablerep.h>
+#include <rocksdb/merge_operator.h>
 #include <rocksdb/options.h>
 #include <rocksdb/table.h>
 
 #include <cstring>
+#include <string>
 
 #include "handles.hh"
 
@@ -86,11 +90,9 @@ bh_status CheckSecrecy(const Options &o)
 		  "it keeps rows in the clear in a file that no key closes; give a larger block cache" },
 		{ table != nullptr && table->block_cache_compressed != nullptr, "block_cache_compressed",
 		  "it would outlive a merchant's keys; give the memory to the block cache" },
-		{ o.blob_cache != nullptr && (table == nullptr || o.blob_cache != table->block_cache), "blob_cache",
-		  "one of its own would outlive a merchant's keys; use the block cache for blobs, too" },
-		{ table != nullptr && HasSecondary(table->block_cache.get()), "secondary_cache (of the block cache)",
+		{ table != nullptr && HasSecondary(table->block_cache.get()), "secondary_cache of the block cache",
 		  "it would outlive a merchant's keys; give the memory to the block cache" },
-		{ HasSecondary(o.blob_cache.get()), "secondary_cache (of the blob cache)",
+		{ HasSecondary(o.blob_cache.get()), "secondary_cache of the blob cache",
 		  "it would outlive a merchant's keys; give the memory to the block cache" },
 		{ o.compaction_service != nullptr, "compaction_service",
 		  "it compacts in processes that have no keys; leave it out" },
@@ -143,4 +145,30 @@ bh_status bh_bridge_check_snapshots(const rocksdb_options_t *options)
 			    "snapshots and iterators would not keep to their point in time; leave it off" };
 
 	return Apply(&rule, 1);
+}
+
+bh_status bh_bridge_merge_operator(const rocksdb_options_t *options, bh_buf *out)
+{
+	const std::string id = options->rep.merge_operator != nullptr ? options->rep.merge_operator->GetId() : "";
+	return bh_buf_append(out, id.data(), id.size());
+}
+
+bh_status bh_bridge_comparator(const rocksdb_options_t *options, bh_buf *out)
+{
+	const std::string id = options->rep.comparator->GetId();
+	return bh_buf_append(out, id.data(), id.size());
+}
+
+bool bh_bridge_set_from_text(rocksdb_options_t *options, const char *name, bh_view value)
+{
+	ConfigOptions config;
+	config.ignore_unknown_options = false;
+	config.ignore_unsupported_options = false;
+	ColumnFamilyOptions changed;
+	const std::unordered_map<std::string, std::string> text = { { name, std::string(reinterpret_cast<const char *>(value.data),
+											value.len) } };
+	Status s = GetColumnFamilyOptionsFromMap(config, ColumnFamilyOptions(options->rep), text, &changed);
+	if (s.ok())
+		options->rep = Options(DBOptions(options->rep), changed);
+	return s.ok();
 }

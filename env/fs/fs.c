@@ -21,6 +21,7 @@ struct bh_fs {
 	char *root;
 	bh_keyring *keyring;
 	bh_scopes scopes;
+	bool read_only;
 	bool scratch; /* all files are of scratch_scope */
 	bh_scope scratch_scope;
 	char *only;               /* a view: the one merchant whose families it shows; owned. NULL: all */
@@ -356,6 +357,11 @@ void bh_fs_pause(const bh_fs *fs)
 		fs->pause(fs->pause_arg);
 }
 
+void bh_fs_set_read_only(bh_fs *fs)
+{
+	fs->read_only = true;
+}
+
 void bh_fs_free(bh_fs *fs)
 {
 	if (fs == NULL)
@@ -408,6 +414,8 @@ void bh_fs_hold_options_file(bool held)
 
 static bh_status check_wanted(const bh_fs *fs, const char *path)
 {
+	if (fs->read_only)
+		return bh_fail(BH_E_UNSUPPORTED, "the database was opened read-only");
 	if ((options_file_held || fs->only != NULL) && bh_path_is_new_options(path))
 		return bh_fail(BH_E_BUSY, "is not written now, since all writers would wait for it: later, when nobody does");
 	return BH_OK;

@@ -49,6 +49,8 @@ typedef struct bh_damage {
 void bh_fs_on_damage(bh_fs *fs, void (*each)(void *arg, const bh_damage *damage), void *arg);
 /* Tells who has registered, if anybody has. */
 void bh_fs_damaged(const bh_fs *fs, const bh_damage *damage);
+/* From now on no file is made through `fs`: bh_fs_new_file() fails with BH_E_UNSUPPORTED. */
+void bh_fs_set_read_only(bh_fs *fs);
 void bh_fs_free(bh_fs *fs);
 const char *bh_fs_root(const bh_fs *fs); /* the directory */
 bh_keyring *bh_fs_keyring(const bh_fs *fs);

@@ -179,7 +179,7 @@ static void expect_stage(bh_cf *cf, int stage)
 	char key[32];
 
 	for (int i = 0; i < ROWS; i++) {
-		bh_status want = i >= GONE_FROM && i < GONE_TO ? BH_E_NOT_FOUND : BH_OK;
+		bh_status want = i >= GONE_FROM && i < GONE_TO ? BH_E_NO_SUCH_KEY : BH_OK;
 
 		test_status(bh_get(cf, NULL, key_of(key, stage, i), &value), want);
 		test_check(want != BH_OK || value.len == (i % 7 == 0 ? 400u : 20u));

@@ -134,15 +134,6 @@ static void set_compressed_cache(rocksdb_options_t *options, const workspace *ws
 	rocksdb_block_based_options_destroy(table);
 }
 
-static void set_blob_cache(rocksdb_options_t *options, const workspace *ws)
-{
-	rocksdb_cache_t *cache = rocksdb_cache_create_lru(1 << 20);
-
-	(void)ws;
-	rocksdb_options_set_blob_cache(options, cache);
-	rocksdb_cache_destroy(cache);
-}
-
 static void set_compaction_service(rocksdb_options_t *options, const workspace *ws)
 {
 	(void)ws;
@@ -187,7 +178,6 @@ static const struct refusal {
 	{ "", set_wal_filter, "wal_filter" },
 	{ "", set_persistent_cache, "persistent_cache" },
 	{ "", set_compressed_cache, "block_cache_compressed" },
-	{ "", set_blob_cache, "blob_cache" },
 	{ "", set_compaction_service, "compaction_service" },
 	{ "", set_fifo, "kCompactionStyleFIFO" },
 	{ "compaction_style=kCompactionStyleNone", NULL, "kCompactionStyleNone" },
