@@ -48,7 +48,8 @@ bh_status bh_read_options_make(bh_merchant *merchant, const bh_read_options *opt
 	if (options->snapshot != NULL)
 		BH_TRY(bh_snapshot_raw(options->snapshot, merchant, &raw));
 	made = rocksdb_readoptions_create();
-	rocksdb_readoptions_set_total_order_seek(made, 1);
+	rocksdb_readoptions_set_total_order_seek(made, !options->prefix);
+	rocksdb_readoptions_set_prefix_same_as_start(made, options->prefix);
 	rocksdb_readoptions_set_snapshot(made, raw);
 	rocksdb_readoptions_set_fill_cache(made, !options->no_fill_cache);
 	if (options->lower_bound.len > 0)

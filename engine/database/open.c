@@ -237,6 +237,7 @@ static bh_status open_steps(bh_db *db, const char *dir, const bh_db_options *opt
 	BH_TRY(for_merchants(db, remove_class_leftovers));
 	BH_TRY(open_rocksdb(db));
 	BH_TRY(bh_opened_with_recorded(db, &before));
+	bh_fs_guard_families(db->fs);
 	BH_TRY(for_merchants(db, bh_shred_resume));
 	BH_TRY(bh_cold_finish(db));
 	BH_TRY(for_merchants(db, erase_at_open));

@@ -275,6 +275,7 @@ static bh_status import_files(bh_db *db, rocksdb_options_t *options, const bh_sc
 {
 	BH_CLEANUP(bh_buf_clear) bh_buf dir = { 0 };
 	char name[BH_CF_NAME_SIZE];
+	bh_family_claim claim;
 	bh_status status;
 
 	bh_cf_name_format(scope, name);
@@ -282,7 +283,9 @@ static bh_status import_files(bh_db *db, rocksdb_options_t *options, const bh_sc
 	BH_TRY(bh_buf_printf(&dir, "%s/" BH_TENANTS_DIR "/%s", db->dir, name));
 	BH_TRY(link_files(export_, (const char *)dir.data));
 	bh_options_file_hold(db);
+	bh_fs_family_begin(db->fs, &claim, scope);
 	status = bh_bridge_import(db->rocks, options, name, export_, (const char *)dir.data, IMPORT_PREFIX, &cls->handle);
+	bh_fs_family_end(db->fs, &claim);
 	bh_options_file_release();
 	return status;
 }

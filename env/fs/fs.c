@@ -22,7 +22,9 @@ struct bh_fs {
 	bh_keyring *keyring;
 	bh_scopes scopes;
 	bool read_only;
-	bool scratch; /* all files are of scratch_scope */
+	bool guarded;            /* no family is made but those of `claims`; under `lock`, like these */
+	bh_family_claim *claims; /* borrowed */
+	bool scratch;            /* all files are of scratch_scope */
 	bh_scope scratch_scope;
 	char *only;               /* a view: the one merchant whose families it shows; owned. NULL: all */
 	pthread_rwlock_t lock;    /* guards the family table */
@@ -184,6 +186,68 @@ static bh_status cf_added(void *arg, uint32_t cf_id, bh_view name)
 	return status;
 }
 
+/* Whether a family is known by this id, or is one that the engine makes right now; for a bh_fs that nobody has guarded, any. */
+static bool is_expected(bh_fs *fs, uint32_t cf_id, const bh_scope *scope)
+{
+	const bh_family_claim *claim;
+	const struct family *family;
+	bool known;
+
+	pthread_rwlock_rdlock(&fs->lock);
+	claim = fs->claims;
+	family = family_of(fs, cf_id);
+	known = !fs->guarded || (family != NULL && bh_scope_is_same(&family->scope, scope));
+	for (; claim != NULL && !known; claim = claim->next)
+		known = bh_scope_is_same(claim->scope, scope);
+	pthread_rwlock_unlock(&fs->lock);
+	return known;
+}
+
+/* A family that somebody makes by RocksDB's own handle would keep its files where no merchant's are, or have no key at all, which
+ * its first write would find, and end everybody's. */
+static bh_status cf_check_new(void *arg, uint32_t cf_id, bh_view name)
+{
+	bh_fs *fs = arg;
+	BH_CLEANUP(bh_dek_unrefp) bh_dek *dek = NULL;
+	bh_status status;
+	bh_scope scope;
+
+	BH_TRY(bh_cf_name_parse(name, &scope));
+	if (!is_expected(fs, cf_id, &scope))
+		return bh_fail(
+			BH_E_INVALID,
+			"column family '%.*s': those of merchants are made by bh_merchant_add(), with all the classes it needs",
+			(int)name.len, (const char *)name.data);
+	status = bh_keyring_dek_current(fs->keyring, &scope, &dek);
+	return bh_fail_prefix(status, "column family '%.*s'", (int)name.len, (const char *)name.data);
+}
+
+void bh_fs_guard_families(bh_fs *fs)
+{
+	pthread_rwlock_wrlock(&fs->lock);
+	fs->guarded = true;
+	pthread_rwlock_unlock(&fs->lock);
+}
+
+void bh_fs_family_begin(bh_fs *fs, bh_family_claim *claim, const bh_scope *scope)
+{
+	pthread_rwlock_wrlock(&fs->lock);
+	*claim = (bh_family_claim){ .scope = scope, .next = fs->claims };
+	fs->claims = claim;
+	pthread_rwlock_unlock(&fs->lock);
+}
+
+void bh_fs_family_end(bh_fs *fs, const bh_family_claim *claim)
+{
+	pthread_rwlock_wrlock(&fs->lock);
+	for (bh_family_claim **at = &fs->claims; *at != NULL; at = &(*at)->next)
+		if (*at == claim) {
+			*at = claim->next;
+			break;
+		}
+	pthread_rwlock_unlock(&fs->lock);
+}
+
 static bh_status cf_dropped(void *arg, uint32_t cf_id)
 {
 	bh_fs *fs = arg;
@@ -287,7 +351,8 @@ bh_status bh_fs_new(const char *root, bh_keyring *keyring, bh_fs **out)
 
 	if (fs == NULL)
 		return bh_fail(BH_E_NOMEM, "no memory for the file system of %s", root);
-	fs->scopes = (bh_scopes){ fs, dek_for_cf, dek_by_id, cf_added, cf_dropped, cf_attached, false, false, NULL, &fs->changes };
+	fs->scopes = (bh_scopes){ fs,    dek_for_cf, dek_by_id, cf_added,     cf_dropped,  cf_attached,
+				  false, false,      NULL,      &fs->changes, cf_check_new };
 	*out = fs;
 	return BH_OK;
 }
@@ -302,7 +367,7 @@ bh_status bh_fs_new_view(bh_keyring *keyring, const char *root, const char *merc
 		return bh_fail(BH_E_NOMEM, "no memory for a view of %s", root);
 	}
 	fs->only = only;
-	fs->scopes = (bh_scopes){ fs, dek_for_cf, dek_by_id, cf_added, cf_dropped, cf_attached, true, true, NULL, NULL };
+	fs->scopes = (bh_scopes){ fs, dek_for_cf, dek_by_id, cf_added, cf_dropped, cf_attached, true, true, NULL, NULL, NULL };
 	*out = fs;
 	return BH_OK;
 }
@@ -321,7 +386,16 @@ bh_status bh_fs_new_scratch(const char *root, const bh_scope *scope, bh_keyring 
 	fs->scratch = true;
 	fs->scratch_scope = *scope;
 	fs->scopes = (bh_scopes){
-		fs,   scratch_dek_for_cf, dek_by_id, scratch_cf_added, scratch_cf_dropped, scratch_cf_attached, false, false, NULL,
+		fs,
+		scratch_dek_for_cf,
+		dek_by_id,
+		scratch_cf_added,
+		scratch_cf_dropped,
+		scratch_cf_attached,
+		false,
+		false,
+		NULL,
+		NULL,
 		NULL,
 	};
 	*out = fs;

@@ -78,6 +78,17 @@ void bh_fs_keys_changed(bh_fs *fs);
  * passes over (unless fail_if_options_file_error is set). A view's OPTIONS file is never written: nobody reads it. */
 void bh_fs_hold_options_file(bool held);
 
+/* From now on RocksDB makes no column family of a merchant but those that are being made between _begin() and _end(), whichever of
+ * its threads writes the MANIFEST: the others are refused when they are made (BH_E_INVALID). `claim` and `scope` are the caller's
+ * until the end. A bh_fs that is not guarded takes those that have a key. */
+typedef struct bh_family_claim {
+	const bh_scope *scope;
+	struct bh_family_claim *next;
+} bh_family_claim;
+void bh_fs_guard_families(bh_fs *fs);
+void bh_fs_family_begin(bh_fs *fs, bh_family_claim *claim, const bh_scope *scope);
+void bh_fs_family_end(bh_fs *fs, const bh_family_claim *claim);
+
 /* The logs being written. */
 struct bh_live *bh_fs_live(bh_fs *fs);
 bool bh_fs_is_live(bh_fs *fs, const char *path);

@@ -65,10 +65,10 @@ typedef struct bh_db_options {
 	bool audit_optional;       /* with read_only, where AUDIT cannot be written: look all the same, with nothing recorded */
 	bool merge_operator_changed; /* the template's merge operator is another one than the database was opened with before, and
 					understands what that one was for */
-	const bh_clock *clock;     /* for tests alone; NULL: the system's. Copied */
-	const char *actor;         /* who acts, for the audit log; NULL: "uid:<login name or number>" of the process */
-	const char *audit_floor;   /* "SIZE:ROOT": refuse an audit log that does not begin with that; NULL: no floor */
-	bh_log_fn log;             /* NULL: nothing is reported */
+	const bh_clock *clock;       /* for tests alone; NULL: the system's. Copied */
+	const char *actor;           /* who acts, for the audit log; NULL: "uid:<login name or number>" of the process */
+	const char *audit_floor;     /* "SIZE:ROOT": refuse an audit log that does not begin with that; NULL: no floor */
+	bh_log_fn log;               /* NULL: nothing is reported */
 	void *log_arg;
 } bh_db_options;
 
@@ -84,9 +84,9 @@ BH_API BH_MUST_CHECK bh_status bh_db_create(const char *dir, const char *region,
  * being created or shredded). Acknowledged synced writes are there. Without a template of the caller's, comparator, merge operator
  * and number of levels are those that the database was opened with, if RocksDB can make them by itself. Ownership: bh_db_close().
  * Errors: BH_E_INVALID (a comparator or merge operator that it was opened with is missing; nothing was changed), BH_E_NOT_FOUND (no
- * database, or a plain RocksDB), BH_E_BUSY (another process has it), BH_E_TAG, BH_E_FORMAT, BH_E_TRUNCATED, BH_E_VERSION (damage, by file),
- * BH_E_ROLLBACK, BH_E_KMS_REFUSED and BH_E_KMS_UNREACHABLE (naming the merchant), BH_E_UNSUPPORTED, BH_E_IO, BH_E_ROCKSDB,
- * BH_E_NOMEM. */
+ * database, or a plain RocksDB), BH_E_BUSY (another process has it), BH_E_TAG, BH_E_FORMAT, BH_E_TRUNCATED, BH_E_VERSION (damage,
+ * by file), BH_E_ROLLBACK, BH_E_KMS_REFUSED and BH_E_KMS_UNREACHABLE (naming the merchant), BH_E_UNSUPPORTED, BH_E_IO,
+ * BH_E_ROCKSDB, BH_E_NOMEM. */
 BH_API BH_MUST_CHECK bh_status bh_db_open(const char *dir, const bh_db_options *options, bh_db **out);
 
 /* Closes: waits for calls under way, ends iterators and snapshots that are still open (their handles must still be closed by their
@@ -173,6 +173,9 @@ typedef struct bh_write_options {
 typedef struct bh_read_options {
 	const bh_snapshot *snapshot; /* NULL: now */
 	bool no_fill_cache;          /* do not put what is read into the block cache */
+	bool prefix;                 /* iterators: only keys with the prefix of the one that was sought, by the template's
+					extractor, whose filters then spare reads; false: all keys, in order. Without an extractor
+					it changes nothing */
 	bh_view lower_bound;         /* iterators: first key, inclusive; empty: none. Borrowed until the iterator is closed */
 	bh_view upper_bound;         /* iterators: end key, exclusive; empty: none. Borrowed likewise */
 } bh_read_options;
