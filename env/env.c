@@ -5,6 +5,7 @@
 #include <bulkhead/env.h>
 
 #include "env/bridge/bridge.h"
+#include "env/bridge/options.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -119,6 +120,8 @@ bh_status bh_status_of_rocksdb(char *error)
 	status = tagged != NULL ? status_by_name(tagged + strlen("bulkhead[")) : BH_E_ROCKSDB;
 	if (tagged == NULL && strstr(error, "orruption") != NULL)
 		status = BH_E_FORMAT;
+	else if (tagged == NULL && strstr(error, "read only mode") != NULL)
+		status = BH_E_UNSUPPORTED;
 	else if (tagged == NULL && strncmp(error, "IO error", 8) == 0)
 		status = strstr(error, "lock") != NULL ? BH_E_BUSY : BH_E_IO;
 	status = bh_fail(status, "%s", error);

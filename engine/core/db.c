@@ -7,6 +7,11 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+bh_status bh_db_check_writable(const bh_db *db)
+{
+	return db->read_only ? bh_fail(BH_E_UNSUPPORTED, "%s: was opened read-only", db->dir) : BH_OK;
+}
+
 void bh_db_log(const bh_db *db, const char *fmt, ...)
 {
 	char line[512];

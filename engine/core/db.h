@@ -31,7 +31,11 @@ struct bh_db {
 	rocksdb_column_family_handle_t *default_cf;
 	rocksdb_readoptions_t *read;
 	rocksdb_writeoptions_t *write, *write_sync, *write_no_wal;
-	bh_kms_options kms; /* passphrase: a copy of ours */
+	bool read_only;            /* nothing on disk is changed but AUDIT */
+	bool merges;               /* there is a merge operator */
+	bool unmerged;             /* the merge operator is not here, and has a stand-in: unmerged.h */
+	uint8_t unmerged_mark[16]; /* of what the stand-in makes */
+	bh_kms_options kms;        /* passphrase: a copy of ours */
 	bh_log_fn log;
 	void *log_arg;
 	struct bh_keeper *keeper;                                /* NULL: none */
@@ -55,6 +59,8 @@ struct bh_db {
 	bh_snapshot *snapshots;
 };
 
+/* Refuses what changes a database that was opened read-only: BH_E_UNSUPPORTED. */
+BH_MUST_CHECK bh_status bh_db_check_writable(const bh_db *db);
 void bh_db_log(const bh_db *db, const char *fmt, ...) BH_PRINTF(2, 3);
 
 #endif

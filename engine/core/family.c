@@ -17,6 +17,7 @@ bh_status bh_merchant_make_family(bh_db *db, const bh_merchant *merchant, bh_cla
 {
 	rocksdb_options_t *options = rocksdb_options_create_copy(db->options);
 	char name[BH_CF_NAME_SIZE];
+	bh_family_claim claim;
 	bh_scope scope = { 0 };
 	char *error = NULL;
 	bh_status status;
@@ -27,7 +28,9 @@ bh_status bh_merchant_make_family(bh_db *db, const bh_merchant *merchant, bh_cla
 	status = bh_class_options_set(options, db->caches, db->dir, &scope);
 	if (status == BH_OK) {
 		bh_options_file_hold(db);
+		bh_fs_family_begin(db->fs, &claim, &scope);
 		cls->handle = rocksdb_create_column_family(db->rocks, options, name, &error);
+		bh_fs_family_end(db->fs, &claim);
 		bh_options_file_release();
 		if (error != NULL && !bh_bridge_family_is_made(cls->handle)) {
 			rocksdb_column_family_handle_destroy(cls->handle);

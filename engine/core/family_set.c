@@ -104,16 +104,26 @@ static bh_status prepare(const rocksdb_options_t *options, bh_block_caches *cach
 	return BH_OK;
 }
 
-bh_status bh_family_set_open(const rocksdb_options_t *options, bh_block_caches *caches, const char *dir, bh_family_set *out,
-			     rocksdb_t **rocks_out)
+static rocksdb_t *open_set(const rocksdb_options_t *options, const char *dir, bool read_only, bh_family_set *set, char **error)
+{
+	const char *const *names = (const char *const *)set->names;
+	const rocksdb_options_t *const *each = (const rocksdb_options_t *const *)set->options;
+
+	if (read_only)
+		return rocksdb_open_for_read_only_column_families(options, dir, (int)set->count, names, each, set->handles, 0,
+								  error);
+	return rocksdb_open_column_families(options, dir, (int)set->count, names, each, set->handles, error);
+}
+
+bh_status bh_family_set_open(const rocksdb_options_t *options, bh_block_caches *caches, const char *dir, bool read_only,
+			     bh_family_set *out, rocksdb_t **rocks_out)
 {
 	BH_CLEANUP(bh_family_set_clear) bh_family_set set = { 0 };
 	char *error = NULL;
 	rocksdb_t *rocks;
 
 	BH_TRY(prepare(options, caches, dir, &set));
-	rocks = rocksdb_open_column_families(options, dir, (int)set.count, (const char *const *)set.names,
-					     (const rocksdb_options_t *const *)set.options, set.handles, &error);
+	rocks = open_set(options, dir, read_only, &set, &error);
 	BH_TRY(bh_status_of_rocksdb(error));
 	*rocks_out = rocks;
 	*out = set;

@@ -25,9 +25,9 @@ BH_MUST_CHECK bh_status bh_class_options_set(rocksdb_options_t *options, bh_bloc
 					     const bh_scope *scope);
 
 /* Opens the RocksDB in `dir` with copies of `options` (whose Env seals, and whose caches are shared through `caches`), or makes it
- * if it has no CURRENT and create_if_missing is set. On failure of RocksDB there are no handles. Errors: those of RocksDB and the
- * Env; BH_E_INVALID (a family's name), BH_E_NOMEM. */
+ * if it has no CURRENT and create_if_missing is set. `read_only`: WALs are recovered into memory alone, and nothing is written. On
+ * failure of RocksDB there are no handles. Errors: those of RocksDB and the Env; BH_E_INVALID (a family's name), BH_E_NOMEM. */
 BH_MUST_CHECK bh_status bh_family_set_open(const rocksdb_options_t *options, bh_block_caches *caches, const char *dir,
-					   bh_family_set *out, rocksdb_t **rocks_out);
+					   bool read_only, bh_family_set *out, rocksdb_t **rocks_out);
 
 #endif

@@ -45,12 +45,18 @@ static bh_status note_newest(void *arg, const char *name)
 	return BH_OK;
 }
 
-/* The number in the name of the newest one; 0: there is none, or nobody can tell. */
+bh_status bh_options_file_newest(const bh_db *db, uint64_t *number_out)
+{
+	*number_out = 0;
+	return bh_dir_each(db->dir, note_newest, number_out);
+}
+
+/* 0, too, where nobody can tell. */
 static uint64_t newest(const bh_db *db)
 {
-	uint64_t number = 0;
+	uint64_t number;
 
-	return bh_dir_each(db->dir, note_newest, &number) == BH_OK ? number : 0;
+	return bh_options_file_newest(db, &number) == BH_OK ? number : 0;
 }
 
 void bh_options_file_write(bh_db *db)

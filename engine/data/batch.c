@@ -134,6 +134,7 @@ bh_status bh_batch_merge(bh_batch *batch, bh_cf *cf, bh_view key, bh_view operan
 {
 	bh_gate_ticket ticket;
 
+	BH_TRY(bh_merge_check(batch->db));
 	BH_TRY(enter_for_row(batch, cf, key, &ticket));
 	rocksdb_writebatch_merge_cf(batch->raw, cf->cls->handle, (const char *)key.data, key.len, (const char *)operand.data,
 				    operand.len);

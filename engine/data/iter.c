@@ -16,6 +16,7 @@
 #include <stdatomic.h>
 
 #include "engine/core/merchant.h"
+#include "engine/core/unmerged.h"
 #include "engine/core/gate.h"
 #include "keyring/base/base.h"
 #include "kv.h"
@@ -42,6 +43,7 @@ struct bh_iter {
 	size_t cap;       /* bytes at `entry` */
 	size_t key_len;   /* 0: no key is copied, or an empty one */
 	size_t value_len; /* the same */
+	bool unmerged;    /* the value is a list of merges: unmerged.h */
 	uint8_t small[SMALL];
 };
 
@@ -67,6 +69,16 @@ static bh_status make_room(bh_iter *iter, size_t len)
 	return BH_OK;
 }
 
+static const char *value_of(bh_iter *iter, size_t *len_out)
+{
+	bh_view value = { 0 };
+
+	value.data = (const uint8_t *)rocksdb_iter_value(iter->raw, &value.len);
+	iter->unmerged = bh_unmerged_is(iter->merchant->db, &value);
+	*len_out = value.len;
+	return (const char *)value.data;
+}
+
 /* From the seat, on an entry. */
 static bh_status copy_wanted(bh_iter *iter)
 {
@@ -76,7 +88,7 @@ static bh_status copy_wanted(bh_iter *iter)
 	if (iter->wanted & KEY)
 		key = rocksdb_iter_key(iter->raw, &key_len);
 	if (iter->wanted & VALUE)
-		value = rocksdb_iter_value(iter->raw, &value_len);
+		value = value_of(iter, &value_len);
 	iter->copied = 0;
 	if (key_len + value_len > iter->cap)
 		BH_TRY(make_room(iter, key_len + value_len));
@@ -277,7 +289,8 @@ bh_status bh_iter_entry(bh_iter *iter, bh_view *key_out, bh_view *value_out)
 		BH_TRY(copy_inside(iter));
 	if (key_out != NULL)
 		*key_out = bh_view_of(iter->entry, iter->key_len);
-	if (value_out != NULL)
-		*value_out = bh_view_of(iter->entry + iter->key_len, iter->value_len);
-	return bh_done(BH_OK);
+	if (value_out == NULL)
+		return bh_done(BH_OK);
+	*value_out = bh_view_of(iter->entry + iter->key_len, iter->value_len);
+	return iter->unmerged ? bh_unmerged_fail() : bh_done(BH_OK);
 }

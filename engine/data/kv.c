@@ -12,6 +12,7 @@
 
 #include "env/bridge/bridge.h"
 #include "engine/core/suppressed.h"
+#include "engine/core/unmerged.h"
 #include "keyring/base/base.h"
 #include "snapshot.h"
 #include "engine/core/hurt.h"
@@ -30,6 +31,11 @@ rocksdb_writeoptions_t *bh_write_options_pick(const bh_db *db, const bh_write_op
 	return options->sync ? db->write_sync : db->write;
 }
 
+bh_status bh_merge_check(const bh_db *db)
+{
+	return db->merges ? BH_OK : bh_fail(BH_E_UNSUPPORTED, "there is no merge operator: give one with bh_db_options.rocksdb");
+}
+
 bh_status bh_read_options_make(bh_merchant *merchant, const bh_read_options *options, rocksdb_readoptions_t **out, bool *owned_out)
 {
 	const rocksdb_snapshot_t *raw = NULL;
@@ -42,6 +48,8 @@ bh_status bh_read_options_make(bh_merchant *merchant, const bh_read_options *opt
 	if (options->snapshot != NULL)
 		BH_TRY(bh_snapshot_raw(options->snapshot, merchant, &raw));
 	made = rocksdb_readoptions_create();
+	rocksdb_readoptions_set_total_order_seek(made, !options->prefix);
+	rocksdb_readoptions_set_prefix_same_as_start(made, options->prefix);
 	rocksdb_readoptions_set_snapshot(made, raw);
 	rocksdb_readoptions_set_fill_cache(made, !options->no_fill_cache);
 	if (options->lower_bound.len > 0)
@@ -74,6 +82,8 @@ static bh_status write_inside(bh_cf *cf, const bh_write_options *options, write_
 	rocksdb_writeoptions_t *how = bh_write_options_pick(db, options);
 	char *error = NULL;
 
+	if (op == WRITE_MERGE)
+		BH_TRY(bh_merge_check(db));
 	if (op == WRITE_PUT || op == WRITE_MERGE)
 		BH_TRY(bh_suppressed_check(cf->merchant->name, cf->cls, a));
 	switch (op) {
@@ -122,24 +132,30 @@ bh_status bh_delete_range(bh_cf *cf, const bh_write_options *options, bh_view be
 
 /* ---- reads */
 
-/* Moves what RocksDB pinned into `value`; NULL is a key that is not there, of which the caller has to say so. */
-static bh_status take_value(rocksdb_pinnableslice_t *pinned, bh_buf *value)
+static bh_status copy_value(bh_view got, bh_buf *value)
 {
-	bh_status status = BH_OK;
-	const char *data;
-	size_t len = 0;
+	if (got.len > value->cap)
+		BH_TRY(bh_buf_reserve(value, got.len - value->len));
+	if (got.len > 0)
+		memcpy(value->data, got.data, got.len);
+	value->len = got.len;
+	return BH_OK;
+}
+
+/* Moves what RocksDB pinned into `value`; NULL is a key that is not there, of which the caller has to say so. */
+static bh_status take_value(const bh_db *db, rocksdb_pinnableslice_t *pinned, bh_buf *value)
+{
+	bh_status status;
+	bool unmerged;
+	bh_view got;
 
 	if (pinned == NULL)
 		return BH_E_NO_SUCH_KEY;
-	data = rocksdb_pinnableslice_value(pinned, &len);
-	if (len > value->cap)
-		status = bh_buf_reserve(value, len - value->len);
-	if (status == BH_OK && len > 0)
-		memcpy(value->data, data, len);
-	if (status == BH_OK)
-		value->len = len;
+	got.data = (const uint8_t *)rocksdb_pinnableslice_value(pinned, &got.len);
+	unmerged = bh_unmerged_is(db, &got);
+	status = copy_value(got, value);
 	rocksdb_pinnableslice_destroy(pinned);
-	return status;
+	return status == BH_OK && unmerged ? bh_unmerged_fail() : status;
 }
 
 static bh_status get_inside(bh_cf *cf, rocksdb_readoptions_t *how, bh_view key, bh_buf *value)
@@ -150,7 +166,7 @@ static bh_status get_inside(bh_cf *cf, rocksdb_readoptions_t *how, bh_view key, 
 	bh_status status;
 
 	BH_TRY(bh_hurt_look(cf->merchant, bh_status_of_rocksdb(error)));
-	status = take_value(pinned, value);
+	status = take_value(cf->merchant->db, pinned, value);
 	return status == BH_E_NO_SUCH_KEY ? bh_fail_with(status, "the class has no such key") : status;
 }
 
@@ -214,7 +230,7 @@ static bh_status multi_get_inside(bh_cf *cf, rocksdb_readoptions_t *how, size_t 
 	for (size_t i = count; i-- > 0;) {
 		statuses_out[i] = bh_hurt_look(cf->merchant, bh_status_of_rocksdb(args.errors[i]));
 		if (statuses_out[i] == BH_OK)
-			statuses_out[i] = take_value(args.values[i], &values[i]);
+			statuses_out[i] = take_value(cf->merchant->db, args.values[i], &values[i]);
 		else if (args.values[i] != NULL)
 			rocksdb_pinnableslice_destroy(args.values[i]);
 		if (statuses_out[i] != BH_OK && statuses_out[i] != BH_E_NO_SUCH_KEY)

@@ -40,6 +40,7 @@ bh_status bh_merchant_add(bh_db *db, const char *name, const char *cmk_uri, cons
 	bh_claim claim = { .name = name, .cmk_uri = cmk_uri };
 	bh_status status;
 
+	BH_TRY(bh_db_check_writable(db));
 	BH_TRY(bh_name_check("merchant", name));
 	if (options == NULL || options->class_count == 0)
 		return bh_fail(BH_E_INVALID, "merchant '%s': needs at least one data class", name);

@@ -69,7 +69,8 @@ void bh_db_close(bh_db *db)
 	bh_snapshot_end_all(db);
 	if (db->rocks != NULL) {
 		rocksdb_close(db->rocks);
-		store_sealed(db);
+		if (!db->read_only)
+			store_sealed(db);
 	}
 	bh_block_caches_free(db->caches);
 	destroy_options(db);

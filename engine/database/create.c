@@ -7,12 +7,12 @@
 #include <unistd.h>
 #include <bulkhead/status.h>
 #include <bulkhead/db.h>
-#include <bulkhead/env.h>
 
 #include "keyring/ring/keyring.h"
 #include "engine/core/db.h"
 #include "keyring/base/base.h"
 #include "engine/core/files.h"
+#include "settings.h"
 
 bh_status bh_db_create(const char *dir, const char *region, const char *platform_cmk_uri, const bh_db_options *options)
 {
@@ -24,8 +24,7 @@ bh_status bh_db_create(const char *dir, const char *region, const char *platform
 
 	if (options == NULL)
 		options = &defaults;
-	if (options->rocksdb != NULL)
-		BH_TRY(bh_options_check(options->rocksdb));
+	BH_TRY(bh_settings_check(options));
 	BH_TRY(bh_name_check("region", region));
 	made = mkdir(dir, 0750) == 0;
 	if (!made && errno != EEXIST)

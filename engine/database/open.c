@@ -23,7 +23,6 @@
 #include <bulkhead/db.h>
 
 #include "env/bridge/bridge.h"
-#include "env/bridge/caches.h"
 #include "engine/core/family_set.h"
 #include "engine/core/files.h"
 #include "engine/core/merchant.h"
@@ -31,32 +30,11 @@
 #include "engine/erase/erase_open.h"
 #include "engine/wall/leases.h"
 #include "engine/wall/cold.h"
+#include "opened_with.h"
+#include "settings.h"
 #include "engine/shred/shred.h"
 #include "keyring/manifest/shred_record.h"
 #include "engine/core/gate.h"
-
-/* ---- options */
-
-static bh_status make_options(bh_db *db, const bh_db_options *options)
-{
-	if (options->rocksdb != NULL) {
-		BH_TRY(bh_options_check(options->rocksdb));
-		db->options = rocksdb_options_create_copy(
-			(rocksdb_options_t *)(uintptr_t)options->rocksdb); /* not const in the C API, but only read */
-		bh_bridge_redact_info_log(db->options);
-	} else {
-		db->options = rocksdb_options_create();
-		rocksdb_options_set_compression(db->options, rocksdb_zstd_compression);
-	}
-	db->caches = bh_block_caches_new();
-	db->read = rocksdb_readoptions_create();
-	db->write = rocksdb_writeoptions_create();
-	db->write_sync = rocksdb_writeoptions_create();
-	rocksdb_writeoptions_set_sync(db->write_sync, 1);
-	db->write_no_wal = rocksdb_writeoptions_create();
-	rocksdb_writeoptions_disable_WAL(db->write_no_wal, 1);
-	return BH_OK;
-}
 
 /* ---- what a kill left */
 
@@ -94,14 +72,15 @@ static bh_status open_keyring(bh_db *db, const bh_db_options *options, bh_keyrin
 {
 	bh_keyring_options keyring_options = { .kms = db->kms,
 					       .generation_floor = options->generation_floor,
-					       .actor = options->actor };
+					       .actor = options->actor,
+					       .audit_optional = db->read_only && options->audit_optional };
 	bh_audit_position floor;
 
 	if (options->audit_floor != NULL) {
 		BH_TRY(bh_audit_floor_parse(options->audit_floor, &floor));
 		keyring_options.audit_floor = &floor;
 	}
-	bh_status status = bh_keyring_open(db->dir, &keyring_options, true, out);
+	bh_status status = bh_keyring_open(db->dir, &keyring_options, !db->read_only, out);
 
 	if (status == BH_E_NOT_FOUND && bh_dir_has(db->dir, "CURRENT"))
 		return bh_fail(status,
@@ -180,7 +159,7 @@ static bh_status open_rocksdb(bh_db *db)
 	bh_status status = BH_OK;
 
 	rocksdb_options_set_create_if_missing(db->options, !bh_dir_has(db->dir, "CURRENT"));
-	BH_TRY(bh_family_set_open(db->options, db->caches, db->dir, &set, &db->rocks));
+	BH_TRY(bh_family_set_open(db->options, db->caches, db->dir, db->read_only, &set, &db->rocks));
 	for (size_t i = 0; i < set.count; i++) {
 		bh_status adopted = adopt_family(db, set.names[i], set.handles[i]);
 
@@ -210,6 +189,7 @@ static bh_status copy_settings(bh_db *db, const char *dir, const bh_db_options *
 {
 	db->log = options->log;
 	db->log_arg = options->log_arg;
+	db->read_only = options->read_only;
 	db->dir = strdup(dir);
 	db->kms.timeout_ms = options->kms.timeout_ms;
 	if (options->kms.passphrase != NULL)
@@ -225,22 +205,39 @@ static bh_status erase_at_open(bh_db *db, const bh_merchant_info *info)
 	return BH_OK;
 }
 
+/* What lies there, as it lies there: WALs are read into memory, and nobody is detached, attached or finished. */
+static bh_status show(bh_db *db)
+{
+	if (!bh_dir_has(db->dir, "CURRENT"))
+		return bh_fail(BH_E_NOT_FOUND, "%s: no database was opened there yet; open it to write once", db->dir);
+	bh_fs_set_read_only(db->fs);
+	BH_TRY(bh_cold_look(db));
+	BH_TRY(open_rocksdb(db));
+	return bh_leases_begin(db);
+}
+
 static bh_status open_steps(bh_db *db, const char *dir, const bh_db_options *options)
 {
 	bh_keyring *keyring = NULL;
+	bh_opened_with before = { 0 };
 
 	BH_TRY(bh_bridge_check_layout());
 	BH_TRY(copy_settings(db, dir, options));
 	BH_TRY(bh_leases_prepare(db, options));
-	BH_TRY(make_options(db, options));
+	BH_TRY(bh_settings_make(db, options));
 	BH_TRY(open_keyring(db, options, &keyring));
 	BH_TRY(start_env(db, keyring));
 	BH_TRY(check_current(db));
+	BH_TRY(bh_opened_with_check(db, options, &before));
+	if (db->read_only)
+		return show(db);
 	bh_quarantine_begin(db);
 	BH_TRY(bh_cold_start(db));
 	BH_TRY(remove_leftovers(db->dir));
 	BH_TRY(for_merchants(db, remove_class_leftovers));
 	BH_TRY(open_rocksdb(db));
+	BH_TRY(bh_opened_with_recorded(db, &before));
+	bh_fs_guard_families(db->fs);
 	BH_TRY(for_merchants(db, bh_shred_resume));
 	BH_TRY(bh_cold_finish(db));
 	BH_TRY(for_merchants(db, erase_at_open));

@@ -284,6 +284,7 @@ static bh_status erase_alone(bh_erasure *e)
 	bool expected = false;
 	bh_status status;
 
+	BH_TRY(bh_db_check_writable(e->db));
 	BH_TRY(bh_keyring_merchant(e->db->keyring, e->merchant->name, &info));
 	e->scope = bh_erase_scope_of(&info, e->cls->name);
 	while (!atomic_compare_exchange_strong(&e->db->erasing, &expected, true)) {

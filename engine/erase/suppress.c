@@ -223,7 +223,9 @@ static bh_status lift(bh_cf *cf, bh_view prefix)
 
 	if (set == NULL)
 		return bh_fail(BH_E_NOMEM, "'%s/%s': no memory", cf->merchant->name, cf->cls->name);
-	status = inside_scope(cf, &scope);
+	status = bh_db_check_writable(cf->merchant->db);
+	if (status == BH_OK)
+		status = inside_scope(cf, &scope);
 	if (status == BH_OK)
 		status = remove_marker(cf, &scope, prefix);
 	if (status == BH_OK)

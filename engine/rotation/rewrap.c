@@ -19,6 +19,7 @@ bh_status bh_merchant_rewrap(bh_db *db, const char *name, const bh_rewrap_option
 	bh_rewrap_result result = { 0 };
 	bh_status status = BH_OK;
 
+	BH_TRY(bh_db_check_writable(db));
 	if (name[0] != '\0')
 		BH_TRY(bh_name_check("merchant", name));
 	bh_claim_take(db, &claim);

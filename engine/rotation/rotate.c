@@ -39,6 +39,7 @@ static bh_status gate_check(bh_db *db, const char *name)
 
 bh_status bh_merchant_rotate(bh_db *db, const char *name, const bh_rotate_options *options)
 {
+	BH_TRY(bh_db_check_writable(db));
 	BH_TRY(gate_check(db, name));
 	BH_TRY(bh_keyring_merchant_rotate(db->keyring, name, marks_of(options)));
 	bh_fs_keys_changed(db->fs);

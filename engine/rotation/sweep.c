@@ -151,6 +151,7 @@ static bh_status sweep_merchant(bh_db *db, const char *name, const bh_sweep_opti
 
 bh_status bh_merchant_sweep(bh_db *db, const char *name, const bh_sweep_options *options)
 {
+	BH_TRY(bh_db_check_writable(db));
 	return bh_done(sweep_merchant(db, name, options, NULL));
 }
 

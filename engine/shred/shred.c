@@ -303,6 +303,7 @@ bh_status bh_merchant_shred(bh_db *db, const char *name, bh_buf *certificate_out
 	bh_merchant *merchant = bh_merchant_find_locked(db, name);
 	bh_status status;
 
+	BH_TRY(bh_db_check_writable(db));
 	if (merchant == NULL) {
 		BH_TRY(bh_keyring_merchant(db->keyring, name, &info));
 		return bh_fail(BH_E_SHREDDED, "merchant '%s' is shredded already", name);
@@ -331,6 +332,7 @@ bh_status bh_merchant_shred_finalize(bh_db *db, const char *name, bh_buf *certif
 	bh_claim claim = { .name = name };
 	bh_status status;
 
+	BH_TRY(bh_db_check_writable(db));
 	bh_claim_take(db, &claim);
 	/* A shred of that name that is under way issues its own certificate. */
 	bh_merchant_unlock(bh_merchant_find_locked(db, name));

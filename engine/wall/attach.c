@@ -93,7 +93,7 @@ static bh_status parked_open(bh_db *db, const char *merchant, parked *p)
 	p->options = rocksdb_options_create_copy(db->options);
 	rocksdb_options_set_env(p->options, p->env);
 	bh_bridge_options_for_export(p->options);
-	return bh_family_set_open(p->options, db->caches, (const char *)p->path.data, &p->set, &p->rocks);
+	return bh_family_set_open(p->options, db->caches, (const char *)p->path.data, false, &p->set, &p->rocks);
 }
 
 static rocksdb_column_family_handle_t *parked_handle(const parked *p, const bh_merchant *merchant, const bh_class *cls)
@@ -275,6 +275,7 @@ static bh_status import_files(bh_db *db, rocksdb_options_t *options, const bh_sc
 {
 	BH_CLEANUP(bh_buf_clear) bh_buf dir = { 0 };
 	char name[BH_CF_NAME_SIZE];
+	bh_family_claim claim;
 	bh_status status;
 
 	bh_cf_name_format(scope, name);
@@ -282,7 +283,9 @@ static bh_status import_files(bh_db *db, rocksdb_options_t *options, const bh_sc
 	BH_TRY(bh_buf_printf(&dir, "%s/" BH_TENANTS_DIR "/%s", db->dir, name));
 	BH_TRY(link_files(export_, (const char *)dir.data));
 	bh_options_file_hold(db);
+	bh_fs_family_begin(db->fs, &claim, scope);
 	status = bh_bridge_import(db->rocks, options, name, export_, (const char *)dir.data, IMPORT_PREFIX, &cls->handle);
+	bh_fs_family_end(db->fs, &claim);
 	bh_options_file_release();
 	return status;
 }
@@ -473,6 +476,7 @@ bh_status bh_merchant_resume(bh_db *db, const char *name, const bh_suspend_optio
 {
 	BH_CLEANUP(bh_buf_clear) bh_buf note = { 0 };
 
+	BH_TRY(bh_db_check_writable(db));
 	BH_TRY(bh_suspend_note(options, &note));
 	return bh_done(attach(db, name, (const char *)note.data));
 }

@@ -94,11 +94,13 @@ static bool is_serving(bh_merchant_state state)
 	return state == BH_MERCHANT_CREATING || state == BH_MERCHANT_ACTIVE;
 }
 
-/* An operator's suspension needs no keys, unless a resume had begun. */
-static bool wants_keys(const bh_merchant_info *info)
+/* An operator's suspension needs no keys, unless a resume had begun. Who only looks brings nobody back. */
+static bool wants_keys(const bh_db *db, const bh_merchant_info *info)
 {
 	if (!is_living(info->state))
 		return false;
+	if (db->read_only)
+		return info->state == BH_MERCHANT_ACTIVE;
 	if (is_serving(info->state) || info->state == BH_MERCHANT_RESUMING)
 		return true;
 	return info->cause == BH_SUSPEND_KMS_REFUSED || info->cause == BH_SUSPEND_KMS_UNREACHABLE;
@@ -160,6 +162,19 @@ static bh_status settle_state(bh_db *db, const bh_merchant_info *info, const pro
 	}
 }
 
+/* Why it is not shown; BH_OK: it is. */
+static bh_status look_at(const bh_db *db, const bh_merchant_info *info, const probe *p)
+{
+	if (info->state == BH_MERCHANT_CREATING)
+		return BH_E_BUSY;
+	if (info->state != BH_MERCHANT_ACTIVE)
+		return bh_suspend_status(info->cause);
+	if (p->status == BH_OK)
+		return BH_OK;
+	bh_db_log(db, "merchant '%s': is not shown: %s", info->name, why(p));
+	return bh_suspend_status(cause_of(p->status));
+}
+
 /* On the list with its gate closed: bh_cold_finish() opens it. */
 static bh_status list_merchant(bh_db *db, const bh_merchant_info *info, const probe *p)
 {
@@ -167,8 +182,14 @@ static bh_status list_merchant(bh_db *db, const bh_merchant_info *info, const pr
 
 	if (!is_living(info->state))
 		return BH_OK;
-	BH_TRY(settle_state(db, info, p));
+	if (!db->read_only)
+		BH_TRY(settle_state(db, info, p));
 	BH_TRY(bh_merchant_new(db, info, &merchant));
+	if (db->read_only) {
+		bh_gate_shut(&merchant->gate, look_at(db, info, p));
+		bh_merchant_link(db, merchant);
+		return BH_OK;
+	}
 	bh_gate_shut(&merchant->gate, BH_E_BUSY);
 	merchant->attach_at_open = !is_serving(info->state) && p->wanted && p->status == BH_OK;
 	bh_merchant_link(db, merchant);
@@ -181,7 +202,7 @@ static bh_status list_all(bh_db *db, const bh_merchant_info *infos, probe *list,
 
 	BH_TRY(bh_unlock_new(db->keyring, &p.unlock));
 	for (size_t i = 0; i < count; i++)
-		list[i] = (probe){ .name = infos[i].name, .wanted = wants_keys(&infos[i]) };
+		list[i] = (probe){ .name = infos[i].name, .wanted = wants_keys(db, &infos[i]) };
 	probe_all(&p);
 	/* One entry into the log for all of them: the keys are there from here on. */
 	bh_status status = bh_unlock_commit(p.unlock);
@@ -192,14 +213,13 @@ static bh_status list_all(bh_db *db, const bh_merchant_info *infos, probe *list,
 	return BH_OK;
 }
 
-bh_status bh_cold_start(bh_db *db)
+static bh_status list_living(bh_db *db)
 {
 	bh_merchant_info *infos = NULL;
 	probe *list = NULL;
 	bh_status status;
 	size_t count = 0;
 
-	BH_TRY(bh_park_remove_leftovers(db));
 	BH_TRY(bh_keyring_merchants(db->keyring, &infos, &count));
 	list = calloc(count + 1, sizeof(*list));
 	status = list != NULL ? list_all(db, infos, list, count) : bh_fail(BH_E_NOMEM, "no memory for %zu merchants", count);
@@ -211,6 +231,17 @@ bh_status bh_cold_start(bh_db *db)
 	free(infos);
 	free(list);
 	return status;
+}
+
+bh_status bh_cold_start(bh_db *db)
+{
+	BH_TRY(bh_park_remove_leftovers(db));
+	return list_living(db);
+}
+
+bh_status bh_cold_look(bh_db *db)
+{
+	return list_living(db);
 }
 
 /* ---- after RocksDB is open */

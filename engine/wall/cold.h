@@ -10,6 +10,9 @@
 /* Before RocksDB is opened: asks for all keys at once, detaches who has none, tidies up what a crash interrupted, and puts every
  * living merchant on the list. */
 BH_MUST_CHECK bh_status bh_cold_start(bh_db *db);
+/* In place of both for a database that is only looked at: asks for the keys, changes nothing on disk, and lists every living
+ * merchant with its gate open where it is ACTIVE and has keys, else closed with the reason. */
+BH_MUST_CHECK bh_status bh_cold_look(bh_db *db);
 /* After: attaches those who can be, closes the gates of the others. */
 BH_MUST_CHECK bh_status bh_cold_finish(bh_db *db);
 

@@ -220,6 +220,7 @@ bh_status bh_merchant_suspend(bh_db *db, const char *name, const bh_suspend_opti
 {
 	BH_CLEANUP(bh_buf_clear) bh_buf note = { 0 };
 
+	BH_TRY(bh_db_check_writable(db));
 	BH_TRY(bh_suspend_note(options, &note));
 	return bh_done(bh_merchant_detach(db, name, BH_SUSPEND_OPERATOR, (const char *)note.data));
 }

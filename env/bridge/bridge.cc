@@ -434,48 +434,6 @@ void bh_bridge_set_cf_path(rocksdb_options_t *options, const char *dir)
 	options->rep.cf_paths.assign(1, DbPath(dir, UINT64_MAX));
 }
 
-// A cache does not give its second tier away, but it prints it.
-static bool HasSecondary(const Cache *cache)
-{
-	return cache != nullptr && cache->GetPrintableOptions().find("secondary_cache") != std::string::npos;
-}
-
-bh_status bh_bridge_check_options(const rocksdb_options_t *options)
-{
-	const Options &o = options->rep;
-	const auto *table = o.table_factory != nullptr ? o.table_factory->GetOptions<BlockBasedTableOptions>() : nullptr;
-	const struct {
-		bool broken;
-		const char *what;
-	} rules[] = {
-		{ o.allow_mmap_reads, "allow_mmap_reads" },
-		{ o.allow_mmap_writes, "allow_mmap_writes" },
-		{ o.recycle_log_file_num != 0, "recycle_log_file_num" },
-		{ o.wal_compression != kNoCompression, "wal_compression" },
-		{ !o.paranoid_checks, "paranoid_checks=false" },
-		{ o.wal_recovery_mode == WALRecoveryMode::kSkipAnyCorruptedRecords, "wal_recovery_mode=kSkipAnyCorruptedRecords" },
-		{ !o.verify_sst_unique_id_in_manifest, "verify_sst_unique_id_in_manifest=false" },
-		{ o.best_efforts_recovery, "best_efforts_recovery" },
-		{ o.allow_ingest_behind, "allow_ingest_behind" },
-		{ o.allow_data_in_errors, "allow_data_in_errors" },
-		{ o.db_paths.size() > 1, "db_paths (several)" },
-		{ !o.cf_paths.empty(), "cf_paths (they are the tenants' directories)" },
-		{ o.row_cache != nullptr, "row_cache (it would outlive a merchant's keys)" },
-		{ table != nullptr && table->block_cache_compressed != nullptr,
-		  "block_cache_compressed (it would outlive a merchant's keys)" },
-		{ table != nullptr && table->persistent_cache != nullptr,
-		  "persistent_cache (it keeps blocks in the clear, outside of the database)" },
-		{ table != nullptr && HasSecondary(table->block_cache.get()),
-		  "secondary_cache of the block cache (it would outlive a merchant's keys)" },
-		{ HasSecondary(o.blob_cache.get()), "secondary_cache of the blob cache (it would outlive a merchant's keys)" },
-	};
-
-	for (const auto &rule : rules)
-		if (rule.broken)
-			return bh_fail(BH_E_UNSUPPORTED, "RocksDB option %s: breaks Bulkhead's promises and is refused", rule.what);
-	return BH_OK;
-}
-
 void bh_bridge_compact(rocksdb_t *db, rocksdb_column_family_handle_t *cf, bh_view begin, bh_view end, bool *canceled, char **error)
 {
 	CompactRangeOptions options;

@@ -29,9 +29,6 @@ BH_MUST_CHECK bh_status bh_bridge_check_handles(rocksdb_t *db, rocksdb_column_fa
 /* Lets a column family keep its SST and blob files in `dir` (cf_paths, one path, no size limit). */
 void bh_bridge_set_cf_path(rocksdb_options_t *options, const char *dir);
 
-/* Refuses options that break Bulkhead's promises, naming the option. Errors: BH_E_UNSUPPORTED. */
-BH_MUST_CHECK bh_status bh_bridge_check_options(const rocksdb_options_t *options);
-
 /* After a creation that failed: whether the family was made all the same, and something after it failed. */
 bool bh_bridge_family_is_made(const rocksdb_column_family_handle_t *handle);
 /* Whether RocksDB is to fail where it cannot write its OPTIONS file. */

@@ -91,9 +91,6 @@ bh_status bh_bridge_erase_check(rocksdb_t *db, rocksdb_column_family_handle_t *c
 	} rules[] = {
 		{ o.comparator != BytewiseComparator(), "comparator (a prefix is a range of bytewise order alone)" },
 		{ o.compaction_pri == kRoundRobin, "compaction_pri=kRoundRobin (it keeps keys in the MANIFEST)" },
-		{ o.compaction_style != kCompactionStyleLevel && o.compaction_style != kCompactionStyleUniversal,
-		  "compaction_style (neither level nor universal)" },
-		{ !o.wal_dir.empty() && o.wal_dir != db->rep->GetName(), "wal_dir (elsewhere)" },
 	};
 
 	for (const auto &rule : rules)

@@ -138,6 +138,10 @@ bh_status bh_bridge_import(rocksdb_t *db, const rocksdb_options_t *options, cons
 void bh_bridge_options_for_export(rocksdb_options_t *options)
 {
 	options->rep.create_if_missing = false;
+	options->rep.error_if_exists = false;
+	options->rep.wal_dir.clear(); // nothing of the live database's
+	options->rep.db_paths.clear();
+	options->rep.db_log_dir.clear();
 	options->rep.fail_if_options_file_error = false; // a view has none: fs.h
 	options->rep.disable_auto_compactions = true;
 	options->rep.max_file_opening_threads = 1;

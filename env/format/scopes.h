@@ -42,6 +42,8 @@ typedef struct bh_scopes {
 	/* Grows, atomically, with everything that may give a column family another DEK, or none: as long as it stays as it is,
 	 * dek_for_cf need not be asked again. NULL: it may always be. */
 	const uint64_t *changes;
+	/* Before cf_added, of an edit that is being written: refuses a family that is not to be made, or has no key. NULL: none. */
+	bh_status (*cf_check_new)(void *arg, uint32_t cf_id, bh_view name);
 } bh_scopes;
 
 #ifdef __cplusplus

@@ -21,7 +21,10 @@ struct bh_fs {
 	char *root;
 	bh_keyring *keyring;
 	bh_scopes scopes;
-	bool scratch; /* all files are of scratch_scope */
+	bool read_only;
+	bool guarded;            /* no family is made but those of `claims`; under `lock`, like these */
+	bh_family_claim *claims; /* borrowed */
+	bool scratch;            /* all files are of scratch_scope */
 	bh_scope scratch_scope;
 	char *only;               /* a view: the one merchant whose families it shows; owned. NULL: all */
 	pthread_rwlock_t lock;    /* guards the family table */
@@ -183,6 +186,68 @@ static bh_status cf_added(void *arg, uint32_t cf_id, bh_view name)
 	return status;
 }
 
+/* Whether a family is known by this id, or is one that the engine makes right now; for a bh_fs that nobody has guarded, any. */
+static bool is_expected(bh_fs *fs, uint32_t cf_id, const bh_scope *scope)
+{
+	const bh_family_claim *claim;
+	const struct family *family;
+	bool known;
+
+	pthread_rwlock_rdlock(&fs->lock);
+	claim = fs->claims;
+	family = family_of(fs, cf_id);
+	known = !fs->guarded || (family != NULL && bh_scope_is_same(&family->scope, scope));
+	for (; claim != NULL && !known; claim = claim->next)
+		known = bh_scope_is_same(claim->scope, scope);
+	pthread_rwlock_unlock(&fs->lock);
+	return known;
+}
+
+/* A family that somebody makes by RocksDB's own handle would keep its files where no merchant's are, or have no key at all, which
+ * its first write would find, and end everybody's. */
+static bh_status cf_check_new(void *arg, uint32_t cf_id, bh_view name)
+{
+	bh_fs *fs = arg;
+	BH_CLEANUP(bh_dek_unrefp) bh_dek *dek = NULL;
+	bh_status status;
+	bh_scope scope;
+
+	BH_TRY(bh_cf_name_parse(name, &scope));
+	if (!is_expected(fs, cf_id, &scope))
+		return bh_fail(
+			BH_E_INVALID,
+			"column family '%.*s': those of merchants are made by bh_merchant_add(), with all the classes it needs",
+			(int)name.len, (const char *)name.data);
+	status = bh_keyring_dek_current(fs->keyring, &scope, &dek);
+	return bh_fail_prefix(status, "column family '%.*s'", (int)name.len, (const char *)name.data);
+}
+
+void bh_fs_guard_families(bh_fs *fs)
+{
+	pthread_rwlock_wrlock(&fs->lock);
+	fs->guarded = true;
+	pthread_rwlock_unlock(&fs->lock);
+}
+
+void bh_fs_family_begin(bh_fs *fs, bh_family_claim *claim, const bh_scope *scope)
+{
+	pthread_rwlock_wrlock(&fs->lock);
+	*claim = (bh_family_claim){ .scope = scope, .next = fs->claims };
+	fs->claims = claim;
+	pthread_rwlock_unlock(&fs->lock);
+}
+
+void bh_fs_family_end(bh_fs *fs, const bh_family_claim *claim)
+{
+	pthread_rwlock_wrlock(&fs->lock);
+	for (bh_family_claim **at = &fs->claims; *at != NULL; at = &(*at)->next)
+		if (*at == claim) {
+			*at = claim->next;
+			break;
+		}
+	pthread_rwlock_unlock(&fs->lock);
+}
+
 static bh_status cf_dropped(void *arg, uint32_t cf_id)
 {
 	bh_fs *fs = arg;
@@ -286,7 +351,8 @@ bh_status bh_fs_new(const char *root, bh_keyring *keyring, bh_fs **out)
 
 	if (fs == NULL)
 		return bh_fail(BH_E_NOMEM, "no memory for the file system of %s", root);
-	fs->scopes = (bh_scopes){ fs, dek_for_cf, dek_by_id, cf_added, cf_dropped, cf_attached, false, false, NULL, &fs->changes };
+	fs->scopes = (bh_scopes){ fs,    dek_for_cf, dek_by_id, cf_added,     cf_dropped,  cf_attached,
+				  false, false,      NULL,      &fs->changes, cf_check_new };
 	*out = fs;
 	return BH_OK;
 }
@@ -301,7 +367,7 @@ bh_status bh_fs_new_view(bh_keyring *keyring, const char *root, const char *merc
 		return bh_fail(BH_E_NOMEM, "no memory for a view of %s", root);
 	}
 	fs->only = only;
-	fs->scopes = (bh_scopes){ fs, dek_for_cf, dek_by_id, cf_added, cf_dropped, cf_attached, true, true, NULL, NULL };
+	fs->scopes = (bh_scopes){ fs, dek_for_cf, dek_by_id, cf_added, cf_dropped, cf_attached, true, true, NULL, NULL, NULL };
 	*out = fs;
 	return BH_OK;
 }
@@ -320,7 +386,16 @@ bh_status bh_fs_new_scratch(const char *root, const bh_scope *scope, bh_keyring 
 	fs->scratch = true;
 	fs->scratch_scope = *scope;
 	fs->scopes = (bh_scopes){
-		fs,   scratch_dek_for_cf, dek_by_id, scratch_cf_added, scratch_cf_dropped, scratch_cf_attached, false, false, NULL,
+		fs,
+		scratch_dek_for_cf,
+		dek_by_id,
+		scratch_cf_added,
+		scratch_cf_dropped,
+		scratch_cf_attached,
+		false,
+		false,
+		NULL,
+		NULL,
 		NULL,
 	};
 	*out = fs;
@@ -354,6 +429,11 @@ void bh_fs_pause(const bh_fs *fs)
 {
 	if (fs->pause != NULL)
 		fs->pause(fs->pause_arg);
+}
+
+void bh_fs_set_read_only(bh_fs *fs)
+{
+	fs->read_only = true;
 }
 
 void bh_fs_free(bh_fs *fs)
@@ -408,9 +488,24 @@ void bh_fs_hold_options_file(bool held)
 
 static bh_status check_wanted(const bh_fs *fs, const char *path)
 {
+	if (fs->read_only)
+		return bh_fail(BH_E_UNSUPPORTED, "the database was opened read-only");
 	if ((options_file_held || fs->only != NULL) && bh_path_is_new_options(path))
 		return bh_fail(BH_E_BUSY, "is not written now, since all writers would wait for it: later, when nobody does");
 	return BH_OK;
+}
+
+/* A log that lies elsewhere (wal_dir) is seen by nobody who parks, sweeps, erases or retires. */
+static bh_status check_log_place(const bh_fs *fs, const char *path, const bh_path_info *info)
+{
+	const char *rest = bh_path_below(fs->root, path);
+
+	if (rest != NULL && strncmp(rest, "archive/", strlen("archive/")) == 0) /* RocksDB's own, where a sweep seals anew */
+		rest += strlen("archive/");
+	if (info->kind != BH_KIND_WAL || fs->scratch || (rest != NULL && strchr(rest, '/') == NULL))
+		return BH_OK;
+	return bh_fail(BH_E_UNSUPPORTED,
+		       "RocksDB option wal_dir: is refused: logs lie in the database's own directory; leave it empty");
 }
 
 bh_status bh_fs_new_file(bh_fs *fs, const char *path, const bh_path_info *info, bh_file_key *key_out,
@@ -420,6 +515,8 @@ bh_status bh_fs_new_file(bh_fs *fs, const char *path, const bh_path_info *info, 
 	BH_CLEANUP(bh_dek_unrefp) bh_dek *dek = NULL;
 	bh_status status = check_wanted(fs, path);
 
+	if (status == BH_OK)
+		status = check_log_place(fs, path, info);
 	if (status == BH_OK)
 		status = bh_keyring_dek_current(fs->keyring, &info->scope, &dek);
 	if (status == BH_OK)

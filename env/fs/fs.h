@@ -49,6 +49,8 @@ typedef struct bh_damage {
 void bh_fs_on_damage(bh_fs *fs, void (*each)(void *arg, const bh_damage *damage), void *arg);
 /* Tells who has registered, if anybody has. */
 void bh_fs_damaged(const bh_fs *fs, const bh_damage *damage);
+/* From now on no file is made through `fs`: bh_fs_new_file() fails with BH_E_UNSUPPORTED. */
+void bh_fs_set_read_only(bh_fs *fs);
 void bh_fs_free(bh_fs *fs);
 const char *bh_fs_root(const bh_fs *fs); /* the directory */
 bh_keyring *bh_fs_keyring(const bh_fs *fs);
@@ -58,7 +60,7 @@ const bh_scopes *bh_fs_scopes(const bh_fs *fs); /* lives as long as `fs` */
 BH_MUST_CHECK bh_status bh_fs_classify(const bh_fs *fs, const char *path, bh_path_info *out);
 
 /* A fresh key and header for a new file at `path`. Errors: those of the keyring, BH_E_CRYPTO, BH_E_NOMEM, BH_E_BUSY (an
- * OPTIONS file that is not wanted now); prefixed with the path. */
+ * OPTIONS file that is not wanted now), BH_E_UNSUPPORTED (a WAL outside of the database's directory); prefixed with the path. */
 BH_MUST_CHECK bh_status bh_fs_new_file(bh_fs *fs, const char *path, const bh_path_info *info, bh_file_key *key_out,
 				       uint8_t header_out[BH_HEADER_LEN]);
 /* Whether a file with this opened header may stand at `path`. Errors: BH_E_TAG (another kind, number or scope: a swapped file). */
@@ -75,6 +77,17 @@ void bh_fs_keys_changed(bh_fs *fs);
  * writers wait. While `held` on the calling thread, beginning one there fails with BH_E_BUSY, which RocksDB notes in its log and
  * passes over (unless fail_if_options_file_error is set). A view's OPTIONS file is never written: nobody reads it. */
 void bh_fs_hold_options_file(bool held);
+
+/* From now on RocksDB makes no column family of a merchant but those that are being made between _begin() and _end(), whichever of
+ * its threads writes the MANIFEST: the others are refused when they are made (BH_E_INVALID). `claim` and `scope` are the caller's
+ * until the end. A bh_fs that is not guarded takes those that have a key. */
+typedef struct bh_family_claim {
+	const bh_scope *scope;
+	struct bh_family_claim *next;
+} bh_family_claim;
+void bh_fs_guard_families(bh_fs *fs);
+void bh_fs_family_begin(bh_fs *fs, bh_family_claim *claim, const bh_scope *scope);
+void bh_fs_family_end(bh_fs *fs, const bh_family_claim *claim);
 
 /* The logs being written. */
 struct bh_live *bh_fs_live(bh_fs *fs);

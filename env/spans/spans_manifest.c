@@ -234,9 +234,13 @@ static void remove_live(bh_manifest_state *m, uint32_t cf_id)
 
 static bh_status note_added(bh_spans *s, const bh_version_edit *edit)
 {
+	const bh_scopes *scopes = s->families.scopes;
+
 	if (!edit->cf_add || edit->cf_id == BH_CF_DEFAULT)
 		return BH_OK;
-	BH_TRY(s->families.scopes->cf_added(s->families.scopes->arg, edit->cf_id, edit->cf_name));
+	if (s->mode == BH_SPANS_SEAL && scopes->cf_check_new != NULL)
+		BH_TRY(scopes->cf_check_new(scopes->arg, edit->cf_id, edit->cf_name));
+	BH_TRY(scopes->cf_added(scopes->arg, edit->cf_id, edit->cf_name));
 	return s->mode == BH_SPANS_OPEN ? add_live(&s->manifest, edit->cf_id, edit->cf_name) : BH_OK;
 }
 

@@ -24,6 +24,7 @@ enum {
 	EXIT_KMS_UNREACHABLE = 8,
 	EXIT_REGION = 9,
 	EXIT_IO = 10,
+	EXIT_UNMERGED = 11,
 };
 
 typedef struct status_row {
@@ -58,6 +59,7 @@ static const status_row rows[] = {
 	[BH_E_NO_SUCH_KEY] = { "no-such-key", EXIT_ABSENT },
 	[BH_E_NO_SUCH_MERCHANT] = { "no-such-merchant", EXIT_ABSENT },
 	[BH_E_NO_SUCH_CLASS] = { "no-such-class", EXIT_ABSENT },
+	[BH_E_UNMERGED] = { "unmerged", EXIT_UNMERGED },
 };
 _Static_assert(sizeof(rows) / sizeof(rows[0]) == BH_E_COUNT_, "a status without a row");
 

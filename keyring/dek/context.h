@@ -31,6 +31,11 @@ static inline bool bh_scope_is_platform(const bh_scope *s)
 	return s->merchant[0] == '\0';
 }
 
+static inline bool bh_scope_is_same(const bh_scope *a, const bh_scope *b)
+{
+	return strcmp(a->merchant, b->merchant) == 0 && strcmp(a->cls, b->cls) == 0;
+}
+
 /* Appends the canonical context to `out`. Errors: BH_E_NOMEM. */
 BH_MUST_CHECK bh_status bh_context_encode(const uint8_t database[BH_ID_LEN], const char *region, const bh_scope *scope,
 					  const uint8_t dek_id[BH_ID_LEN], bh_buf *out);

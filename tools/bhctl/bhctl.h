@@ -105,6 +105,8 @@ BH_MUST_CHECK bh_status bhctl_need_db(const bhctl *ctl);
 /* Opens it; notes of the engine go to stderr. `blob_min_size` > 0: values of at least so many bytes that are written by this call
  * go to blob files. */
 BH_MUST_CHECK bh_status bhctl_open(bhctl *ctl, uint64_t blob_min_size, bh_db **out);
+/* The same read-only, for commands that look: nothing but AUDIT is changed. */
+BH_MUST_CHECK bh_status bhctl_open_to_look(bhctl *ctl, bh_db **out);
 void bhctl_db_close(bh_db **db);
 void bhctl_cf_close(bh_cf **cf);
 

@@ -16,6 +16,15 @@ static bh_status open_class(bhctl *ctl, const char *target, bh_db **db_out, bh_c
 	return bh_cf_open(*db_out, scope.merchant, scope.cls, cf_out);
 }
 
+static bh_status show_class(bhctl *ctl, const char *target, bh_db **db_out, bh_cf **cf_out)
+{
+	bh_scope scope;
+
+	BH_TRY(bhctl_target(target, &scope));
+	BH_TRY(bhctl_open_to_look(ctl, db_out));
+	return bh_cf_open(*db_out, scope.merchant, scope.cls, cf_out);
+}
+
 static bh_status read_value(const char *arg, bool hex, bh_buf *out)
 {
 	BH_CLEANUP(bh_buf_clear) bh_buf input = { 0 };
@@ -78,6 +87,36 @@ static bh_status print_value(const bhctl *ctl, bh_view key, bh_view value, bool 
 	return BH_OK;
 }
 
+/* "unmerged": what was put, if anything was, and the operands, oldest first. */
+static void set_unmerged(json_t *object, bh_view unmerged, bool hex)
+{
+	json_t *parts = json_array();
+	bh_view part;
+	bool is_base;
+
+	while (bh_unmerged_next(&unmerged, &part, &is_base)) {
+		json_t *item = json_object();
+
+		out_set_bytes(item, is_base ? "value" : "operand", part, hex);
+		json_array_append_new(parts, item);
+	}
+	json_object_set_new(object, "unmerged", parts);
+}
+
+static bh_status print_unmerged(bhctl *ctl, bh_view key, bh_view unmerged, bool hex)
+{
+	json_t *document;
+
+	if (!ctl->json)
+		return bh_fail(BH_E_UNMERGED, "%s; --json shows it", bh_status_message());
+	document = json_pack("{s:o}", "error", out_error(BH_E_UNMERGED));
+	out_set_bytes(document, "key", key, hex);
+	set_unmerged(document, unmerged, hex);
+	ctl->reported = true;
+	BH_TRY(out_json(document));
+	return BH_E_UNMERGED;
+}
+
 bh_status cmd_get(bhctl *ctl, int argc, char **argv)
 {
 	BH_CLEANUP(bhctl_db_close) bh_db *db = NULL;
@@ -92,10 +131,12 @@ bh_status cmd_get(bhctl *ctl, int argc, char **argv)
 
 	BH_TRY(bhctl_parse(ctl, argc, argv, options, 2, 2, &args, &count));
 	BH_TRY(bhctl_bytes("KEY", bh_view_str(args[1]), hex, &key));
-	BH_TRY(open_class(ctl, args[0], &db, &cf));
+	BH_TRY(show_class(ctl, args[0], &db, &cf));
 	status = bh_get(cf, NULL, bh_buf_view(&key), &value);
 	if (status == BH_E_NO_SUCH_KEY)
 		return bh_fail(status, "%s: has no such key", args[0]);
+	if (status == BH_E_UNMERGED)
+		return print_unmerged(ctl, bh_buf_view(&key), bh_buf_view(&value), hex);
 	BH_TRY(status);
 	return print_value(ctl, bh_buf_view(&key), bh_buf_view(&value), hex);
 }
@@ -128,13 +169,29 @@ typedef struct scan {
 	bh_buf prefix;
 	uint64_t limit; /* entries; 0: no limit */
 	out_array array;
-	bh_buf line; /* scratch */
+	bh_buf line;       /* scratch */
+	uint64_t unmerged; /* entries that are */
 } scan;
 
 static void scan_clear(scan *s)
 {
 	bh_buf_clear(&s->prefix);
 	bh_buf_clear(&s->line);
+}
+
+/* In text there is no way to say it: it is left out, and counted. */
+static bh_status print_unmerged_entry(scan *s, bh_view key, bh_view unmerged)
+{
+	json_t *entry = json_object();
+
+	s->unmerged++;
+	if (!s->ctl->json) {
+		json_decref(entry);
+		return BH_OK;
+	}
+	out_set_bytes(entry, "key", key, s->hex);
+	set_unmerged(entry, unmerged, s->hex);
+	return out_array_item(&s->array, entry);
 }
 
 static bh_status print_entry(scan *s, bh_view key, bh_view value)
@@ -164,18 +221,27 @@ static bool has_prefix(bh_view key, bh_view prefix)
 static bh_status print_entries(scan *s, bh_iter *iter)
 {
 	bh_view prefix = bh_buf_view(&s->prefix);
+	bh_status status;
 
 	BH_TRY(bh_iter_seek(iter, prefix));
 	while (bh_iter_valid(iter) && (s->limit == 0 || s->array.count < s->limit)) {
 		bh_view key, value;
 
-		BH_TRY(bh_iter_entry(iter, &key, &value));
+		status = bh_iter_entry(iter, &key, &value);
+		if (status != BH_E_UNMERGED)
+			BH_TRY(status);
 		if (!has_prefix(key, prefix))
-			return BH_OK;
-		BH_TRY(print_entry(s, key, value));
+			break;
+		if (status == BH_E_UNMERGED)
+			BH_TRY(print_unmerged_entry(s, key, value));
+		else
+			BH_TRY(print_entry(s, key, value));
 		BH_TRY(bh_iter_next(iter));
 	}
-	return BH_OK;
+	if (s->unmerged == 0)
+		return BH_OK;
+	return bh_fail(BH_E_UNMERGED, "%s: %llu rows hold merges, and their merge operator is not here%s", s->target,
+		       (unsigned long long)s->unmerged, s->ctl->json ? "" : ": they are left out; --json shows them");
 }
 
 static void iter_free(bh_iter **iter)
@@ -222,7 +288,7 @@ bh_status cmd_scan(bhctl *ctl, int argc, char **argv)
 		BH_TRY(bhctl_number("--limit", limit, &s.limit));
 	if (prefix != NULL)
 		BH_TRY(bhctl_bytes("--prefix", bh_view_str(prefix), s.hex, &s.prefix));
-	BH_TRY(open_class(ctl, args[0], &db, &cf));
+	BH_TRY(show_class(ctl, args[0], &db, &cf));
 	s.target = args[0];
 	read.lower_bound = bh_buf_view(&s.prefix);
 	BH_TRY(bh_iter_new(cf, &read, &iter));

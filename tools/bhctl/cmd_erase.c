@@ -198,7 +198,7 @@ static bh_status list(bhctl *ctl, const job *j)
 	json_t *markers = json_array();
 	bh_status status;
 
-	status = bhctl_open(ctl, 0, &db);
+	status = bhctl_open_to_look(ctl, &db);
 	if (status == BH_OK)
 		status = bh_cf_open(db, j->scope.merchant, j->scope.cls, &cf);
 	if (status == BH_OK)

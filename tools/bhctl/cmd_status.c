@@ -384,12 +384,12 @@ static void report_free(bh_db_report **report)
 	bh_db_report_free(*report);
 }
 
-/* These are the live database's, so it is opened for them: merchants whose keys come are attached, the others are not. */
+/* These are the live database's, so it is opened for them, to look. */
 static bh_status look_live(bhctl *ctl, const char *prometheus, bh_db_report **out)
 {
 	BH_CLEANUP(bhctl_db_close) bh_db *db = NULL;
 
-	BH_TRY(bhctl_open(ctl, 0, &db));
+	BH_TRY(bhctl_open_to_look(ctl, &db));
 	if (prometheus != NULL)
 		BH_TRY(bh_db_metrics_write(db, prometheus));
 	return bh_db_status(db, out);

@@ -144,7 +144,7 @@ static void usage(FILE *out)
 		"  --audit-optional    where the audit log cannot be written: look all the same, with nothing recorded\n"
 		"  --help              after a command: how it is used\n\n"
 		"Exit codes: 0 done, 1 other failure, 2 refused input, 3 not found, 4 suspended or key not available, 5 shredded,\n"
-		"6 integrity failure, 7 KMS refused, 8 KMS unreachable, 9 region refused, 10 I/O.\n");
+		"6 integrity failure, 7 KMS refused, 8 KMS unreachable, 9 region refused, 10 I/O, 11 unmerged.\n");
 }
 
 /* ---- the command line up to the command */

@@ -148,18 +148,28 @@ static rocksdb_options_t *options_with_blobs(uint64_t min_size)
 	return options;
 }
 
+static bh_status open_db(bhctl *ctl, bh_db_options *options, bh_db **out)
+{
+	BH_TRY(bhctl_need_db(ctl));
+	options->kms = ctl->kms;
+	options->log = print_note;
+	options->maintenance_ms = UINT_MAX; /* one command, one thing: sweeps that others began are theirs */
+	return bh_db_open(ctl->db, options, out);
+}
+
 bh_status bhctl_open(bhctl *ctl, uint64_t blob_min_size, bh_db **out)
 {
 	rocksdb_options_t *rocksdb = blob_min_size > 0 ? options_with_blobs(blob_min_size) : NULL;
-	/* One command, one thing: sweeps that others began are theirs. */
-	bh_db_options options = { .rocksdb = rocksdb, .kms = ctl->kms, .log = print_note, .maintenance_ms = UINT_MAX };
-	bh_status status = bhctl_need_db(ctl);
+	bh_status status = open_db(ctl, &(bh_db_options){ .rocksdb = rocksdb }, out);
 
-	if (status == BH_OK)
-		status = bh_db_open(ctl->db, &options, out);
 	if (rocksdb != NULL)
 		rocksdb_options_destroy(rocksdb);
 	return status;
+}
+
+bh_status bhctl_open_to_look(bhctl *ctl, bh_db **out)
+{
+	return open_db(ctl, &(bh_db_options){ .read_only = true, .audit_optional = ctl->audit_optional }, out);
 }
 
 void bhctl_db_close(bh_db **db)

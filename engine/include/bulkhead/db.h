@@ -58,10 +58,17 @@ typedef struct bh_db_options {
 	unsigned dek_age_s;        /* a merchant's DEKs are rotated when they are so old, s; 0: 90 days; UINT_MAX: never */
 	uint64_t dek_bytes;        /* ... or when more than so many bytes were ever sealed under one of them: flushes, compactions,
 				      logs and reseals, each time anew. Several times of what a class holds; 0: any number */
-	const bh_clock *clock;     /* for tests alone; NULL: the system's. Copied */
-	const char *actor;         /* who acts, for the audit log; NULL: "uid:<login name or number>" of the process */
-	const char *audit_floor;   /* "SIZE:ROOT": refuse an audit log that does not begin with that; NULL: no floor */
-	bh_log_fn log;             /* NULL: nothing is reported */
+	bool read_only;            /* looks at what lies there and changes nothing but AUDIT: WALs are read into memory, no merchant
+				      is detached, resumed or finished, and who is not attached stays out. Each merchant is
+				      served for one lease, since nobody renews it. What would change anything ends with
+				      BH_E_UNSUPPORTED */
+	bool audit_optional;       /* with read_only, where AUDIT cannot be written: look all the same, with nothing recorded */
+	bool merge_operator_changed; /* the template's merge operator is another one than the database was opened with before, and
+					understands what that one was for */
+	const bh_clock *clock;       /* for tests alone; NULL: the system's. Copied */
+	const char *actor;           /* who acts, for the audit log; NULL: "uid:<login name or number>" of the process */
+	const char *audit_floor;     /* "SIZE:ROOT": refuse an audit log that does not begin with that; NULL: no floor */
+	bh_log_fn log;               /* NULL: nothing is reported */
 	void *log_arg;
 } bh_db_options;
 
@@ -74,10 +81,12 @@ BH_API BH_MUST_CHECK bh_status bh_db_create(const char *dir, const char *region,
 					    const bh_db_options *options);
 
 /* Opens a database: unwraps the DEKs of every living merchant, recovers RocksDB, finishes what a crash interrupted (a merchant
- * being created or shredded). Acknowledged synced writes are there. Ownership: bh_db_close(). Errors: BH_E_NOT_FOUND (no database,
- * or a plain RocksDB), BH_E_BUSY (another process has it), BH_E_TAG, BH_E_FORMAT, BH_E_TRUNCATED, BH_E_VERSION (damage, by file),
- * BH_E_ROLLBACK, BH_E_KMS_REFUSED and BH_E_KMS_UNREACHABLE (naming the merchant), BH_E_UNSUPPORTED, BH_E_IO, BH_E_ROCKSDB,
- * BH_E_NOMEM. */
+ * being created or shredded). Acknowledged synced writes are there. Without a template of the caller's, comparator, merge operator
+ * and number of levels are those that the database was opened with, if RocksDB can make them by itself. Ownership: bh_db_close().
+ * Errors: BH_E_INVALID (a comparator or merge operator that it was opened with is missing; nothing was changed), BH_E_NOT_FOUND (no
+ * database, or a plain RocksDB), BH_E_BUSY (another process has it), BH_E_TAG, BH_E_FORMAT, BH_E_TRUNCATED, BH_E_VERSION (damage,
+ * by file), BH_E_ROLLBACK, BH_E_KMS_REFUSED and BH_E_KMS_UNREACHABLE (naming the merchant), BH_E_UNSUPPORTED, BH_E_IO,
+ * BH_E_ROCKSDB, BH_E_NOMEM. */
 BH_API BH_MUST_CHECK bh_status bh_db_open(const char *dir, const bh_db_options *options, bh_db **out);
 
 /* Closes: waits for calls under way, ends iterators and snapshots that are still open (their handles must still be closed by their
@@ -164,6 +173,9 @@ typedef struct bh_write_options {
 typedef struct bh_read_options {
 	const bh_snapshot *snapshot; /* NULL: now */
 	bool no_fill_cache;          /* do not put what is read into the block cache */
+	bool prefix;                 /* iterators: only keys with the prefix of the one that was sought, by the template's
+					extractor, whose filters then spare reads; false: all keys, in order. Without an extractor
+					it changes nothing */
 	bh_view lower_bound;         /* iterators: first key, inclusive; empty: none. Borrowed until the iterator is closed */
 	bh_view upper_bound;         /* iterators: end key, exclusive; empty: none. Borrowed likewise */
 } bh_read_options;
@@ -175,8 +187,13 @@ BH_API BH_MUST_CHECK bh_status bh_delete(bh_cf *cf, const bh_write_options *opti
 BH_API BH_MUST_CHECK bh_status bh_delete_range(bh_cf *cf, const bh_write_options *options, bh_view begin,
 					       bh_view end); /* [begin, end) */
 
-/* Replaces the content of `value` (its memory is reused). BH_E_NO_SUCH_KEY leaves `value` as it was. */
+/* Replaces the content of `value` (its memory is reused). BH_E_NO_SUCH_KEY leaves `value` as it was. BH_E_UNMERGED, in a database
+ * that was opened read-only without the merge operator that it was written with: the key has merges, and `value` becomes the list
+ * of them, for bh_unmerged_next(). */
 BH_API BH_MUST_CHECK bh_status bh_get(bh_cf *cf, const bh_read_options *options, bh_view key, bh_buf *value);
+/* Takes the first part off such a list, oldest first: a value that was put (*is_base_out) or an operand. False: there is none left.
+ * `part_out` is borrowed from the list. */
+BH_API bool bh_unmerged_next(bh_view *unmerged, bh_view *part_out, bool *is_base_out);
 /* `count` keys at once: statuses_out[i] is BH_OK or BH_E_NO_SUCH_KEY or the failure of that key. Returns BH_OK if every status is
  * one of the first two. */
 BH_API BH_MUST_CHECK bh_status bh_multi_get(bh_cf *cf, const bh_read_options *options, size_t count, const bh_view *keys,
@@ -207,7 +224,7 @@ BH_API BH_MUST_CHECK bh_status bh_iter_prev(bh_iter *iter);
 /* Whether it stands on an entry; false at the end and after a failure (which the call that moved it returned). */
 BH_API bool bh_iter_valid(const bh_iter *iter);
 /* Copies of the entry inside the iterator: valid until the next call on it, also when the merchant goes away. Either may be NULL.
- * Errors: BH_E_NOT_FOUND (stands on no entry). */
+ * Errors: BH_E_NOT_FOUND (stands on no entry), BH_E_UNMERGED (as of bh_get(); both are set). */
 BH_API BH_MUST_CHECK bh_status bh_iter_entry(bh_iter *iter, bh_view *key_out, bh_view *value_out);
 
 /* ---- snapshots */

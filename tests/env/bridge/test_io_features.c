@@ -300,36 +300,6 @@ static void rate_limited(void *arg)
 	rocksdb_ratelimiter_destroy(limiter);
 }
 
-static void wal_elsewhere(void *arg)
-{
-	const workspace *ws = arg;
-	rocksdb_options_t *options = options_of("");
-	char wal_dir[PATH_SIZE], path[PATH_SIZE];
-	model m = { { 0 } };
-
-	path_join(wal_dir, ws->root, "wal");
-	rocksdb_options_set_wal_dir(options, wal_dir);
-	test_ok(bh_db_create(ws->db, "eu-1", test_cmk(ws, "platform"), &(bh_db_options){ .rocksdb = options }));
-	for (unsigned round = 1; round <= 3; round++) {
-		bh_db *db = test_db_open(ws, options);
-		if (round == 1)
-			test_merchant_add(ws, db, "a", "events", NULL);
-		bh_cf *cf = test_cf(db, "a", "events");
-
-		check_gets(cf, &m);
-		put_some(cf, &m, round, KEYS, 40 + round, round);
-		bh_cf_close(cf);
-		bh_db_close(db);
-	}
-	check_reopened(ws, options, &m);
-	test_check(!file_find(ws->db, ".log", 0, path));
-	test_check(file_find(wal_dir, ".log", 0, path));
-	bh_buf wal = file_read(path);
-	test_check(wal.len >= 4096 && memcmp(wal.data, "BULKHEAD", 8) == 0);
-	bh_buf_clear(&wal);
-	rocksdb_options_destroy(options);
-}
-
 /* ---- blob files: written, read, collected */
 
 static void blob_files(void *arg)
@@ -514,7 +484,6 @@ static const struct feature {
 	{ "synced_as_written", synced_as_written, false },
 	{ "hinted", hinted, false },
 	{ "rate_limited", rate_limited, false },
-	{ "wal_elsewhere", wal_elsewhere, false },
 	{ "blob_files", blob_files, false },
 	{ "range_deletions", range_deletions, false },
 	{ "ingestion", ingestion, false },

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * settings.c: see settings.h.
+ */
+#include "settings.h"
+
+#include <bulkhead/env.h>
+
+#include "env/bridge/bridge.h"
+#include "env/bridge/caches.h"
+#include "env/bridge/options.h"
+
+bh_status bh_settings_check(const bh_db_options *options)
+{
+	if (options->rocksdb == NULL)
+		return BH_OK;
+	BH_TRY(bh_options_check(options->rocksdb));
+	return bh_bridge_check_snapshots(options->rocksdb);
+}
+
+static rocksdb_options_t *copy_template(const rocksdb_options_t *template)
+{
+	rocksdb_options_t *copy;
+
+	if (template == NULL) {
+		copy = rocksdb_options_create();
+		rocksdb_options_set_compression(copy, rocksdb_zstd_compression);
+		return copy;
+	}
+	copy = rocksdb_options_create_copy((rocksdb_options_t *)(uintptr_t) template); /* not const in the C API, but only read */
+	bh_bridge_redact_info_log(copy);
+	return copy;
+}
+
+bh_status bh_settings_make(bh_db *db, const bh_db_options *options)
+{
+	BH_TRY(bh_settings_check(options));
+	db->options = copy_template(options->rocksdb);
+	db->caches = bh_block_caches_new();
+	rocksdb_options_set_error_if_exists(db->options, 0); /* bh_db_create() has its own word for that */
+	db->read = rocksdb_readoptions_create();
+	rocksdb_readoptions_set_total_order_seek(db->read, 1);
+	db->write = rocksdb_writeoptions_create();
+	db->write_sync = rocksdb_writeoptions_create();
+	rocksdb_writeoptions_set_sync(db->write_sync, 1);
+	db->write_no_wal = rocksdb_writeoptions_create();
+	rocksdb_writeoptions_disable_WAL(db->write_no_wal, 1);
+	return BH_OK;
+}

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * options.h: a template of RocksDB's options looked at and changed, for the C side: what the C API does not tell or set.
+ */
+#ifndef BH_BRIDGE_OPTIONS_H
+#define BH_BRIDGE_OPTIONS_H
+
+#include <rocksdb/c.h>
+
+#include "keyring/base/base.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Refuses options that break Bulkhead's promises, naming the option. Errors: BH_E_UNSUPPORTED. */
+BH_MUST_CHECK bh_status bh_bridge_check_options(const rocksdb_options_t *options);
+/* The same of those with which a snapshot is no point in time, which is for who drives RocksDB to know. */
+BH_MUST_CHECK bh_status bh_bridge_check_snapshots(const rocksdb_options_t *options);
+
+/* The name of the merge operator ("": none), or of the comparator, appended to `out`. Errors: BH_E_NOMEM. */
+BH_MUST_CHECK bh_status bh_bridge_merge_operator(const rocksdb_options_t *options, bh_buf *out);
+BH_MUST_CHECK bh_status bh_bridge_comparator(const rocksdb_options_t *options, bh_buf *out);
+
+/* Sets one option from its text in an OPTIONS file. Returns whether RocksDB itself can make what it names; `options` stay as they
+ * are if not. */
+bool bh_bridge_set_from_text(rocksdb_options_t *options, const char *name, bh_view value);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
