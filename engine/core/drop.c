@@ -169,10 +169,23 @@ static bh_status drop_all(bh_db *db, bh_merchant *merchant, leaving *l, const ch
 	return BH_OK;
 }
 
+/* With manual_wal_flush rows wait in RocksDB's memory to be appended to a WAL, and a WAL that cannot seal one of them takes no
+ * write of anybody any more. So they are appended while there are keys and a family. Where that fails, the WAL has failed already.
+ */
+static void append_rows(const bh_db *db, const bh_merchant *merchant)
+{
+	char *error = NULL;
+
+	rocksdb_flush_wal(db->rocks, 0, &error);
+	if (bh_status_of_rocksdb(error) != BH_OK)
+		bh_db_log(db, "merchant '%s': leaves while the WAL cannot be written: %s", merchant->name, bh_status_message());
+}
+
 bh_status bh_merchant_drop_families(bh_db *db, bh_merchant *merchant, const char *crash_point)
 {
 	BH_CLEANUP(leaving_clear) leaving l = { .db = db, .merchant = merchant };
 
+	append_rows(db, merchant);
 	BH_TRY(drop_all(db, merchant, &l, crash_point));
 	wait_for_jobs(&l);
 	return BH_OK;

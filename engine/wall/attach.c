@@ -485,10 +485,16 @@ bh_status bh_merchant_attach(bh_db *db, const char *name)
 	return attach(db, name, NULL);
 }
 
-bh_status bh_merchant_resume(bh_db *db, const char *name, const bh_suspend_options *options)
+static bh_status merchant_resume_inside(bh_db *db, const char *name, const bh_suspend_options *options)
 {
 	BH_CLEANUP(bh_buf_clear) bh_buf note = { 0 };
 
 	BH_TRY(bh_suspend_note(options, &note));
-	return bh_done(attach(db, name, (const char *)note.data));
+	return attach(db, name, (const char *)note.data);
+}
+
+bh_status bh_merchant_resume(bh_db *db, const char *name, const bh_suspend_options *options)
+{
+	BH_TRY(bh_db_enter(db));
+	return bh_db_leave(db, merchant_resume_inside(db, name, options));
 }

@@ -104,7 +104,7 @@ static bh_status settle_logs(bh_db *db, const bh_merchant *merchant, uint64_t *n
 		return BH_OK;
 	bh_db_log(db, "merchant '%s': the WAL is parked as a copy, since it could not be closed: %s", merchant->name,
 		  bh_status_message());
-	return bh_sync_wal(db);
+	return bh_wal_sync(db);
 }
 
 static bh_status park_live(bh_db *db, const bh_merchant *merchant, bh_suspend_cause cause)
@@ -233,10 +233,16 @@ bh_status bh_suspend_note(const bh_suspend_options *options, bh_buf *out)
 	return bh_buf_printf(out, "%s", reason);
 }
 
-bh_status bh_merchant_suspend(bh_db *db, const char *name, const bh_suspend_options *options)
+static bh_status merchant_suspend_inside(bh_db *db, const char *name, const bh_suspend_options *options)
 {
 	BH_CLEANUP(bh_buf_clear) bh_buf note = { 0 };
 
 	BH_TRY(bh_suspend_note(options, &note));
-	return bh_done(bh_merchant_detach(db, name, BH_SUSPEND_OPERATOR, (const char *)note.data));
+	return bh_merchant_detach(db, name, BH_SUSPEND_OPERATOR, (const char *)note.data);
+}
+
+bh_status bh_merchant_suspend(bh_db *db, const char *name, const bh_suspend_options *options)
+{
+	BH_TRY(bh_db_enter(db));
+	return bh_db_leave(db, merchant_suspend_inside(db, name, options));
 }
