@@ -15,9 +15,11 @@
 #include <bulkhead/db.h>
 
 #include <pthread.h>
+#include <stdatomic.h>
 
 #include "alarm.h"
 #include "env/fs/fs.h"
+#include "keyring/base/base.h"
 #include "keyring/dek/lease.h"
 
 struct bh_db {
@@ -50,6 +52,8 @@ struct bh_db {
 	_Atomic uint64_t suppressions; /* counts changes of what is suppressed, in any class */
 	_Atomic uint64_t attaches;     /* counts merchants attached since the database was opened */
 	_Atomic bool hurry;            /* nobody is served: it is being opened or closed */
+	_Atomic bool closed;           /* no call comes in any more */
+	_Atomic uint32_t calls;        /* public calls under way that are none of a merchant's rows */
 	pthread_mutex_t recovering;    /* a parked directory: one at a time */
 	_Atomic bool options_behind;   /* families were made or dropped since RocksDB wrote its OPTIONS file */
 	pthread_mutex_t resealing;     /* held while a log is sealed anew: sweep_logs.c */
@@ -61,6 +65,27 @@ struct bh_db {
 
 /* Refuses what changes a database that was opened read-only: BH_E_UNSUPPORTED. */
 BH_MUST_CHECK bh_status bh_db_check_writable(const bh_db *db);
+
+/* Around every public call on a database, so that bh_db_close() waits for its end. What is about a merchant's rows passes that
+ * merchant's gate instead. Errors: BH_E_INVALID (it is being closed). */
+BH_MUST_CHECK static inline bh_status bh_db_enter(bh_db *db)
+{
+	bh_status status;
+
+	atomic_fetch_add(&db->calls, 1);
+	if (!atomic_load(&db->closed))
+		return BH_OK;
+	status = bh_fail(BH_E_INVALID, "%s: the database is being closed", db->dir);
+	atomic_fetch_sub(&db->calls, 1);
+	return status;
+}
+
+BH_MUST_CHECK static inline bh_status bh_db_leave(bh_db *db, bh_status status)
+{
+	atomic_fetch_sub_explicit(&db->calls, 1, memory_order_release);
+	return bh_done(status);
+}
+
 void bh_db_log(const bh_db *db, const char *fmt, ...) BH_PRINTF(2, 3);
 
 #endif

@@ -81,3 +81,11 @@ bh_status bh_wal_close(bh_db *db, uint64_t newest)
 	BH_TRY(bh_status_of_rocksdb(error));
 	return wait_for_close(db, newest);
 }
+
+bh_status bh_wal_sync(bh_db *db)
+{
+	char *error = NULL;
+
+	rocksdb_flush_wal(db->rocks, 1, &error);
+	return bh_status_of_rocksdb(error);
+}

@@ -12,5 +12,7 @@
 /* Closes the WALs up to number `newest`; all of their bytes are durable then. Errors: BH_E_BUSY (one is still open: somebody else
  * is at it), BH_E_IO (the disk is full, or nearly: nothing was tried), those of RocksDB and the Env (a background error). */
 BH_MUST_CHECK bh_status bh_wal_close(bh_db *db, uint64_t newest);
+/* Every write so far is durable. */
+BH_MUST_CHECK bh_status bh_wal_sync(bh_db *db);
 
 #endif

@@ -23,7 +23,7 @@ typedef struct member {
 } member;
 
 struct bh_batch {
-	bh_db *db;
+	bh_db *db; /* valid while inside the gate of one of its merchants: it may be closed */
 	rocksdb_writebatch_t *raw;
 	uint64_t checked; /* bh_db.suppressions when the rows were looked at: if it is the same still, none of them is suppressed */
 	member *members;  /* [count], each merchant once */
@@ -96,12 +96,15 @@ static bh_status join(bh_batch *batch, bh_merchant *merchant)
 /* Recording reads the handle's id, so it passes the gate like everything that touches RocksDB. */
 static bh_status enter_for(bh_batch *batch, bh_cf *cf, bh_gate_ticket *ticket_out)
 {
-	bh_status status;
+	bh_status status = BH_OK;
 
-	if (batch->count == 0) /* before any row is looked at */
-		batch->checked = atomic_load(&batch->db->suppressions);
 	BH_TRY(bh_gate_enter_write(&cf->merchant->gate, cf->merchant->name, ticket_out));
-	status = join(batch, cf->merchant);
+	if (cf->merchant->db != batch->db)
+		status = bh_fail(BH_E_INVALID, "merchant '%s': is of another database than the batch", cf->merchant->name);
+	if (status == BH_OK && batch->count == 0) /* before any row is looked at */
+		batch->checked = atomic_load(&batch->db->suppressions);
+	if (status == BH_OK)
+		status = join(batch, cf->merchant);
 	if (status != BH_OK)
 		bh_gate_leave_write(&cf->merchant->gate, *ticket_out);
 	return status;

@@ -22,7 +22,7 @@ static bh_status not_listed(bh_db *db, const char *name)
 	}
 }
 
-bh_status bh_cf_open(bh_db *db, const char *merchant_name, const char *cls_name, bh_cf **out)
+static bh_status cf_open_inside(bh_db *db, const char *merchant_name, const char *cls_name, bh_cf **out)
 {
 	bh_merchant *merchant = bh_merchant_find(db, merchant_name);
 	bh_status status;
@@ -47,7 +47,13 @@ bh_status bh_cf_open(bh_db *db, const char *merchant_name, const char *cls_name,
 	cf->merchant = merchant;
 	cf->cls = cls;
 	*out = cf;
-	return bh_done(BH_OK);
+	return BH_OK;
+}
+
+bh_status bh_cf_open(bh_db *db, const char *merchant_name, const char *cls_name, bh_cf **out)
+{
+	BH_TRY(bh_db_enter(db));
+	return bh_db_leave(db, cf_open_inside(db, merchant_name, cls_name, out));
 }
 
 void bh_cf_close(bh_cf *cf)

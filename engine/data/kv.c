@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <bulkhead/db.h>
 
+#include "engine/core/wal.h"
 #include "env/bridge/bridge.h"
 #include "engine/core/suppressed.h"
 #include "engine/core/unmerged.h"
@@ -296,8 +297,6 @@ bh_status bh_compact(bh_cf *cf, bh_view begin, bh_view end)
 
 bh_status bh_sync_wal(bh_db *db)
 {
-	char *error = NULL;
-
-	rocksdb_flush_wal(db->rocks, 1, &error);
-	return bh_done(bh_status_of_rocksdb(error));
+	BH_TRY(bh_db_enter(db));
+	return bh_db_leave(db, bh_wal_sync(db));
 }

@@ -9,6 +9,10 @@
 
 #include <stdlib.h>
 
+/* Guards `db` and `raw` of all snapshots there are: one may be freed while its database is closed. Taken before bh_db.lock.
+ */
+static pthread_mutex_t ends = PTHREAD_MUTEX_INITIALIZER;
+
 struct bh_snapshot {
 	bh_db *db; /* NULL once the database is closed */
 	const rocksdb_snapshot_t *raw;
@@ -16,7 +20,7 @@ struct bh_snapshot {
 	bh_snapshot *next; /* in db->snapshots, under db->lock */
 };
 
-bh_status bh_snapshot_new(bh_db *db, bh_snapshot **out)
+static bh_status snapshot_new_inside(bh_db *db, bh_snapshot **out)
 {
 	bh_snapshot *snapshot = calloc(1, sizeof(*snapshot));
 
@@ -30,7 +34,13 @@ bh_status bh_snapshot_new(bh_db *db, bh_snapshot **out)
 	db->snapshots = snapshot;
 	pthread_mutex_unlock(&db->lock);
 	*out = snapshot;
-	return bh_done(BH_OK);
+	return BH_OK;
+}
+
+bh_status bh_snapshot_new(bh_db *db, bh_snapshot **out)
+{
+	BH_TRY(bh_db_enter(db));
+	return bh_db_leave(db, snapshot_new_inside(db, out));
 }
 
 static void release(bh_snapshot *snapshot)
@@ -55,23 +65,27 @@ void bh_snapshot_free(bh_snapshot *snapshot)
 {
 	if (snapshot == NULL)
 		return;
+	pthread_mutex_lock(&ends);
 	if (snapshot->db != NULL) {
 		unlink_snapshot(snapshot->db, snapshot);
 		release(snapshot);
 	}
+	pthread_mutex_unlock(&ends);
 	free(snapshot);
 }
 
-/* While the database is closed, when nobody makes or frees one. */
+/* While the database is closed, when nobody makes one; one may be freed. */
 void bh_snapshot_end_all(bh_db *db)
 {
 	bh_snapshot *next;
 
+	pthread_mutex_lock(&ends);
 	for (bh_snapshot *snapshot = db->snapshots; snapshot != NULL; snapshot = next) {
 		next = snapshot->next;
 		release(snapshot);
 	}
 	db->snapshots = NULL;
+	pthread_mutex_unlock(&ends);
 }
 
 bh_status bh_snapshot_raw(const bh_snapshot *snapshot, const bh_merchant *merchant, const rocksdb_snapshot_t **out)

@@ -35,7 +35,7 @@ static bh_status add_claimed(bh_db *db, const char *name, const char *cmk_uri, c
 	return bh_leaser_granted(db->leaser, name, asked);
 }
 
-bh_status bh_merchant_add(bh_db *db, const char *name, const char *cmk_uri, const bh_merchant_options *options)
+static bh_status merchant_add_inside(bh_db *db, const char *name, const char *cmk_uri, const bh_merchant_options *options)
 {
 	bh_claim claim = { .name = name, .cmk_uri = cmk_uri };
 	bh_status status;
@@ -49,5 +49,11 @@ bh_status bh_merchant_add(bh_db *db, const char *name, const char *cmk_uri, cons
 	bh_claim_take(db, &claim);
 	status = add_claimed(db, name, cmk_uri, options);
 	bh_claim_end(db, &claim);
-	return bh_done(status);
+	return status;
+}
+
+bh_status bh_merchant_add(bh_db *db, const char *name, const char *cmk_uri, const bh_merchant_options *options)
+{
+	BH_TRY(bh_db_enter(db));
+	return bh_db_leave(db, merchant_add_inside(db, name, cmk_uri, options));
 }

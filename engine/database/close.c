@@ -3,6 +3,7 @@
  * close.c: a database is closed, also one whose opening failed half-way.
  */
 #include <stdlib.h>
+#include <time.h>
 #include <bulkhead/db.h>
 
 #include "env/bridge/caches.h"
@@ -54,6 +55,23 @@ static void destroy_options(bh_db *db)
 	rocksdb_writeoptions_destroy(db->write_no_wal);
 }
 
+/* What is about rows ends at its merchant's gate, and so does a sweep or an erasure that has long to go; then nobody is left who
+ * uses the database. Those who come now are refused. */
+static void wait_for_calls(bh_db *db)
+{
+	const struct timespec pause = { .tv_nsec = 100000 };
+
+	atomic_store(&db->closed, true);
+	pthread_mutex_lock(&db->lock);
+	for (bh_merchant *merchant = db->merchants; merchant != NULL; merchant = merchant->next) {
+		bh_gate_shut(&merchant->gate, BH_E_INVALID);
+		atomic_store(&merchant->closing, true);
+	}
+	pthread_mutex_unlock(&db->lock);
+	while (atomic_load(&db->calls) != 0)
+		nanosleep(&pause, NULL);
+}
+
 void bh_db_close(bh_db *db)
 {
 	bh_message message;
@@ -63,7 +81,8 @@ void bh_db_close(bh_db *db)
 		return;
 	message = bh_message_keep();
 	atomic_store(&db->hurry, true);
-	bh_keeper_stop(db->keeper); /* these two first: they work on all of the others */
+	bh_keeper_stop(db->keeper); /* these first: they work on all of the others */
+	wait_for_calls(db);
 	bh_leaser_free(db->leaser);
 	close_families(db);
 	bh_snapshot_end_all(db);

@@ -221,7 +221,7 @@ static bh_status fill(bh_db *db, bh_db_report *report)
 	return status;
 }
 
-bh_status bh_db_status(bh_db *db, bh_db_report **out)
+static bh_status db_status_inside(bh_db *db, bh_db_report **out)
 {
 	bh_db_report *report = calloc(1, sizeof(*report));
 	bh_status status = report != NULL ? fill(db, report) : bh_fail(BH_E_NOMEM, "no memory for a report");
@@ -230,7 +230,13 @@ bh_status bh_db_status(bh_db *db, bh_db_report **out)
 		*out = report;
 	else
 		bh_db_report_free(report);
-	return bh_done(status);
+	return status;
+}
+
+bh_status bh_db_status(bh_db *db, bh_db_report **out)
+{
+	BH_TRY(bh_db_enter(db));
+	return bh_db_leave(db, db_status_inside(db, out));
 }
 
 void bh_db_report_free(bh_db_report *report)

@@ -12,7 +12,7 @@
 #include "keyring/ring/keyring.h"
 #include "engine/core/db.h"
 
-bh_status bh_merchant_rewrap(bh_db *db, const char *name, const bh_rewrap_options *options, bh_rewrap_result *out)
+static bh_status merchant_rewrap_inside(bh_db *db, const char *name, const bh_rewrap_options *options, bh_rewrap_result *out)
 {
 	const char *cmk_uri = options != NULL ? options->cmk_uri : NULL;
 	bh_claim claim = { .name = name, .cmk_uri = cmk_uri };
@@ -30,5 +30,11 @@ bh_status bh_merchant_rewrap(bh_db *db, const char *name, const bh_rewrap_option
 	bh_claim_end(db, &claim);
 	if (status == BH_OK && out != NULL)
 		*out = result;
-	return bh_done(name[0] != '\0' ? bh_fail_prefix(status, "merchant '%s'", name) : bh_fail_prefix(status, "platform"));
+	return name[0] != '\0' ? bh_fail_prefix(status, "merchant '%s'", name) : bh_fail_prefix(status, "platform");
+}
+
+bh_status bh_merchant_rewrap(bh_db *db, const char *name, const bh_rewrap_options *options, bh_rewrap_result *out)
+{
+	BH_TRY(bh_db_enter(db));
+	return bh_db_leave(db, merchant_rewrap_inside(db, name, options, out));
 }

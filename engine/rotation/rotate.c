@@ -37,7 +37,7 @@ static bh_status gate_check(bh_db *db, const char *name)
 	return status;
 }
 
-bh_status bh_merchant_rotate(bh_db *db, const char *name, const bh_rotate_options *options)
+static bh_status merchant_rotate_inside(bh_db *db, const char *name, const bh_rotate_options *options)
 {
 	BH_TRY(bh_db_check_writable(db));
 	BH_TRY(gate_check(db, name));
@@ -45,7 +45,13 @@ bh_status bh_merchant_rotate(bh_db *db, const char *name, const bh_rotate_option
 	bh_fs_keys_changed(db->fs);
 	if (marks_of(options) != 0)
 		bh_alarm_ring(&db->keeper_alarm);
-	return bh_done(BH_OK);
+	return BH_OK;
+}
+
+bh_status bh_merchant_rotate(bh_db *db, const char *name, const bh_rotate_options *options)
+{
+	BH_TRY(bh_db_enter(db));
+	return bh_db_leave(db, merchant_rotate_inside(db, name, options));
 }
 
 /* ---- what there is */
@@ -81,7 +87,7 @@ static void deks_free(bh_dek_info **deks)
 	free(*deks);
 }
 
-bh_status bh_merchant_generations(bh_db *db, const char *name, bh_generation **out, size_t *count_out)
+static bh_status merchant_generations_inside(bh_db *db, const char *name, bh_generation **out, size_t *count_out)
 {
 	BH_CLEANUP(bh_merchant_info_clear) bh_merchant_info merchant = { 0 };
 	BH_CLEANUP(bh_survey_clear) bh_survey survey = { 0 };
@@ -101,5 +107,11 @@ bh_status bh_merchant_generations(bh_db *db, const char *name, bh_generation **o
 			describe(&deks[i], &survey, &found[used++]);
 	*out = found;
 	*count_out = used;
-	return bh_done(BH_OK);
+	return BH_OK;
+}
+
+bh_status bh_merchant_generations(bh_db *db, const char *name, bh_generation **out, size_t *count_out)
+{
+	BH_TRY(bh_db_enter(db));
+	return bh_db_leave(db, merchant_generations_inside(db, name, out, count_out));
 }

@@ -149,10 +149,16 @@ static bh_status sweep_merchant(bh_db *db, const char *name, const bh_sweep_opti
 	return status;
 }
 
+static bh_status merchant_sweep_inside(bh_db *db, const char *name, const bh_sweep_options *options)
+{
+	return sweep_merchant(db, name, options, &db->closed);
+}
+
 bh_status bh_merchant_sweep(bh_db *db, const char *name, const bh_sweep_options *options)
 {
 	BH_TRY(bh_db_check_writable(db));
-	return bh_done(sweep_merchant(db, name, options, NULL));
+	BH_TRY(bh_db_enter(db));
+	return bh_db_leave(db, merchant_sweep_inside(db, name, options));
 }
 
 bh_status bh_sweep_until(bh_db *db, const char *name, const _Atomic bool *stop)

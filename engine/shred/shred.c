@@ -265,9 +265,7 @@ static bh_status shred_attached(shred *s, bh_merchant *attached)
 {
 	bh_merchant_shut(attached, BH_E_SHREDDED);
 	BH_TRY(survey(s));
-	BH_TRY(bh_merchant_drop_families(s->db, attached, "shred.family-dropped"));
-	(void)bh_merchant_wait_for_jobs(s->db, attached); /* what is still open is unlinked all the same */
-	return BH_OK;
+	return bh_merchant_drop_families(s->db, attached, "shred.family-dropped"); /* what is still open is unlinked all the same */
 }
 
 static bh_status certificate_of(const shred *s, bh_buf *out)
@@ -297,7 +295,7 @@ static bh_status shred_locked(bh_db *db, bh_merchant *attached, bh_buf *certific
 	return status == BH_OK || status == BH_E_BUSY ? certificate_of(&s, certificate_out) : status;
 }
 
-bh_status bh_merchant_shred(bh_db *db, const char *name, bh_buf *certificate_out)
+static bh_status merchant_shred_inside(bh_db *db, const char *name, bh_buf *certificate_out)
 {
 	BH_CLEANUP(bh_merchant_info_clear) bh_merchant_info info = { 0 };
 	bh_merchant *merchant = bh_merchant_find_locked(db, name);
@@ -310,7 +308,13 @@ bh_status bh_merchant_shred(bh_db *db, const char *name, bh_buf *certificate_out
 	}
 	status = shred_locked(db, merchant, certificate_out);
 	bh_merchant_unlock(merchant);
-	return bh_done(status);
+	return status;
+}
+
+bh_status bh_merchant_shred(bh_db *db, const char *name, bh_buf *certificate_out)
+{
+	BH_TRY(bh_db_enter(db));
+	return bh_db_leave(db, merchant_shred_inside(db, name, certificate_out));
 }
 
 static bh_status finalize_claimed(bh_db *db, const char *name, bh_buf *certificate_out)
@@ -327,7 +331,7 @@ static bh_status finalize_claimed(bh_db *db, const char *name, bh_buf *certifica
 	return certificate_of(&s, certificate_out);
 }
 
-bh_status bh_merchant_shred_finalize(bh_db *db, const char *name, bh_buf *certificate_out)
+static bh_status merchant_shred_finalize_inside(bh_db *db, const char *name, bh_buf *certificate_out)
 {
 	bh_claim claim = { .name = name };
 	bh_status status;
@@ -338,15 +342,27 @@ bh_status bh_merchant_shred_finalize(bh_db *db, const char *name, bh_buf *certif
 	bh_merchant_unlock(bh_merchant_find_locked(db, name));
 	status = finalize_claimed(db, name, certificate_out);
 	bh_claim_end(db, &claim);
-	return bh_done(status);
+	return status;
 }
 
-bh_status bh_merchant_certificate(bh_db *db, const char *name, bh_buf *certificate_out)
+bh_status bh_merchant_shred_finalize(bh_db *db, const char *name, bh_buf *certificate_out)
+{
+	BH_TRY(bh_db_enter(db));
+	return bh_db_leave(db, merchant_shred_finalize_inside(db, name, certificate_out));
+}
+
+static bh_status merchant_certificate_inside(bh_db *db, const char *name, bh_buf *certificate_out)
 {
 	BH_CLEANUP(bh_merchant_info_clear) bh_merchant_info merchant = { 0 };
 
 	BH_TRY(bh_certificate_subject(db->keyring, name, false, &merchant));
-	return bh_done(bh_certificate_get(db->dir, db->keyring, &merchant, certificate_out));
+	return bh_certificate_get(db->dir, db->keyring, &merchant, certificate_out);
+}
+
+bh_status bh_merchant_certificate(bh_db *db, const char *name, bh_buf *certificate_out)
+{
+	BH_TRY(bh_db_enter(db));
+	return bh_db_leave(db, merchant_certificate_inside(db, name, certificate_out));
 }
 
 void bh_db_public_key(const bh_db *db, uint8_t out[BH_PUBLIC_KEY_LEN])

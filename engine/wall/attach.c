@@ -332,8 +332,7 @@ static bh_status bring_back(bh_db *db, bh_merchant *merchant, bool *hurt_out)
 	BH_TRY(import_all(db, merchant, &e));
 	bh_crash_point("resume.imported");
 	bh_park_lend_end(db, merchant->name);
-	BH_TRY(bh_suppress_load(merchant));
-	return bh_keyring_merchant_set_state(db->keyring, merchant->name, BH_MERCHANT_ACTIVE);
+	return bh_suppress_load(merchant);
 }
 
 /* `note` NULL: for the cause that it was suspended for before; else for damage. */
@@ -348,23 +347,30 @@ static bh_status record_given_up(bh_db *db, bh_merchant *merchant, const char *n
 	return bh_keyring_merchant_set_suspended(db->keyring, merchant->name, BH_MERCHANT_SUSPENDED, BH_SUSPEND_DAMAGED, cut);
 }
 
-/* Back to SUSPENDED, with the parked files as they are; what fails of this is made good by the next open or the next try. */
-static void give_up(bh_db *db, bh_merchant *merchant, const char *note)
+/* Where it is not known whether ACTIVE was recorded, the files in tenants/ may be the ones that count at the next open, and those
+ * that are parked as well: none of them goes. */
+static bh_status check_doubt(bh_db *db, const bh_merchant *merchant)
 {
-	bh_status status = bh_merchant_drop_families(db, merchant, "resume.undone");
+	if (!bh_keyring_is_in_doubt(db->keyring))
+		return BH_OK;
+	return bh_fail(BH_E_IO,
+		       "merchant '%s': it is not known whether its resume was recorded; close the database and open it again, "
+		       "which finds out",
+		       merchant->name);
+}
 
+bh_status bh_attach_undo(bh_db *db, bh_merchant *merchant, const char *note)
+{
+	bh_status status;
+
+	BH_TRY(check_doubt(db, merchant));
+	status = bh_merchant_drop_families(db, merchant, "resume.undone");
 	bh_park_lend_end(db, merchant->name);
 	bh_suppressed_unload(merchant->classes, merchant->class_count);
-	if (status == BH_OK) {
-		(void)bh_merchant_wait_for_jobs(db, merchant);
-		status = bh_merchant_remove_files(db, merchant->name);
-	}
 	bh_forget(db, merchant->name);
-	if (status == BH_OK)
-		status = record_given_up(db, merchant, note);
-	if (status != BH_OK)
-		bh_db_log(db, "merchant '%s': stays half resumed until the database is opened again: %s", merchant->name,
-			  bh_status_message());
+	BH_TRY(status);
+	BH_TRY(bh_merchant_remove_files(db, merchant->name));
+	return record_given_up(db, merchant, note);
 }
 
 /* What was read among the links lies in parked/<merchant>: that is where the right file belongs. */
@@ -380,8 +386,9 @@ static void name_parked(bh_buf *message, const char *merchant)
 		memmove(at + 1, at + 1 + skip, strlen(at + 1 + skip) + 1);
 }
 
-/* The status of the try, with its own message, whatever giving up says. `hurt`: the files are to blame. */
-static bh_status fail_attach(bh_db *db, bh_merchant *merchant, bh_status status, bool hurt)
+/* The status of the try, with its own message, whatever undoing says. `begun`: RESUMING is recorded; `hurt`: the files are to
+ * blame. */
+static bh_status fail_attach(bh_db *db, bh_merchant *merchant, bool begun, bh_status status, bool hurt)
 {
 	BH_CLEANUP(bh_buf_clear) bh_buf kept = { 0 };
 	const char *message = bh_status_name(status);
@@ -390,7 +397,11 @@ static bh_status fail_attach(bh_db *db, bh_merchant *merchant, bh_status status,
 		name_parked(&kept, merchant->name);
 		message = (const char *)kept.data;
 	}
-	give_up(db, merchant, hurt ? bh_hurt_shorter(db, message) : NULL);
+	if (!begun)
+		bh_forget(db, merchant->name);
+	else if (bh_attach_undo(db, merchant, hurt ? bh_hurt_shorter(db, message) : NULL) != BH_OK)
+		bh_db_log(db, "merchant '%s': stays half resumed until its next suspension or resume: %s", merchant->name,
+			  bh_status_message());
 	return bh_fail(status, "merchant '%s': stays suspended: %s", merchant->name, message);
 }
 
@@ -411,12 +422,14 @@ bh_status bh_attach(bh_db *db, bh_merchant *merchant, const char *note)
 
 	BH_TRY(bh_keyring_merchant_unlock(db->keyring, merchant->name));
 	status = record_resuming(db, merchant, note);
-	if (status == BH_OK) {
-		bh_crash_point("resume.recorded");
-		status = bring_back(db, merchant, &hurt);
-	}
 	if (status != BH_OK)
-		return fail_attach(db, merchant, status, hurt);
+		return fail_attach(db, merchant, false, status, false);
+	bh_crash_point("resume.recorded");
+	status = bring_back(db, merchant, &hurt);
+	if (status == BH_OK)
+		status = bh_keyring_merchant_set_state(db->keyring, merchant->name, BH_MERCHANT_ACTIVE);
+	if (status != BH_OK)
+		return fail_attach(db, merchant, true, status, hurt);
 	bh_crash_point("resume.active");
 	atomic_store(&merchant->attached, atomic_fetch_add(&db->attaches, 1) + 1);
 	atomic_store(&merchant->closing, false);
@@ -439,7 +452,10 @@ static bh_status attach_locked(bh_db *db, bh_merchant *merchant, const char *not
 	BH_TRY(bh_keyring_merchant(db->keyring, merchant->name, &info));
 	if (info.state == BH_MERCHANT_ACTIVE)
 		return note != NULL ? bh_fail(BH_E_EXISTS, "merchant '%s': is not suspended", merchant->name) : BH_OK;
-	if (info.state != BH_MERCHANT_SUSPENDED)
+	/* An earlier try ended half-way. */
+	if (info.state == BH_MERCHANT_RESUMING)
+		BH_TRY(bh_attach_undo(db, merchant, NULL));
+	else if (info.state != BH_MERCHANT_SUSPENDED)
 		return bh_fail(BH_E_BUSY, "merchant '%s': is %s; open the database again to finish that", merchant->name,
 			       bh_merchant_state_name(info.state));
 	if (note == NULL && info.cause == BH_SUSPEND_OPERATOR)
@@ -472,11 +488,17 @@ bh_status bh_merchant_attach(bh_db *db, const char *name)
 	return attach(db, name, NULL);
 }
 
-bh_status bh_merchant_resume(bh_db *db, const char *name, const bh_suspend_options *options)
+static bh_status merchant_resume_inside(bh_db *db, const char *name, const bh_suspend_options *options)
 {
 	BH_CLEANUP(bh_buf_clear) bh_buf note = { 0 };
 
 	BH_TRY(bh_db_check_writable(db));
 	BH_TRY(bh_suspend_note(options, &note));
-	return bh_done(attach(db, name, (const char *)note.data));
+	return attach(db, name, (const char *)note.data);
+}
+
+bh_status bh_merchant_resume(bh_db *db, const char *name, const bh_suspend_options *options)
+{
+	BH_TRY(bh_db_enter(db));
+	return bh_db_leave(db, merchant_resume_inside(db, name, options));
 }

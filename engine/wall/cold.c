@@ -112,6 +112,7 @@ static bh_status park_cold(bh_db *db, const char *name)
 
 	if (!bh_is_parked(db, name))
 		BH_TRY(bh_park(db, name, BH_PARK_ALL_LOGS));
+	BH_TRY(bh_park_make_durable(db));
 	bh_crash_point("cold.parked");
 	BH_TRY(bh_keyring_merchant(db->keyring, name, &info));
 	if (info.cause == BH_SUSPEND_DAMAGED)
@@ -144,10 +145,7 @@ static bh_status settle_state(bh_db *db, const bh_merchant_info *info, const pro
 {
 	switch (info->state) {
 	case BH_MERCHANT_CREATING:
-	case BH_MERCHANT_ACTIVE:
-		if (p->status != BH_OK)
-			return detach_cold(db, info, p);
-		return bh_unpark(db, info->name); /* left behind where a resume was killed at its end */
+	case BH_MERCHANT_ACTIVE: return p->status != BH_OK ? detach_cold(db, info, p) : BH_OK;
 	case BH_MERCHANT_SUSPENDING: return park_cold(db, info->name);
 	case BH_MERCHANT_SUSPENDED:
 		if (p->wanted && p->status != BH_OK)
@@ -258,6 +256,8 @@ static bh_status finish_one(bh_db *db, bh_merchant *merchant)
 		return BH_OK;
 	}
 	BH_TRY(bh_merchant_complete(db, merchant));
+	/* Left behind where a resume was killed at its end: what it brought back is there. */
+	BH_TRY(bh_unpark(db, merchant->name));
 	BH_TRY(bh_suppress_load(merchant));
 	bh_gate_open(&merchant->gate);
 	return BH_OK;

@@ -17,11 +17,14 @@
 
 #include "detach.h"
 
+#include "attach.h"
+
 #include <bulkhead/env.h>
 
 #include <bulkhead/rotation.h>
 
 #include "env/bridge/caches.h"
+#include "env/bridge/move.h"
 #include "engine/core/files.h"
 #include "keyring/base/crashpoint.h"
 #include "leaser.h"
@@ -53,14 +56,11 @@ void bh_forget(bh_db *db, const char *merchant)
 
 static bh_status flush_families(bh_db *db, const bh_merchant *merchant)
 {
-	rocksdb_flushoptions_t *options = rocksdb_flushoptions_create();
 	char *error = NULL;
 
-	rocksdb_flushoptions_set_wait(options, 1);
 	for (size_t i = 0; i < merchant->class_count && error == NULL; i++)
 		if (merchant->classes[i].handle != NULL)
-			rocksdb_flush_cf(db->rocks, options, merchant->classes[i].handle, &error);
-	rocksdb_flushoptions_destroy(options);
+			bh_bridge_flush(db->rocks, merchant->classes[i].handle, &error);
 	return bh_status_of_rocksdb(error);
 }
 
@@ -104,7 +104,7 @@ static bh_status settle_logs(bh_db *db, const bh_merchant *merchant, uint64_t *n
 		return BH_OK;
 	bh_db_log(db, "merchant '%s': the WAL is parked as a copy, since it could not be closed: %s", merchant->name,
 		  bh_status_message());
-	return bh_sync_wal(db);
+	return bh_wal_sync(db);
 }
 
 static bh_status park_live(bh_db *db, const bh_merchant *merchant, bh_suspend_cause cause)
@@ -128,12 +128,15 @@ static bh_status park_live(bh_db *db, const bh_merchant *merchant, bh_suspend_ca
 	return status;
 }
 
-/* The first try of a merchant that was ACTIVE begins with no parked files; a later one finds them complete. */
+/* The first try of a merchant that was ACTIVE begins with no parked files; a later one finds them complete. Parked files leave from
+ * ACTIVE alone: from any other state they may be the only ones. */
 static bh_status begin(bh_db *db, const bh_merchant *merchant, const bh_merchant_info *info, bh_suspend_cause cause,
 		       const char *note)
 {
 	if (info->state == BH_MERCHANT_SUSPENDING)
 		return BH_OK;
+	if (info->state != BH_MERCHANT_ACTIVE)
+		return bh_fail(BH_E_BUSY, "merchant '%s': is %s", merchant->name, bh_merchant_state_name(info->state));
 	BH_TRY(bh_unpark(db, merchant->name));
 	return bh_keyring_merchant_set_suspended(db->keyring, merchant->name, BH_MERCHANT_SUSPENDING, cause, note);
 }
@@ -150,9 +153,9 @@ bh_status bh_detach(bh_db *db, bh_merchant *merchant, bh_suspend_cause cause, co
 		BH_TRY(park_live(db, merchant, cause));
 	if (cause == BH_SUSPEND_DAMAGED)
 		BH_TRY(bh_park_rest(db, merchant->name, false));
+	BH_TRY(bh_park_make_durable(db));
 	bh_crash_point("suspend.parked");
 	BH_TRY(bh_merchant_drop_families(db, merchant, "suspend.family-dropped"));
-	(void)bh_merchant_wait_for_jobs(db, merchant);
 	bh_forget(db, merchant->name);
 	BH_TRY(bh_merchant_remove_files(db, merchant->name));
 	bh_crash_point("suspend.files-removed");
@@ -172,6 +175,17 @@ static bh_status detach_again(bh_db *db, bh_merchant *merchant, const bh_merchan
 	return BH_OK;
 }
 
+/* A resume that ended half-way is undone: what is parked is parked. */
+static bh_status detach_resuming(bh_db *db, bh_merchant *merchant, bh_suspend_cause cause, const char *note)
+{
+	BH_CLEANUP(bh_merchant_info_clear) bh_merchant_info info = { 0 };
+
+	bh_merchant_shut(merchant, bh_suspend_status(cause));
+	BH_TRY(bh_attach_undo(db, merchant, NULL));
+	BH_TRY(bh_keyring_merchant(db->keyring, merchant->name, &info));
+	return detach_again(db, merchant, &info, cause, note);
+}
+
 static bh_status detach_locked(bh_db *db, bh_merchant *merchant, bh_suspend_cause cause, const char *note)
 {
 	BH_CLEANUP(bh_merchant_info_clear) bh_merchant_info info = { 0 };
@@ -182,7 +196,10 @@ static bh_status detach_locked(bh_db *db, bh_merchant *merchant, bh_suspend_caus
 		return bh_fail(BH_E_SHREDDED, "merchant '%s': is being shredded", merchant->name);
 	if (info.state == BH_MERCHANT_SUSPENDED)
 		return detach_again(db, merchant, &info, cause, note);
-	status = bh_detach(db, merchant, cause, note);
+	if (info.state == BH_MERCHANT_RESUMING)
+		status = detach_resuming(db, merchant, cause, note);
+	else
+		status = bh_detach(db, merchant, cause, note);
 	return bh_fail_prefix(status, "merchant '%s' is closed in this process, but not detached: suspend it again; now",
 			      merchant->name);
 }
@@ -216,11 +233,17 @@ bh_status bh_suspend_note(const bh_suspend_options *options, bh_buf *out)
 	return bh_buf_printf(out, "%s", reason);
 }
 
-bh_status bh_merchant_suspend(bh_db *db, const char *name, const bh_suspend_options *options)
+static bh_status merchant_suspend_inside(bh_db *db, const char *name, const bh_suspend_options *options)
 {
 	BH_CLEANUP(bh_buf_clear) bh_buf note = { 0 };
 
 	BH_TRY(bh_db_check_writable(db));
 	BH_TRY(bh_suspend_note(options, &note));
-	return bh_done(bh_merchant_detach(db, name, BH_SUSPEND_OPERATOR, (const char *)note.data));
+	return bh_merchant_detach(db, name, BH_SUSPEND_OPERATOR, (const char *)note.data);
+}
+
+bh_status bh_merchant_suspend(bh_db *db, const char *name, const bh_suspend_options *options)
+{
+	BH_TRY(bh_db_enter(db));
+	return bh_db_leave(db, merchant_suspend_inside(db, name, options));
 }

@@ -253,6 +253,15 @@ bh_status bh_park(bh_db *db, const char *merchant, uint64_t logs)
 	return put_in_place(text(&parent), text(&new_path), text(&path));
 }
 
+/* A rename that was not synced may have been reported as a failure, and be found by the next try. */
+bh_status bh_park_make_durable(const bh_db *db)
+{
+	BH_CLEANUP(bh_buf_clear) bh_buf parent = { 0 };
+
+	BH_TRY(bh_parked_path(db, "", &parent));
+	return bh_dir_sync(text(&parent));
+}
+
 /* ---- on the way back */
 
 /* The link first, then the look at it: what is looked at is what is used. */

@@ -21,6 +21,8 @@ bool bh_park_is_leftover(const char *name); /* in DB/parked, of one of these */
 
 /* DB/parked/<merchant>, or DB/parked for "". Appended to `out`, with a NUL behind it. Errors: BH_E_NOMEM. */
 BH_MUST_CHECK bh_status bh_parked_path(const bh_db *db, const char *merchant, bh_buf *out);
+/* The name of what is parked, too: before what it was parked from goes. Errors: BH_E_IO. */
+BH_MUST_CHECK bh_status bh_park_make_durable(const bh_db *db);
 bool bh_is_parked(const bh_db *db, const char *merchant);
 
 #define BH_PARK_ALL_LOGS UINT64_MAX

@@ -108,6 +108,29 @@ bh_status bh_bridge_check_ends(rocksdb_t *db, rocksdb_column_family_handle_t *cf
 	return BH_OK;
 }
 
+bh_status bh_bridge_family_files(rocksdb_t *db, rocksdb_column_family_handle_t *cf, bh_status (*each)(void *arg, const char *name),
+				 void *arg)
+{
+	ColumnFamilyMetaData family;
+	db->rep->GetColumnFamilyMetaData(cf->rep, &family);
+	for (const LevelMetaData &level : family.levels)
+		for (const SstFileMetaData &file : level.files)
+			BH_TRY(each(arg, file.relative_filename.c_str()));
+	for (const BlobMetaData &file : family.blob_files)
+		BH_TRY(each(arg, file.blob_file_name.c_str()));
+	return BH_OK;
+}
+
+void bh_bridge_flush(rocksdb_t *db, rocksdb_column_family_handle_t *cf, char **error)
+{
+	FlushOptions options;
+	options.wait = true;
+	options.allow_write_stall = true;
+	Status s = db->rep->Flush(options, cf->rep);
+	if (!s.ok())
+		*error = strdup(s.ToString().c_str());
+}
+
 bh_status bh_bridge_settle(rocksdb_t *db, rocksdb_column_family_handle_t *cf)
 {
 	CompactRangeOptions options;

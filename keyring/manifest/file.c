@@ -186,6 +186,23 @@ static void record_undo(bh_keyring_file *file)
 		file->failed = true;
 }
 
+/* Takes back one whose mark failed: first the mark, since a record that the mark covers has to be there. Where this fails, too,
+ * only the next open can tell which of them are on the disk. */
+static bh_status mark_undo(bh_keyring_file *file, bh_status status)
+{
+	const bh_message message = bh_message_keep();
+
+	if (mark_write(file, &file->mark) == BH_OK)
+		record_undo(file);
+	else
+		file->failed = true;
+	bh_message_restore(&message);
+	if (!file->failed)
+		return bh_fail_prefix(status, "%s", file->dir.path);
+	return bh_fail_prefix(status, "%s: not known whether this was recorded; close the database and open it again",
+			      file->dir.path);
+}
+
 bh_status bh_keyring_file_append(bh_keyring_file *file, bh_keyring_record_type type, bh_view payload)
 {
 	BH_CLEANUP(bh_buf_clear) bh_buf record = { 0 };
@@ -203,10 +220,8 @@ bh_status bh_keyring_file_append(bh_keyring_file *file, bh_keyring_record_type t
 		return bh_fail_prefix(status, "%s", file->dir.path);
 	}
 	status = mark_write(file, &mark);
-	if (status != BH_OK) {
-		file->failed = true;
-		return bh_fail_prefix(status, "%s", file->dir.path);
-	}
+	if (status != BH_OK)
+		return mark_undo(file, status);
 	bh_crash_point("keyring.append.mark-synced");
 	file->mark = mark;
 	return BH_OK;

@@ -29,6 +29,14 @@ uint64_t bh_keyring_generation(bh_keyring *keyring)
 	return generation;
 }
 
+bool bh_keyring_is_in_doubt(bh_keyring *keyring)
+{
+	pthread_mutex_lock(&keyring->change);
+	bool in_doubt = keyring->file.failed;
+	pthread_mutex_unlock(&keyring->change);
+	return in_doubt;
+}
+
 void bh_merchant_info_clear(bh_merchant_info *info)
 {
 	free(info->cmk_uri);

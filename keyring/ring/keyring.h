@@ -67,6 +67,9 @@ bh_audit *bh_keyring_audit(bh_keyring *keyring);
  * database has it. Borrowed: lives as long as the keyring. */
 const bh_signer *bh_keyring_signer(const bh_keyring *keyring);
 
+/* Whether an earlier change ended so that it is not known whether the next open finds it: until then no other is made. */
+bool bh_keyring_is_in_doubt(bh_keyring *keyring);
+
 /* Merchants, as copies. */
 typedef struct bh_merchant_info {
 	char name[BH_NAME_MAX + 1];

@@ -89,9 +89,10 @@ BH_API BH_MUST_CHECK bh_status bh_db_create(const char *dir, const char *region,
  * BH_E_ROCKSDB, BH_E_NOMEM. */
 BH_API BH_MUST_CHECK bh_status bh_db_open(const char *dir, const bh_db_options *options, bh_db **out);
 
-/* Closes: waits for calls under way, ends iterators and snapshots that are still open (their handles must still be closed by their
- * owners), closes RocksDB, wipes all keys. NULL-safe. bh_cf, bh_iter and bh_snapshot handles must not be used afterwards but to
- * close them. */
+/* Closes: waits for every call under way in other threads, resumes and sweeps included (those that have long to go end with
+ * BH_E_INVALID), ends iterators and snapshots that are still open, closes RocksDB, wipes all keys. NULL-safe. The bh_db is gone
+ * then. bh_cf, bh_batch, bh_iter and bh_snapshot handles stay their owners' to close, before or after, and what else they are used
+ * for ends with BH_E_INVALID; bh_cf_handle() is NULL. Not from a callback of this library's. */
 BH_API void bh_db_close(bh_db *db);
 
 /* The raw C API handle, borrowed, for what this header does not offer. What goes through it passes no gate. */
