@@ -187,9 +187,11 @@ public:
 		}
 		return failed_;
 	}
-	IOStatus Append(const Slice &data, const IOOptions &options, const DataVerificationInfo &, IODebugContext *dbg) override
+	IOStatus Append(const Slice &data, const IOOptions &options, const DataVerificationInfo &info, IODebugContext *dbg) override
 	{
-		return Append(data, options, dbg);
+		if (failed_.ok())
+			failed_ = CheckHandoff(path_, data, info);
+		return failed_.ok() ? Append(data, options, dbg) : failed_;
 	}
 	IOStatus PositionedAppend(const Slice &, uint64_t, const IOOptions &, IODebugContext *) override
 	{

@@ -18,6 +18,7 @@
 #include <vector>
 
 #include "env/bridge/handles.hh"
+#include "env/spans/crc32c.h"
 
 using namespace ROCKSDB_NAMESPACE;
 
@@ -147,6 +148,19 @@ bh_status fs_write(rocksdb_env_t *env, const char *path, bh_view bytes, const ch
 	IOStatus s = Fs(env)->NewWritableFile(path, options, &file, nullptr);
 	for (; s.ok() && *steps != '\0'; steps++)
 		s = Step(file.get(), *steps, Slice(reinterpret_cast<const char *>(bytes.data), bytes.len));
+	return Meant(s.ok() ? file->Close(kNone, nullptr) : s);
+}
+
+bh_status fs_write_checked(rocksdb_env_t *env, const char *path, bh_view bytes, bh_view claimed)
+{
+	uint8_t checksum[4];
+	DataVerificationInfo info;
+	std::unique_ptr<FSWritableFile> file;
+	bh_put_u32(checksum, bh_crc32c(0, claimed.data, claimed.len));
+	info.checksum = Slice(reinterpret_cast<const char *>(checksum), sizeof(checksum));
+	IOStatus s = Fs(env)->NewWritableFile(path, FileOptions(), &file, nullptr);
+	if (s.ok())
+		s = file->Append(Slice(reinterpret_cast<const char *>(bytes.data), bytes.len), kNone, info, nullptr);
 	return Meant(s.ok() ? file->Close(kNone, nullptr) : s);
 }
 
@@ -290,6 +304,8 @@ bh_status fs_delete_slowly(rocksdb_env_t *env, const char *dir, int64_t rate, ui
 	Options options = BaseOptions(env);
 	options.sst_file_manager = manager;
 	options.statistics = CreateDBStatistics();
+	for (FileType type : { kWalFile, kDescriptorFile, kTableFile, kBlobFile })
+		options.checksum_handoff_file_types.Add(type);
 	manager->SetStatisticsPtr(options.statistics);
 	DB *db = nullptr;
 	if (s.ok())

@@ -41,6 +41,8 @@ bh_status fs_size(rocksdb_env_t *env, const char *path, uint64_t *out);
 /* Makes the file and follows `steps`: 'a' appends `bytes`, '0' appends nothing, 's' syncs, 'f' flushes, 'c' closes; ends with a
  * close. `mmap`: asks for a memory map. */
 bh_status fs_write(rocksdb_env_t *env, const char *path, bh_view bytes, const char *steps, bool mmap);
+/* Makes the file and appends `bytes` once, with the checksum that RocksDB hands over, of `claimed`. */
+bh_status fs_write_checked(rocksdb_env_t *env, const char *path, bh_view bytes, bh_view claimed);
 /* Reopens it to write, cuts it to `size`, syncs, appends nothing, closes. */
 bh_status fs_cut(rocksdb_env_t *env, const char *path, uint64_t size);
 /* Appends its bytes to `out`. */
@@ -51,7 +53,8 @@ bh_status fs_copy(rocksdb_env_t *env, const char *from, const char *to, uint64_t
 
 /* ---- what RocksDB does with them */
 /* Writes, overwrites, flushes and compacts in a new database `dir` whose files are deleted at `rate` bytes a second, in pieces of
- * `chunk` bytes (0: whole), blob files and WALs too; waits until all are gone. *deleted_out: how many went that way. */
+ * `chunk` bytes (0: whole), blob files and WALs too; waits until all are gone. *deleted_out: how many went that way.
+ * All that is written comes with its checksum. */
 bh_status fs_delete_slowly(rocksdb_env_t *env, const char *dir, int64_t rate, uint64_t chunk, uint64_t *deleted_out);
 /* Backs the database `dir` (which it makes, with rows 0 to 999 in SSTs, blob files and a WAL) up to `backup`, verifies that,
  * restores it to `restored` and reads the rows there; makes a checkpoint of it as `checkpoint` and reads them there. */

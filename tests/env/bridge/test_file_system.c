@@ -48,6 +48,56 @@ static void nothing_can_be_appended(stage *s)
 }
 FOR_EACH_ENV(nothing_can_be_appended)
 
+/* ---- checksums that RocksDB hands over */
+
+/* One bit of what is written is not as it was when its checksum was made; then none. */
+static void checksums_are_looked_at(stage *s)
+{
+	for (size_t i = 0; i < KIND_COUNT; i++) {
+		BH_CLEANUP(bh_buf_clear) bh_buf claimed = { 0 };
+		BH_CLEANUP(bh_buf_clear) bh_buf bytes = { 0 };
+
+		kind_content(&kinds[i], &claimed);
+		kind_content(&kinds[i], &bytes);
+		for (size_t at_byte = 0; at_byte < bytes.len; at_byte += 1 + bytes.len / 20) {
+			bytes.data[at_byte] ^= 4;
+			test_status(fs_write_checked(s->env, at(s, kinds[i].name), bh_buf_view(&bytes), bh_buf_view(&claimed)),
+				    BH_E_FORMAT);
+			test_message_names(kinds[i].name);
+			bytes.data[at_byte] ^= 4;
+		}
+		test_status(
+			fs_write_checked(s->env, at(s, kinds[i].name), bh_buf_view(&bytes), bh_view_of(bytes.data, bytes.len - 1)),
+			BH_E_FORMAT);
+		test_ok(fs_write_checked(s->env, at(s, kinds[i].name), bh_buf_view(&bytes), bh_buf_view(&claimed)));
+		expect_file(s, &kinds[i], at(s, kinds[i].name));
+	}
+}
+FOR_EACH_ENV(checksums_are_looked_at)
+
+/* A log's records have checksums of their own, which end when they are sealed. */
+static void records_are_looked_at(stage *s)
+{
+	for (size_t i = KIND_WAL; i <= KIND_MANIFEST; i++) {
+		BH_CLEANUP(bh_buf_clear) bh_buf bytes = { 0 };
+
+		kind_content(&kinds[i], &bytes);
+		for (size_t bit = 0; bit < 8 * bytes.len; bit++) {
+			bh_status status;
+
+			bytes.data[bit / 8] ^= (uint8_t)(1 << bit % 8);
+			status = fs_write(s->env, at(s, kinds[i].name), bh_buf_view(&bytes), "as", false);
+			/* Another type or length may mean something else, or that more is to come. */
+			if (bit / 8 < BH_LOG_CRC || bit / 8 >= BH_LOG_HEADER)
+				test_status(status, BH_E_FORMAT);
+			bytes.data[bit / 8] ^= (uint8_t)(1 << bit % 8);
+		}
+		make_file(s, &kinds[i], at(s, kinds[i].name));
+		expect_file(s, &kinds[i], at(s, kinds[i].name));
+	}
+}
+FOR_EACH_ENV(records_are_looked_at)
+
 /* RocksDB's first BlobDB opens blob files to write on. */
 static void blob_db_is_refused(stage *s)
 {
@@ -220,6 +270,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_nothing_can_be_appended),
+		cmocka_unit_test(test_checksums_are_looked_at),
+		cmocka_unit_test(test_records_are_looked_at),
 		cmocka_unit_test(test_blob_db_is_refused),
 		cmocka_unit_test(test_maps_are_refused_by_name),
 		cmocka_unit_test(test_kinds_do_not_pass_for_others),
