@@ -47,7 +47,7 @@ bh_status bh_dir_make(const char *path)
 
 static bh_status sync_path(const char *path, int flags)
 {
-	int fd = open(path, O_RDONLY | O_CLOEXEC | flags);
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | flags);
 	bh_status status = BH_OK;
 
 	if (fd < 0 || fsync(fd) != 0)

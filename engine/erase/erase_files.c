@@ -14,16 +14,20 @@ typedef struct listing {
 	bh_buf *foreign; /* may be NULL */
 } listing;
 
-/* NUMBER.sst, NUMBER.blob, and what is written beside one of them to take its place. */
+/* NUMBER.sst, NUMBER.blob, what is written beside one of them to take its place, and what is deleted bit by bit. */
 static bool is_numbered(const char *name, uint64_t *number_out)
 {
+	static const char *const ends[] = { ".sst",  ".sst" BH_TEMP_SUFFIX,  ".sst" BH_TRASH_SUFFIX,
+					    ".blob", ".blob" BH_TEMP_SUFFIX, ".blob" BH_TRASH_SUFFIX };
 	char *end;
 
 	if (!isdigit((unsigned char)name[0]))
 		return false;
 	*number_out = strtoull(name, &end, 10);
-	return strcmp(end, ".sst") == 0 || strcmp(end, ".blob") == 0 || strcmp(end, ".sst" BH_TEMP_SUFFIX) == 0 ||
-	       strcmp(end, ".blob" BH_TEMP_SUFFIX) == 0;
+	for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]); i++)
+		if (strcmp(end, ends[i]) == 0)
+			return true;
+	return false;
 }
 
 static bh_status list_one(void *arg, const char *name)

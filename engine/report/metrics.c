@@ -227,7 +227,7 @@ static bh_status write_all(int fd, const char *path, bh_view text)
 
 static bh_status replace(const char *path, const char *temp, bh_view text)
 {
-	int fd = open(temp, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0644);
+	int fd = open(temp, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0644);
 	bh_status status;
 
 	if (fd < 0)

@@ -33,7 +33,7 @@ static bool is_merchants(const survey *s, const uint8_t dek_id[BH_ID_LEN])
 static bool read_header(const char *path, bh_header *out)
 {
 	uint8_t bytes[BH_HEADER_LEN];
-	int fd = open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+	int fd = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC); /* a pipe may be there by now */
 	ssize_t len = fd >= 0 ? pread(fd, bytes, sizeof(bytes), 0) : -1;
 
 	if (fd >= 0)

@@ -4,8 +4,6 @@
  */
 #include "inventory.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 
@@ -88,18 +86,14 @@ static bh_status digest_rest(int fd, const char *path, uint64_t off, uint64_t si
 
 static bh_status describe(const char *path, uint64_t *size_out, uint8_t digest[BH_SHA256_LEN])
 {
-	/* Whatever lies there: a pipe is not waited for. */
-	BH_CLEANUP(bh_raw_close) int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+	BH_CLEANUP(bh_raw_close) int fd = -1;
 	uint8_t page[BH_HEADER_LEN];
 	struct stat st;
 	size_t got;
 
-	if (fd < 0 && errno == ELOOP)
-		return bh_fail(BH_E_FORMAT, "%s: is a symbolic link", path);
-	if (fd < 0 || fstat(fd, &st) != 0)
-		return bh_raw_fail(path, "opened");
-	if (!S_ISREG(st.st_mode))
-		return bh_fail(BH_E_FORMAT, "%s: is no regular file", path);
+	BH_TRY(bh_raw_open(path, &fd));
+	if (fstat(fd, &st) != 0)
+		return bh_raw_fail(path, "looked at");
 	*size_out = (uint64_t)st.st_size;
 	BH_TRY(bh_raw_read(fd, path, 0, page, sizeof(page), &got));
 	BH_TRY(bh_sha256(bh_view_of(page, got), digest));

@@ -44,7 +44,7 @@ public:
 				   IODebugContext *dbg) override
 	{
 		bh_path_info info;
-		IOStatus s = Classify(path, &info);
+		IOStatus s = ClassifyFile(path, &info);
 		if (!s.ok() || !info.sealed)
 			return s.ok() ? target()->NewSequentialFile(path, options, result, dbg) : s;
 		if (bh_file_kind_is_paged(info.kind)) {
@@ -61,11 +61,13 @@ public:
 				     std::unique_ptr<FSRandomAccessFile> *result, IODebugContext *dbg) override
 	{
 		bh_path_info info;
-		IOStatus s = Classify(path, &info);
+		IOStatus s = ClassifyFile(path, &info);
 		if (!s.ok())
 			return s;
 		if (!info.sealed)
 			return target()->NewRandomAccessFile(path, options, result, dbg);
+		if (options.use_mmap_reads)
+			return Refused(path, "reading through memory maps (allow_mmap_reads)");
 		if (info.kind == BH_KIND_OTHER)
 			return OpenText(path, info, options, result, dbg);
 		if (!bh_file_kind_is_paged(info.kind))
@@ -81,9 +83,11 @@ public:
 				 IODebugContext *dbg) override
 	{
 		bh_path_info info;
-		IOStatus s = Classify(path, &info);
+		IOStatus s = ClassifyFile(path, &info);
 		if (!s.ok() || !info.sealed)
 			return s.ok() ? target()->NewWritableFile(path, options, result, dbg) : s;
+		if (options.use_mmap_writes)
+			return Refused(path, "writing through memory maps (allow_mmap_writes)");
 		FileKey key;
 		uint8_t header[BH_HEADER_LEN];
 		s = ToIOStatus(bh_fs_new_file(fs_, path.c_str(), &info, &key, header));
@@ -97,13 +101,22 @@ public:
 	IOStatus ReopenWritableFile(const std::string &path, const FileOptions &options, std::unique_ptr<FSWritableFile> *result,
 				    IODebugContext *dbg) override
 	{
+		bh_path_info info;
 		uint64_t size = 0;
-		IOStatus s = GetFileSize(path, IOOptions(), &size, dbg);
 		std::unique_ptr<FSWritableFile> base;
+		IOStatus s = ClassifyFile(path, &info);
+		if (s.ok() && info.kind == BH_KIND_BLOB && !info.trash)
+			return ToIOStatus(
+				bh_fail(BH_E_UNSUPPORTED,
+					"%s: the BlobDB of utilities/blob_db, which goes on writing in blob files that it "
+					"reads, does not work on sealed files; use enable_blob_files",
+					path.c_str()));
+		if (s.ok())
+			s = GetFileSize(path, IOOptions(), &size, dbg);
 		if (s.ok())
 			s = target()->ReopenWritableFile(path, options, &base, dbg);
 		if (s.ok())
-			result->reset(new FrozenWritableFile(path, size, std::move(base)));
+			result->reset(new FrozenWritableFile(path, size, info.trash, std::move(base)));
 		return s;
 	}
 
@@ -129,7 +142,9 @@ public:
 	IOStatus GetFileSize(const std::string &path, const IOOptions &options, uint64_t *size, IODebugContext *dbg) override
 	{
 		bh_path_info info;
-		IOStatus s = Classify(path, &info);
+		IOStatus s = ClassifyFile(path, &info);
+		if (s.ok() && info.trash) // it may be cut, or its key be gone: what it takes on the disk
+			return target()->GetFileSize(path, options, size, dbg);
 		if (s.ok() && info.sealed && bh_file_kind_is_paged(info.kind))
 			return OwnerOf(path, info).Told(PagedSize(path, options, size, dbg));
 		uint64_t physical = 0;
@@ -173,11 +188,18 @@ public:
 		return s.ok() ? target()->LinkFile(from, to, options, dbg) : s;
 	}
 
+	IOStatus LockFile(const std::string &path, const IOOptions &options, FileLock **lock, IODebugContext *dbg) override
+	{
+		IOStatus s = ToIOStatus(bh_fs_look(fs_, path.c_str()));
+		return s.ok() ? target()->LockFile(path, options, lock, dbg) : s;
+	}
 	IOStatus NewLogger(const std::string &path, const IOOptions &options, std::shared_ptr<Logger> *result,
 			   IODebugContext *dbg) override
 	{
 		std::shared_ptr<Logger> plain;
-		IOStatus s = target()->NewLogger(path, options, &plain, dbg);
+		IOStatus s = ToIOStatus(bh_fs_look(fs_, path.c_str()));
+		if (s.ok())
+			s = target()->NewLogger(path, options, &plain, dbg);
 		if (s.ok())
 			*result = std::make_shared<RedactingLogger>(std::move(plain), !bh_fs_is_view(fs_));
 		return s;
@@ -190,6 +212,16 @@ private:
 	}
 
 	Owner OwnerOf(const std::string &path, const bh_path_info &info) const { return Owner(fs_, path, info.scope); }
+
+	// The same for a file that is to be opened or made: nothing else is, and nobody is waited for.
+	IOStatus ClassifyFile(const std::string &path, bh_path_info *info) const
+	{
+		IOStatus s = Classify(path, info);
+		if (!s.ok())
+			return s;
+		s = ToIOStatus(bh_fs_look(fs_, path.c_str()));
+		return s.ok() ? s : OwnerOf(path, *info).Told(s);
+	}
 
 	IOStatus ReadHeader(const std::string &path, uint8_t header[BH_HEADER_LEN], size_t *len, IODebugContext *dbg)
 	{
@@ -293,7 +325,9 @@ private:
 			return FromStatus(status, path);
 		StreamWriter writer(made);
 		std::unique_ptr<FSWritableFile> base;
-		IOStatus s = target()->NewWritableFile(first_path, buffered, &base, dbg);
+		IOStatus s = ToIOStatus(bh_fs_look(fs_, first_path.c_str()));
+		if (s.ok())
+			s = target()->NewWritableFile(first_path, buffered, &base, dbg);
 		if (s.ok())
 			s = base->Append(Slice(reinterpret_cast<const char *>(first), sizeof(first)), IOOptions(), dbg);
 		if (s.ok() && named_late)

@@ -16,6 +16,7 @@
 #include "env/files/live.h"
 #include "env/files/page_window.h"
 #include "env/format/pages.h"
+#include "env/spans/crc32c.h"
 #include "env/stream/stream.h"
 
 namespace bridge
@@ -47,6 +48,20 @@ inline IOStatus Refused(const std::string &path, const char *what)
 inline IOStatus FromStatus(bh_status status, const std::string &path)
 {
 	return ToIOStatus(bh_fail_prefix(status, "%s", path.c_str()));
+}
+
+// Whether the bytes are those whose checksum RocksDB hands over with them (checksum_handoff_file_types), if it does.
+inline IOStatus CheckHandoff(const std::string &path, const Slice &data, const DataVerificationInfo &info)
+{
+	if (info.checksum.empty())
+		return IOStatus::OK();
+	if (info.checksum.size() == sizeof(uint32_t) &&
+	    bh_get_u32(reinterpret_cast<const uint8_t *>(info.checksum.data())) == bh_crc32c(0, data.data(), data.size()))
+		return IOStatus::OK();
+	return ToIOStatus(bh_fail(BH_E_FORMAT,
+				  "%s: %zu bytes differ from their checksum: they were damaged in memory, before they were "
+				  "sealed",
+				  path.c_str(), data.size()));
 }
 
 // While this lives, no paged file is exchanged for another.

@@ -281,9 +281,11 @@ public:
 		bh_status status = bh_page_writer_append(writer_.get(), bh_view_of(data.data(), data.size()), &out_);
 		return owner_.Told(status == BH_OK ? Drain(options, dbg) : FromStatus(status, path_));
 	}
-	IOStatus Append(const Slice &data, const IOOptions &options, const DataVerificationInfo &, IODebugContext *dbg) override
+	IOStatus Append(const Slice &data, const IOOptions &options, const DataVerificationInfo &info, IODebugContext *dbg) override
 	{
-		return Append(data, options, dbg);
+		if (failed_.ok())
+			failed_ = CheckHandoff(path_, data, info);
+		return failed_.ok() ? Append(data, options, dbg) : failed_;
 	}
 	IOStatus PositionedAppend(const Slice &, uint64_t, const IOOptions &, IODebugContext *) override
 	{

@@ -187,9 +187,11 @@ public:
 		}
 		return failed_;
 	}
-	IOStatus Append(const Slice &data, const IOOptions &options, const DataVerificationInfo &, IODebugContext *dbg) override
+	IOStatus Append(const Slice &data, const IOOptions &options, const DataVerificationInfo &info, IODebugContext *dbg) override
 	{
-		return Append(data, options, dbg);
+		if (failed_.ok())
+			failed_ = CheckHandoff(path_, data, info);
+		return failed_.ok() ? Append(data, options, dbg) : failed_;
 	}
 	IOStatus PositionedAppend(const Slice &, uint64_t, const IOOptions &, IODebugContext *) override
 	{
@@ -367,31 +369,48 @@ private:
 	std::unique_ptr<FSRandomRWFile> mark_file_;
 };
 
-// What recovery holds when it "truncates" an old log to the size it has: nothing to do, and nothing else allowed.
+// What recovery holds when it "truncates" an old log to the size it has: nothing to do, and nothing else allowed. Of trash, which
+// nobody reads any more, RocksDB cuts off a piece at a time.
 class FrozenWritableFile : public FSWritableFileOwnerWrapper
 {
 public:
-	FrozenWritableFile(std::string path, uint64_t size, std::unique_ptr<FSWritableFile> base)
-		: FSWritableFileOwnerWrapper(std::move(base)), path_(std::move(path)), size_(size)
+	FrozenWritableFile(std::string path, uint64_t size, bool trash, std::unique_ptr<FSWritableFile> base)
+		: FSWritableFileOwnerWrapper(std::move(base)), path_(std::move(path)), size_(size), trash_(trash)
 	{
 	}
-	IOStatus Append(const Slice &, const IOOptions &, IODebugContext *) override
+	IOStatus Append(const Slice &data, const IOOptions &, IODebugContext *) override
 	{
-		return Refused(path_, "appending after reopening");
+		return data.empty() ? IOStatus::OK() : Refused(path_, "appending after reopening");
 	}
-	IOStatus Append(const Slice &, const IOOptions &, const DataVerificationInfo &, IODebugContext *) override
+	IOStatus Append(const Slice &data, const IOOptions &options, const DataVerificationInfo &, IODebugContext *dbg) override
 	{
-		return Refused(path_, "appending after reopening");
+		return Append(data, options, dbg);
 	}
-	IOStatus Truncate(uint64_t size, const IOOptions &, IODebugContext *) override
+	IOStatus PositionedAppend(const Slice &, uint64_t, const IOOptions &, IODebugContext *) override
 	{
-		return size == size_ ? IOStatus::OK() : Refused(path_, "truncation");
+		return Refused(path_, "a positioned write");
+	}
+	IOStatus PositionedAppend(const Slice &, uint64_t, const IOOptions &, const DataVerificationInfo &,
+				  IODebugContext *) override
+	{
+		return Refused(path_, "a positioned write");
+	}
+	IOStatus Truncate(uint64_t size, const IOOptions &options, IODebugContext *dbg) override
+	{
+		if (size == size_)
+			return IOStatus::OK();
+		if (!trash_ || size > size_)
+			return Refused(path_, "truncation");
+		IOStatus s = target()->Truncate(size, options, dbg);
+		size_ = s.ok() ? size : size_;
+		return s;
 	}
 	uint64_t GetFileSize(const IOOptions &, IODebugContext *) override { return size_; }
 
 private:
 	const std::string path_;
-	const uint64_t size_;
+	uint64_t size_;
+	const bool trash_;
 };
 
 } // namespace bridge

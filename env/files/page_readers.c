@@ -261,15 +261,13 @@ bh_status bh_page_claim_made(bh_page_readers *readers, const char *path, bh_page
 /* While nobody makes one: a file that has its name but not its claim yet would be taken for a finished one. */
 static bh_status open_and_claim(bh_page_readers *readers, const char *path, int *fd, bh_page_claim **out)
 {
+	bh_status status = bh_raw_open(path, fd);
 	struct stat st;
 
-	*fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK); /* a FIFO would block */
-	if (*fd < 0)
-		return errno == ENOENT ? BH_OK : bh_raw_fail(path, "opened");
+	if (status != BH_OK)
+		return status == BH_E_NOT_FOUND ? BH_OK : status;
 	if (fstat(*fd, &st) != 0)
 		return bh_raw_fail(path, "looked at");
-	if (!S_ISREG(st.st_mode))
-		return bh_fail(BH_E_IO, "%s: is no regular file", path);
 	return claim(readers, id_of(&st), true, out);
 }
 

@@ -65,7 +65,7 @@ typedef struct bh_page_claim bh_page_claim;
 /* Claims the file at `path`, which was just made, while `readers` is held. Errors: BH_E_NOT_FOUND, BH_E_IO, BH_E_NOMEM. */
 BH_MUST_CHECK bh_status bh_page_claim_made(bh_page_readers *readers, const char *path, bh_page_claim **out);
 /* Opens the file at `path` to read and claims it. *claim_out NULL: it is claimed already, or not there; then *fd_out is -1. Errors:
- * BH_E_IO (also: a symbolic link, or no regular file), BH_E_NOMEM. */
+ * BH_E_FORMAT (no regular file), BH_E_IO, BH_E_NOMEM. */
 BH_MUST_CHECK bh_status bh_page_claim_open(bh_page_readers *readers, const char *path, int *fd_out, bh_page_claim **claim_out);
 void bh_page_claim_end(bh_page_claim *claim); /* NULL-safe */
 

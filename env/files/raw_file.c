@@ -29,6 +29,31 @@ void bh_raw_close(int *fd)
 	*fd = -1;
 }
 
+bh_status bh_raw_fail_irregular(const char *path, mode_t mode)
+{
+	return bh_fail(BH_E_FORMAT, "%s: is %s, where a file is due; nothing else is opened", path,
+		       S_ISDIR(mode)    ? "a directory"
+		       : S_ISLNK(mode)  ? "a symbolic link"
+		       : S_ISFIFO(mode) ? "a pipe"
+					: "a special file");
+}
+
+bh_status bh_raw_open(const char *path, int *fd_out)
+{
+	BH_CLEANUP(bh_raw_close) int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+	struct stat st;
+
+	if (fd < 0 && errno != ELOOP && errno != ENXIO) /* a symbolic link; a socket */
+		return bh_raw_fail(path, "opened");
+	if ((fd < 0 ? lstat(path, &st) : fstat(fd, &st)) != 0)
+		return bh_raw_fail(path, "looked at");
+	if (!S_ISREG(st.st_mode))
+		return bh_raw_fail_irregular(path, st.st_mode);
+	*fd_out = fd;
+	fd = -1;
+	return BH_OK;
+}
+
 bh_status bh_raw_read(int fd, const char *path, uint64_t off, uint8_t *out, size_t len, size_t *got_out)
 {
 	*got_out = 0;

@@ -7,12 +7,20 @@
 #ifndef BH_RAW_FILE_H
 #define BH_RAW_FILE_H
 
+#include <sys/stat.h>
+
 #include "env/format/header.h"
 
 /* The failure that errno tells: BH_E_NOT_FOUND, BH_E_EXISTS, else BH_E_IO: "PATH: cannot be WHAT: ...". */
 bh_status bh_raw_fail(const char *path, const char *what);
 /* Closes *fd if it is open, and sets it to -1: for BH_CLEANUP. */
 void bh_raw_close(int *fd);
+
+/* Opens the file at `path` to read. What is no regular file (a directory, a symbolic link, a pipe ...) is refused without waiting
+ * for anybody. Errors: BH_E_NOT_FOUND, BH_E_FORMAT (no regular file), BH_E_IO. */
+BH_MUST_CHECK bh_status bh_raw_open(const char *path, int *fd_out);
+/* The refusal of what is no regular file, by its mode. */
+bh_status bh_raw_fail_irregular(const char *path, mode_t mode);
 
 /* Reads up to `len` bytes; *got_out is less only at the end of the file. */
 BH_MUST_CHECK bh_status bh_raw_read(int fd, const char *path, uint64_t off, uint8_t *out, size_t len, size_t *got_out);

@@ -4,7 +4,6 @@
  */
 #include "references.h"
 
-#include <fcntl.h>
 #include <sys/stat.h>
 
 #include "raw_file.h"
@@ -48,12 +47,11 @@ static bh_status stream_references(int fd, const char *path, const bh_scopes *sc
 
 bh_status bh_file_references(const char *path, const bh_scopes *scopes, bh_dek_visitor visit, void *arg)
 {
-	BH_CLEANUP(bh_raw_close) int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	BH_CLEANUP(bh_raw_close) int fd = -1;
 	uint8_t bytes[BH_HEADER_LEN];
 	bh_header header;
 
-	if (fd < 0)
-		return bh_raw_fail(path, "opened");
+	BH_TRY(bh_raw_open(path, &fd));
 	BH_TRY(bh_raw_header(fd, path, bytes));
 	BH_TRY(bh_fail_prefix(bh_header_parse(bh_view_of(bytes, sizeof(bytes)), &header), "%s", path));
 	visit(arg, header.dek_id);

@@ -136,8 +136,10 @@ bh_status bh_page_writer_append(bh_page_writer *w, bh_view data, bh_buf *out)
 	size_t full = total > 0 ? (total - 1) / w->page_data : 0;
 	bh_status status;
 
+	if (w->finished && data.len == 0)
+		return BH_OK;
 	if (w->finished)
-		return bh_fail(BH_E_UNSUPPORTED, "the last page is sealed: nothing can be appended");
+		return bh_fail(BH_E_UNSUPPORTED, "the last page is sealed: nothing can be appended after a sync");
 	BH_TRY(check_usable(w));
 	BH_TRY(bh_buf_reserve(out, full * w->key.header.page_size + (w->header_out ? 0 : BH_HEADER_LEN)));
 	status = take(w, data, full, out);

@@ -8,6 +8,9 @@ bh_status bh_pages_logical_size(uint64_t physical, uint32_t page_size, uint64_t 
 {
 	uint64_t body, before_last, last;
 
+	if (page_size <= BH_TAG_LEN)
+		return bh_fail(BH_E_FORMAT,
+			       "a log or a small file where an SST or blob file is due; it was put here from elsewhere");
 	if (physical < BH_HEADER_LEN + BH_TAG_LEN)
 		return bh_fail(BH_E_TRUNCATED, "%llu bytes cannot hold a header and a page: cut off, or never finished",
 			       (unsigned long long)physical);

@@ -20,8 +20,10 @@ extern "C" {
 
 #define BH_PAGE_SIZE_DEFAULT 2048u
 
-/* Sizes are arithmetic; `page_size` is a valid one. Errors: BH_E_TRUNCATED for a physical size that no sealed file has. */
+/* Sizes are arithmetic. Errors: BH_E_FORMAT for the page size 0, which a header has that is not of a paged file; BH_E_TRUNCATED for
+ * a physical size that no sealed file has. */
 BH_MUST_CHECK bh_status bh_pages_logical_size(uint64_t physical, uint32_t page_size, uint64_t *logical_out);
+/* `page_size` is a valid one, here and below. */
 uint64_t bh_pages_physical_size(uint64_t logical, uint32_t page_size);
 /* Where the page that holds logical offset `off` begins in the file. */
 uint64_t bh_pages_physical_offset(uint64_t off, uint32_t page_size);
@@ -32,8 +34,8 @@ typedef struct bh_page_writer bh_page_writer;
 BH_MUST_CHECK bh_status bh_page_writer_new(bh_file_key *key, const uint8_t header[BH_HEADER_LEN], bh_page_writer **out);
 void bh_page_writer_free(bh_page_writer *w); /* wipes what it still holds; NULL-safe */
 /* Takes `data` in, and appends to `out` (a reused buffer, cleared by the caller's consumption) the physical bytes that became
- * final: the header at the first call, then every full page that is known not to be the last. Errors: BH_E_UNSUPPORTED after
- * finish; BH_E_NOMEM (nothing was taken in); BH_E_CRYPTO, and then for good. */
+ * final: the header at the first call, then every full page that is known not to be the last. Errors: BH_E_UNSUPPORTED (bytes after
+ * finish); BH_E_NOMEM (nothing was taken in); BH_E_CRYPTO, and then for good. */
 BH_MUST_CHECK bh_status bh_page_writer_append(bh_page_writer *w, bh_view data, bh_buf *out);
 /* Seals the last page (and the header, if nothing was appended). Nothing can be appended afterwards. Idempotent: the second call
  * adds nothing. */

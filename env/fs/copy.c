@@ -28,13 +28,12 @@ static bh_status copy_rest(int in, const char *from, int out, const char *to, ui
 
 bh_status bh_stream_copy(const char *from, const char *to)
 {
-	BH_CLEANUP(bh_raw_close) int in = open(from, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	BH_CLEANUP(bh_raw_close) int in = -1;
 	BH_CLEANUP(bh_raw_close) int out = -1;
 	uint8_t header[BH_HEADER_LEN];
 	struct stat st;
 
-	if (in < 0)
-		return bh_raw_fail(from, "opened");
+	BH_TRY(bh_raw_open(from, &in));
 	BH_TRY(bh_raw_header_stable(in, from, header));
 	if (fstat(in, &st) != 0)
 		return bh_raw_fail(from, "looked at");
@@ -60,13 +59,13 @@ static void writer_free(bh_stream_writer **w)
 
 static bh_status read_whole(const char *path, size_t max, bh_buf *out)
 {
-	/* Whatever lies there: a pipe is not waited for. */
-	BH_CLEANUP(bh_raw_close) int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+	BH_CLEANUP(bh_raw_close) int fd = -1;
 	struct stat st;
 
-	if (fd < 0 || fstat(fd, &st) != 0)
-		return bh_raw_fail(path, "opened");
-	if (!S_ISREG(st.st_mode) || st.st_size < (off_t)BH_HEADER_LEN || (uint64_t)st.st_size > max)
+	BH_TRY(bh_raw_open(path, &fd));
+	if (fstat(fd, &st) != 0)
+		return bh_raw_fail(path, "looked at");
+	if (st.st_size < (off_t)BH_HEADER_LEN || (uint64_t)st.st_size > max)
 		return bh_fail(BH_E_FORMAT, "%s: %lld bytes are no small sealed file", path, (long long)st.st_size);
 	BH_TRY(bh_buf_reserve(out, (size_t)st.st_size));
 	return bh_raw_read(fd, path, 0, out->data, (size_t)st.st_size, &out->len);

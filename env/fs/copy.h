@@ -11,7 +11,8 @@
 #include "fs.h"
 
 /* Copies the stream at `from` as far as it reaches now, at least to its last sync mark, to a new file `to`, and syncs that. Needs
- * no key. Errors: BH_E_NOT_FOUND, BH_E_EXISTS (`to`), BH_E_TRUNCATED (no whole header), BH_E_IO. */
+ * no key. Errors: BH_E_NOT_FOUND, BH_E_EXISTS (`to`), BH_E_TRUNCATED (no whole header), BH_E_FORMAT (no
+ * regular file), BH_E_IO. */
 BH_MUST_CHECK bh_status bh_stream_copy(const char *from, const char *to);
 
 /* Appends the content of a small stream of the platform's (CURRENT) to `out`. Errors: those of bh_stream_reader, BH_E_TAG (it is a

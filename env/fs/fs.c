@@ -4,11 +4,12 @@
  */
 #include "fs.h"
 
-#include "env/files/live.h"
-#include "env/format/pages.h"
-
 #include <pthread.h>
 #include <stdlib.h>
+
+#include "env/files/live.h"
+#include "env/format/pages.h"
+#include "look.h"
 
 /* A column family that a MANIFEST edit has added and none dropped. Ids grow for as long as the database lives: the table is indexed
  * by id, and the ids of the past cost a pointer each. */
@@ -18,7 +19,8 @@ struct family {
 };
 
 struct bh_fs {
-	char *root;
+	char *root;          /* as its paths begin */
+	char *resolved_root; /* as others lead to it */
 	bh_keyring *keyring;
 	bh_scopes scopes;
 	bool read_only;
@@ -38,6 +40,11 @@ struct bh_fs {
 	bh_live live;             /* logs being written; has a lock of its own */
 	bh_page_readers *readers; /* paged files being read or written; has locks of its own */
 };
+
+static void freep(char **p)
+{
+	free(*p);
+}
 
 static bh_status grow_families(bh_fs *fs, uint32_t cf_id)
 {
@@ -335,11 +342,13 @@ static bh_fs *fs_make(const char *root, bh_keyring *keyring)
 		return NULL;
 	fs->keyring = keyring;
 	fs->root = strdup(root);
-	if (fs->root != NULL && bh_page_readers_new(&fs->readers) == BH_OK && pthread_rwlock_init(&fs->lock, NULL) == 0) {
+	if (fs->root != NULL && bh_path_resolve(root, &fs->resolved_root) == BH_OK && bh_page_readers_new(&fs->readers) == BH_OK &&
+	    pthread_rwlock_init(&fs->lock, NULL) == 0) {
 		bh_live_init(&fs->live);
 		return fs;
 	}
 	bh_page_readers_free(fs->readers);
+	free(fs->resolved_root);
 	free(fs->root);
 	free(fs);
 	return NULL;
@@ -445,6 +454,7 @@ void bh_fs_free(bh_fs *fs)
 	bh_live_clear(&fs->live);
 	bh_page_readers_free(fs->readers);
 	free(fs->families);
+	free(fs->resolved_root);
 	free(fs->root);
 	pthread_rwlock_destroy(&fs->lock);
 	if (fs->only == NULL)
@@ -465,10 +475,22 @@ const bh_scopes *bh_fs_scopes(const bh_fs *fs)
 
 bh_status bh_fs_classify(const bh_fs *fs, const char *path, bh_path_info *out)
 {
-	if (!fs->scratch)
+	BH_CLEANUP(freep) char *resolved = NULL;
+	const char *rest = bh_path_below(fs->root, path);
+
+	if (fs->scratch) {
+		bh_path_classify_as(&fs->scratch_scope, path, out);
+		return BH_OK;
+	}
+	if (rest != NULL && bh_path_is_plain(rest))
 		return bh_path_classify(fs->root, path, out);
-	bh_path_classify_as(&fs->scratch_scope, path, out);
-	return BH_OK;
+	BH_TRY(bh_path_resolve(path, &resolved));
+	return bh_path_classify(fs->resolved_root, resolved, out);
+}
+
+bh_status bh_fs_look(const bh_fs *fs, const char *path)
+{
+	return bh_path_look(fs->root, path);
 }
 
 void bh_fs_keys_changed(bh_fs *fs)
@@ -549,6 +571,12 @@ bh_status bh_fs_check_move(const bh_fs *fs, const char *from, const char *to)
 	BH_TRY(bh_fs_classify(fs, to, &b));
 	if (a.sealed != b.sealed || strcmp(a.scope.merchant, b.scope.merchant) != 0 || strcmp(a.scope.cls, b.scope.cls) != 0)
 		return bh_fail(BH_E_INVALID, "%s: cannot become %s, which belongs to another key", from, to);
+	if (a.sealed && (a.kind != b.kind || a.number != b.number))
+		return bh_fail(
+			BH_E_INVALID,
+			"%s: cannot become %s: it was sealed as a file of the kind '%s', number %llu, and could not be opened "
+			"there; copy it instead",
+			from, to, bh_file_kind_name(a.kind), (unsigned long long)a.number);
 	return BH_OK;
 }
 

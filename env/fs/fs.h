@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * fs.h: which file is whose. The policy of the Env, without I/O: from a path to what the file is and whose key seals it, from a
- * column-family id to the DEK of its spans. The bridge asks; the keyring answers.
+ * fs.h: which file is whose. The policy of the Env: from a path to what the file is and whose key seals it, from a column-family id
+ * to the DEK of its spans. Without I/O, but for where an oddly spelled path leads. The bridge asks; the keyring answers.
  *
  *     DB/tenants/<merchant>/<class>/...   that merchant's class       DB/..., and anything outside of DB   the platform
  *     CF name "<merchant>/<class>"        that merchant's class       "default"                            the platform
@@ -56,7 +56,8 @@ const char *bh_fs_root(const bh_fs *fs); /* the directory */
 bh_keyring *bh_fs_keyring(const bh_fs *fs);
 const bh_scopes *bh_fs_scopes(const bh_fs *fs); /* lives as long as `fs` */
 
-/* What the file at `path` is. Errors: BH_E_INVALID (a path under tenants/ that names no merchant and class). */
+/* What the file at `path` is, however that is spelled: a path that has dots, or does not begin as `root` does, is resolved. Errors:
+ * BH_E_INVALID (a path under tenants/ that names no merchant and class), BH_E_NOMEM. */
 BH_MUST_CHECK bh_status bh_fs_classify(const bh_fs *fs, const char *path, bh_path_info *out);
 
 /* A fresh key and header for a new file at `path`. Errors: those of the keyring, BH_E_CRYPTO, BH_E_NOMEM, BH_E_BUSY (an
@@ -65,8 +66,11 @@ BH_MUST_CHECK bh_status bh_fs_new_file(bh_fs *fs, const char *path, const bh_pat
 				       uint8_t header_out[BH_HEADER_LEN]);
 /* Whether a file with this opened header may stand at `path`. Errors: BH_E_TAG (another kind, number or scope: a swapped file). */
 BH_MUST_CHECK bh_status bh_fs_check_place(const char *path, const bh_path_info *info, const bh_file_key *key);
-/* Whether a file may be renamed or linked. Errors: BH_E_INVALID (to another scope, or between sealed and not; not BH_E_UNSUPPORTED,
- * at which RocksDB's ingestion of another class's file would copy its rows instead). */
+/* Whether what lies at `path` may be opened, or a file made there: see bh_path_look(). */
+BH_MUST_CHECK bh_status bh_fs_look(const bh_fs *fs, const char *path);
+/* Whether a file may be renamed or linked. Errors: BH_E_INVALID (to another scope, between sealed and not, or to a name under which
+ * it could not be opened any more, because it was sealed as another kind or number; not BH_E_UNSUPPORTED, at which RocksDB's
+ * ingestion of another class's file would copy its rows instead). */
 BH_MUST_CHECK bh_status bh_fs_check_move(const bh_fs *fs, const char *from, const char *to);
 
 /* Tells that DEKs were added, taken away or replaced: what was looked up before is looked up anew, and no key of them is left in

@@ -4,8 +4,6 @@
  */
 #include "page_check.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <sys/stat.h>
 
 #include "env/files/raw_file.h"
@@ -34,13 +32,9 @@ static bh_status open_regular(look *l)
 {
 	struct stat st;
 
-	l->fd = open(l->path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK); /* a FIFO would be waited for */
-	if (l->fd < 0 && errno == ELOOP)
-		return bh_fail(BH_E_FORMAT, "%s: is a symbolic link", l->path);
-	if (l->fd < 0 || fstat(l->fd, &st) != 0)
-		return bh_raw_fail(l->path, "opened");
-	if (!S_ISREG(st.st_mode))
-		return bh_fail(BH_E_FORMAT, "%s: is no regular file", l->path);
+	BH_TRY(bh_raw_open(l->path, &l->fd));
+	if (fstat(l->fd, &st) != 0)
+		return bh_raw_fail(l->path, "looked at");
 	l->physical = (uint64_t)st.st_size;
 	return BH_OK;
 }

@@ -5,6 +5,7 @@
 #include "path.h"
 
 #include <ctype.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -104,7 +105,19 @@ static bool has_suffix(const char *name, const char *suffix)
 
 bool bh_is_temp_name(const char *name)
 {
-	return has_suffix(name, BH_TEMP_SUFFIX);
+	return has_suffix(name, BH_TEMP_SUFFIX) || has_suffix(name, BH_TRASH_SUFFIX);
+}
+
+bool bh_path_is_plain(const char *path)
+{
+	for (; *path != '\0'; path += strspn(path, "/")) {
+		size_t len = strcspn(path, "/");
+
+		if ((len == 1 || len == 2) && strncmp(path, "..", len) == 0)
+			return false;
+		path += len;
+	}
+	return true;
 }
 
 bool bh_path_is_new_options(const char *path)
@@ -119,9 +132,30 @@ static bool is_unsealed(const char *name)
 	return strcmp(name, "LOCK") == 0 || strcmp(name, "LOG") == 0 || strncmp(name, "LOG.old.", 8) == 0;
 }
 
+/* What RocksDB adds to a name: "NAME.trash" for a file that is about to be deleted ("NAME0.trash", if there was one), "NAME.tmp"
+ * or ".NAME.tmp" for one that gets its own name once it is whole. Cuts it off, so that the kind is the one that the name below
+ * has. */
+static char *strip_additions(char *name, bool *trash_out)
+{
+	size_t len = strlen(name);
+	const char *dot;
+
+	*trash_out = has_suffix(name, BH_TRASH_SUFFIX);
+	if (*trash_out) {
+		name[len -= strlen(BH_TRASH_SUFFIX)] = '\0';
+		dot = strrchr(name, '.'); /* of the suffix, which has no digits of its own; a MANIFEST has none */
+		while (dot != NULL && isdigit((unsigned char)name[len - 1]))
+			name[--len] = '\0';
+	}
+	if (!has_suffix(name, ".tmp"))
+		return name;
+	name[len - strlen(".tmp")] = '\0';
+	return name[0] == '.' ? name + 1 : name;
+}
+
 /* The names of RocksDB's file/filename.cc; what is not among them is a sealed stream of the kind OTHER. An OPTIONS file is among
  * those: it is written under one number and gets its name, with another, by renaming. */
-static void name_kind(const char *name, bh_path_info *info)
+static void plain_name_kind(const char *name, bh_path_info *info)
 {
 	static const struct {
 		const char *prefix;
@@ -133,13 +167,9 @@ static void name_kind(const char *name, bh_path_info *info)
 		{ "MANIFEST-", "", BH_KIND_MANIFEST },
 	};
 
-	info->sealed = !is_unsealed(name);
-	info->kind = BH_KIND_OTHER;
-	info->number = 0;
-	if (has_suffix(name, ".sst") || has_suffix(name, ".ldb")) {
-		info->kind = BH_KIND_SST;
-		return;
-	}
+	info->kind = has_suffix(name, ".sst") || has_suffix(name, ".ldb") ? BH_KIND_SST
+		     : has_suffix(name, ".blob") ? BH_KIND_BLOB /* in a backup: with more than its number */
+						 : BH_KIND_OTHER;
 	for (size_t i = 0; i < sizeof(numbered) / sizeof(numbered[0]); i++) {
 		uint64_t number;
 		size_t skip = strlen(numbered[i].prefix);
@@ -154,6 +184,17 @@ static void name_kind(const char *name, bh_path_info *info)
 		info->number = number;
 		return;
 	}
+}
+
+static void name_kind(const char *name, bh_path_info *info)
+{
+	char copy[NAME_MAX + 1];
+
+	*info = (bh_path_info){ .sealed = !is_unsealed(name), .kind = BH_KIND_OTHER, .scope = info->scope };
+	if (strlen(name) >= sizeof(copy)) /* no file can be made there */
+		return;
+	strcpy(copy, name);
+	plain_name_kind(strip_additions(copy, &info->trash), info);
 }
 
 void bh_path_classify_as(const bh_scope *scope, const char *path, bh_path_info *out)

@@ -19,17 +19,23 @@ extern "C" {
 /* A WAL or MANIFEST whose header is not durable yet; a file that is being resealed, before or after the exchange. In any case
  * nobody's: the next open removes it. */
 #define BH_TEMP_SUFFIX ".bhtmp"
-bool bh_is_temp_name(const char *name); /* also of a path */
+/* What RocksDB has deleted and removes bit by bit (SstFileManager): nobody's either. */
+#define BH_TRASH_SUFFIX ".trash"
+bool bh_is_temp_name(const char *name); /* either; also of a path */
 
 typedef struct bh_path_info {
 	bool sealed;       /* false: LOCK and LOG, which hold nothing of a merchant */
 	bh_file_kind kind; /* of a sealed file */
 	uint64_t number;   /* bound to the header; 0 where the name binds nothing */
+	bool trash;        /* deleted, but for its last name: it may be cut, and nobody reads it */
 	bh_scope scope;
 } bh_path_info;
 
 /* The rest of `path` below `root`, without leading slashes; NULL where it lies outside. Doubled slashes count as one. */
 const char *bh_path_below(const char *root, const char *path);
+
+/* Whether no component of `path` is "." or "..". */
+bool bh_path_is_plain(const char *path);
 
 /* Whether RocksDB begins a new OPTIONS file under this name. */
 bool bh_path_is_new_options(const char *path);

@@ -16,6 +16,7 @@
 #include <openssl/crypto.h>
 
 #include "env/fs/fs.h"
+#include "env/fs/look.h"
 
 #define URI_PREFIX BH_PLUGIN_SCHEME "://"
 #define DUMP_SUFFIX "_dump.txt"
@@ -362,22 +363,11 @@ bool bh_plugin_inspects(const bh_plugin *plugin)
 
 /* ---- paths */
 
-/* `path` without links and dots, as far as it exists; its last component is kept, since it may be new. */
-static bh_status resolve(const char *path, char **out)
+static bool is_file(const char *path)
 {
-	BH_CLEANUP(freep) char *copy = strdup(path);
-	BH_CLEANUP(freep) char *dir = NULL;
 	struct stat st;
 
-	*out = NULL;
-	if (copy != NULL && stat(path, &st) == 0 && S_ISDIR(st.st_mode))
-		*out = realpath(path, NULL);
-	else if (copy != NULL && (dir = realpath(dirname(copy), NULL)) != NULL) {
-		if (asprintf(out, "%s/%s", strcmp(dir, "/") == 0 ? "" : dir, last_component(path)) < 0)
-			*out = NULL;
-	} else
-		*out = strdup(path);
-	return *out != NULL ? BH_OK : bh_fail(BH_E_NOMEM, "%s: no memory", path);
+	return lstat(path, &st) == 0 && !S_ISDIR(st.st_mode);
 }
 
 /* The merchant that the file belongs to; "" for the platform. */
@@ -445,9 +435,11 @@ bh_status bh_plugin_place(const bh_plugin *plugin, const char *path, bh_plugin_a
 	BH_CLEANUP(freep) char *resolved = NULL;
 	const char *rest;
 
-	BH_TRY(resolve(path, &resolved));
+	BH_TRY(bh_path_resolve(path, &resolved));
 	rest = bh_path_below(plugin->root, resolved);
-	return plugin->scratch ? place_scratch(resolved, rest, out) : place_inspected(plugin, resolved, rest, access, out);
+	BH_TRY(plugin->scratch ? place_scratch(resolved, rest, out) : place_inspected(plugin, resolved, rest, access, out));
+	/* As it was asked for: a file with a slash behind it is none. */
+	return is_file(resolved) && path[strlen(path) - 1] == '/' ? bh_buf_printf(out, "/") : BH_OK;
 }
 
 bool bh_plugin_is_dump(const bh_plugin *plugin, const char *path)

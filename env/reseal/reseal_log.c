@@ -196,9 +196,7 @@ static bh_status begin_reading(reseal *r, bh_path_info *info)
 	uint8_t header[BH_HEADER_LEN];
 
 	BH_TRY(bh_fs_classify(r->fs, r->path, info));
-	r->in = open(r->path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-	if (r->in < 0)
-		return bh_raw_fail(r->path, "opened");
+	BH_TRY(bh_raw_open(r->path, &r->in));
 	BH_TRY(bh_raw_header_stable(r->in, r->path, header));
 	BH_TRY(bh_stream_reader_new(bh_view_of(header, sizeof(header)), &r->scopes, false, &r->reader));
 	BH_TRY(bh_fs_check_place(r->path, info, bh_stream_reader_key(r->reader)));

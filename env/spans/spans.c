@@ -6,6 +6,7 @@
 
 #include <stdlib.h>
 
+#include "crc32c.h"
 #include "spans_internal.h"
 
 #define BUFFER_MIN (64u * 1024)
@@ -187,12 +188,28 @@ static void note_header(bh_spans *s, const bh_log_piece *piece, size_t at)
 		memset(s->buf + at, 0, BH_MIN(piece->len, (size_t)(BH_LOG_CRC - piece->header_at)));
 }
 
+/* Sealing: the last look at the CRC that RocksDB made. What was damaged in memory since would be authenticated as it is. */
+static bh_status check_crc(bh_spans *s, const bh_log_piece *piece, size_t at)
+{
+	if (piece->header_end)
+		s->fragment_crc = bh_crc32c(0, s->log.header + 6, 1);
+	else if (piece->what == BH_LOG_IS_PAYLOAD)
+		s->fragment_crc = bh_crc32c(s->fragment_crc, s->buf + at, piece->len);
+	if (piece->fragment_end && bh_crc32c_mask(s->fragment_crc) != bh_get_u32(s->log.header))
+		return bh_fail(BH_E_FORMAT,
+			       "log record at %llu: its checksum differs: it was damaged in memory, before it was sealed",
+			       (unsigned long long)s->fragment_off);
+	return BH_OK;
+}
+
 static bh_status take(bh_spans *s, size_t at)
 {
 	while (at < s->len) {
 		bh_log_piece piece;
 
 		BH_TRY(bh_log_next(&s->log, s->buf + at, s->len - at, &piece));
+		if (s->mode == BH_SPANS_SEAL)
+			BH_TRY(check_crc(s, &piece, at));
 		if (piece.what == BH_LOG_IS_HEADER)
 			note_header(s, &piece, at);
 		if (s->kind == BH_KIND_WAL)

@@ -62,6 +62,7 @@ struct bh_spans {
 	bh_wal_sieve *sieve;   /* NULL: everything is shown. Else it has what is ready, and buf none of it */
 	bool of_use;           /* the current record has a span whose DEK is available */
 	uint64_t fragment_off; /* logical offset of the current fragment's header */
+	uint32_t fragment_crc; /* sealing: of what has come of it */
 	bh_manifest_state manifest;
 	bh_span_run run;
 	bh_families families;

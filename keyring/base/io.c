@@ -57,20 +57,26 @@ bh_status bh_io_dir_sync(const bh_io_dir *dir)
 	return bh_io_sync(dir->fd, dir->path);
 }
 
+static bh_status check_regular(int fd, const char *dir, const char *name, struct stat *st_out)
+{
+	if (fstat(fd, st_out) != 0)
+		return fail_errno("stat", dir, name);
+	if (!S_ISREG(st_out->st_mode))
+		return bh_fail(BH_E_FORMAT, "%s/%s: is %s, not a file", dir, name,
+			       S_ISDIR(st_out->st_mode) ? "a directory" : "a special file");
+	return BH_OK;
+}
+
 bh_status bh_io_open(const bh_io_dir *dir, const char *name, int flags, int *fd_out, uint64_t *size_out, mode_t *mode_out)
 {
 	BH_CLEANUP(bh_io_closep) int fd = -1;
 	struct stat st;
 
 	/* O_NONBLOCK: a FIFO in the file's place must not hang the open; regular files do not know the flag. */
-	fd = TEMP_FAILURE_RETRY(openat(dir->fd, name, flags | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
+	fd = TEMP_FAILURE_RETRY(openat(dir->fd, name, flags | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0600));
 	if (fd < 0)
 		return fail_errno("open", dir->path, name);
-	if (fstat(fd, &st) != 0)
-		return fail_errno("stat", dir->path, name);
-	if (!S_ISREG(st.st_mode))
-		return bh_fail(BH_E_FORMAT, "%s/%s: is %s, not a file", dir->path, name,
-			       S_ISDIR(st.st_mode) ? "a directory" : "a special file");
+	BH_TRY(check_regular(fd, dir->path, name, &st));
 	if (size_out != NULL)
 		*size_out = (uint64_t)st.st_size;
 	if (mode_out != NULL)
@@ -174,10 +180,12 @@ bh_status bh_io_read_file(const bh_io_dir *dir, const char *name, size_t max_len
 bh_status bh_io_write_file(const bh_io_dir *dir, const char *name, bh_view bytes)
 {
 	BH_CLEANUP(bh_io_closep) int fd = -1;
+	struct stat st;
 
-	fd = TEMP_FAILURE_RETRY(openat(dir->fd, name, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600));
+	fd = TEMP_FAILURE_RETRY(openat(dir->fd, name, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0600));
 	if (fd < 0)
 		return fail_errno("create", dir->path, name);
+	BH_TRY(check_regular(fd, dir->path, name, &st));
 	BH_TRY(bh_io_write_at(fd, name, 0, bytes));
 	return bh_io_sync(fd, name);
 }

@@ -35,8 +35,9 @@ void bh_io_dir_close(bh_io_dir *dir); /* idempotent */
 /* Makes renames, links and unlinks in `dir` durable. */
 BH_MUST_CHECK bh_status bh_io_dir_sync(const bh_io_dir *dir);
 
-/* Opens the existing regular file `name`; `flags` is O_RDONLY or O_RDWR, with O_APPEND where wanted. `size_out` and `mode_out`
- * (permission bits) may be NULL. Errors: BH_E_NOT_FOUND, BH_E_FORMAT (symbolic link, directory or other non-file), BH_E_IO. */
+/* Opens the regular file `name`; `flags` is O_RDONLY or O_RDWR, with O_APPEND, or with O_CREAT (mode 0600), where wanted.
+ * `size_out` and `mode_out` (permission bits) may be NULL. Errors: BH_E_NOT_FOUND, BH_E_FORMAT (symbolic link, directory or other
+ * non-file), BH_E_IO. */
 BH_MUST_CHECK bh_status bh_io_open(const bh_io_dir *dir, const char *name, int flags, int *fd_out, uint64_t *size_out,
 				   mode_t *mode_out);
 void bh_io_closep(int *fd); /* closes unless it is -1 */

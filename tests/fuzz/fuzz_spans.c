@@ -18,6 +18,7 @@ static void make_log(const uint8_t *data, size_t len, bool records, bh_buf *log)
 		len -= 2 + n;
 	}
 	put_bytes(log, data, len);
+	fill_crcs(log->data, log->len);
 }
 
 /* Opens arbitrary bytes: any status will do. */

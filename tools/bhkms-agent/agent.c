@@ -173,11 +173,14 @@ static bh_status fail_io(const char *path, const char *what)
 static bh_status socket_lock(agent *a)
 {
 	char path[BH_AGENT_SOCKET_MAX + sizeof(".lock")];
+	struct stat st;
 
 	snprintf(path, sizeof(path), "%s.lock", a->socket);
-	a->lock_fd = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
-	if (a->lock_fd < 0)
+	a->lock_fd = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0600);
+	if (a->lock_fd < 0 || fstat(a->lock_fd, &st) != 0)
 		return fail_io(path, "cannot open");
+	if (!S_ISREG(st.st_mode))
+		return bh_fail(BH_E_EXISTS, "%s: is there already and is no file", path);
 	if (flock(a->lock_fd, LOCK_EX | LOCK_NB) != 0)
 		return errno == EWOULDBLOCK ? bh_fail(BH_E_BUSY, "%s: is served by another agent", a->socket)
 					    : fail_io(path, "cannot lock");

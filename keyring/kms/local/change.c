@@ -26,9 +26,11 @@ bh_status bh_local_dir_lock(const bh_io_dir *dir, int *fd_out)
 {
 	BH_CLEANUP(bh_io_closep) int fd = -1;
 
-	fd = TEMP_FAILURE_RETRY(openat(dir->fd, LOCK_FILE, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600));
-	if (fd < 0)
-		return bh_fail(BH_E_KMS_UNREACHABLE, "%s/" LOCK_FILE ": cannot open: %s", dir->path, strerror(errno));
+	bh_status status = bh_io_open(dir, LOCK_FILE, O_RDWR | O_CREAT, &fd, NULL, NULL);
+
+	/* Also where the directory is gone: that says nothing of any key. */
+	if (status != BH_OK)
+		return status == BH_E_FORMAT ? status : BH_E_KMS_UNREACHABLE;
 	if (TEMP_FAILURE_RETRY(flock(fd, LOCK_EX)) != 0)
 		return bh_fail(BH_E_KMS_UNREACHABLE, "%s/" LOCK_FILE ": cannot lock: %s", dir->path, strerror(errno));
 	*fd_out = fd;

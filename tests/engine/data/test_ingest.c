@@ -202,7 +202,7 @@ static void refuse_all(void *arg)
 	refuse(ann, path, BH_E_TAG);
 	class_path(ws, "ann/data", "linked.sst", path);
 	test_check(symlink(theirs, path) == 0);
-	refuse(ann, path, BH_E_FORMAT);
+	refuse(ann, path, BH_E_FORMAT); /* no link is followed */
 
 	class_path(ws, "ann/data", "ours.sst", ours);
 	write_sst(ours, bh_db_env(db), "ann");

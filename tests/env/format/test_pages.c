@@ -34,6 +34,9 @@ static void test_sizes(void **state)
 		assert_int_equal(bh_pages_physical_offset(data - 1, page), BH_HEADER_LEN);
 		assert_int_equal(bh_pages_physical_offset(data, page), BH_HEADER_LEN + page);
 	}
+	/* What the header of a stream has. */
+	for (uint64_t physical = 0; physical < 3 * BH_HEADER_LEN; physical += 7)
+		assert_int_equal(bh_pages_logical_size(physical, 0, &(uint64_t){ 0 }), BH_E_FORMAT);
 	assert_int_equal(bh_pages_physical_size(0, 4096), 4096 + 16);
 	assert_int_equal(bh_pages_physical_size(4080, 4096), 2 * 4096);
 	assert_int_equal(bh_pages_physical_size(4081, 4096), 2 * 4096 + 17);
@@ -96,6 +99,7 @@ static void test_full_page_is_kept_back(void **state)
 	assert_true(bh_page_writer_finished(w));
 	assert_int_equal(bh_page_writer_finish(w, &out), BH_OK);
 	assert_int_equal(out.len, BH_HEADER_LEN + SMALL_PAGE + 17);
+	assert_int_equal(bh_page_writer_append(w, bh_view_of(NULL, 0), &out), BH_OK); /* nothing goes anywhere */
 	assert_int_equal(bh_page_writer_append(w, bh_view_of(plain, 1), &out), BH_E_UNSUPPORTED);
 	assert_int_equal(out.len, BH_HEADER_LEN + SMALL_PAGE + 17);
 	bh_page_writer_free(w);

@@ -434,6 +434,19 @@ db_bench_runs_inside_of_a_class() {
 	has err "bulkhead[shredded]"
 }
 
+# What a scratch cannot do is refused by the name of the option.
+db_bench_is_told_what_does_not_work() {
+	filled
+	local option args=(--fs_uri=bulkhead://db/tenants/ann/data --db=bench --num=200 "--benchmarks=fillseq,flush,readrandom")
+	for option in mmap_read mmap_write; do
+		stock 1 db_bench "${args[@]}" "--$option"
+		has err "(allow_${option}s)"
+	done
+	rm -rf bench
+	stock 1 db_bench "${args[@]}" --use_blob_db
+	has err "use enable_blob_files"
+}
+
 a_scratch_stays_out_of_databases() {
 	filled
 	ln -s db/tenants/ann link

@@ -97,10 +97,10 @@ static void other_files_are_refused(void **state)
 	rotate(r);
 	text_format(r->path, sizeof(r->path), "%s/000013.sst", r->dir);
 	assert_int_equal(symlink("000012.sst", r->path), 0);
-	assert_status(reseal(r, NULL, &done), BH_E_IO);
+	assert_status(reseal(r, NULL, &done), BH_E_FORMAT);
 	assert_int_equal(unlink(r->path), 0);
 	assert_int_equal(mkfifo(r->path, 0600), 0);
-	assert_status(reseal(r, NULL, &done), BH_E_IO);
+	assert_status(reseal(r, NULL, &done), BH_E_FORMAT);
 }
 
 /* ---- damage */

@@ -186,28 +186,52 @@ static inline void log_record(bh_buf *log, const bh_buf *payload)
 
 /* ---- what is where in a plain log */
 
-/* Clears the CRC of every fragment; returns whether all of them (complete ones) were right before. */
-static inline bool strip_crcs(uint8_t *log, size_t len)
+/* Calls `each` for every fragment, `len` 0 for one that is not complete. */
+static inline void for_fragments(uint8_t *log, size_t len, void (*each)(uint8_t *fragment, size_t len, void *arg), void *arg)
 {
-	bool right = true;
-	size_t at = 0;
-
-	while (at < len) {
+	for (size_t at = 0; at < len;) {
 		size_t room = BH_LOG_BLOCK - at % BH_LOG_BLOCK;
 		size_t n;
 
 		if (room < BH_LOG_HEADER || len - at < BH_LOG_HEADER) {
-			memset(log + at, 0, room < BH_LOG_HEADER ? 0 : BH_MIN(len - at, 4));
+			if (room >= BH_LOG_HEADER)
+				memset(log + at, 0, BH_MIN(len - at, BH_LOG_CRC));
 			at += BH_MIN(room, len - at);
 			continue;
 		}
 		n = BH_LOG_HEADER + bh_get_u16(log + at + 4);
-		if (n <= len - at && bh_get_u32(log + at) != bh_crc32c_mask(bh_crc32c(0, log + at + 6, n - 6)))
-			right = false;
-		memset(log + at, 0, 4);
+		each(log + at, n <= len - at ? n : 0, arg);
 		at += BH_MIN(n, len - at);
 	}
+}
+
+static inline void strip_one(uint8_t *fragment, size_t len, void *right)
+{
+	if (len > 0 && bh_get_u32(fragment) != bh_crc32c_mask(bh_crc32c(0, fragment + 6, len - 6)))
+		*(bool *)right = false;
+	memset(fragment, 0, BH_LOG_CRC);
+}
+
+/* Clears the CRC of every fragment; returns whether all of them (complete ones) were right before. */
+static inline bool strip_crcs(uint8_t *log, size_t len)
+{
+	bool right = true;
+
+	for_fragments(log, len, strip_one, &right);
 	return right;
+}
+
+static inline void fill_one(uint8_t *fragment, size_t len, void *arg)
+{
+	(void)arg;
+	if (len > 0)
+		bh_log_fill_crc(fragment, len);
+}
+
+/* Makes the CRC of every complete fragment right. */
+static inline void fill_crcs(uint8_t *log, size_t len)
+{
+	for_fragments(log, len, fill_one, NULL);
 }
 
 /* ---- drivers */

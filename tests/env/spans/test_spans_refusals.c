@@ -100,6 +100,36 @@ static void test_not_announced(void **state)
 	}
 }
 
+/* ---- checksums: a log is sealed as RocksDB made it, or not at all */
+
+static bh_status seal_split(bh_file_kind kind, const bh_buf *log, size_t step)
+{
+	BH_CLEANUP(sealed_clear) sealed out = { 0 };
+	fixture f;
+
+	fixture_init(&f);
+	return seal(&f, kind, bh_buf_view(log), (split){ 0, step }, &out);
+}
+
+static void test_damage_in_memory_is_not_sealed(void **state)
+{
+	static const size_t steps[] = { 0, 1, 7, 1000 };
+
+	(void)state;
+	for (size_t k = 0; k < 2; k++) {
+		BH_CLEANUP(bh_buf_clear) bh_buf log = { 0 };
+
+		make_log(kinds[k], 40000, &log); /* records in several fragments */
+		for (size_t i = 0; i < log.len; i += i < 200 ? 1 : 997) {
+			log.data[i] ^= 0x10;
+			assert_int_not_equal(seal_split(kinds[k], &log, steps[i % 4]), BH_OK);
+			log.data[i] ^= 0x10;
+		}
+		for (size_t i = 0; i < 4; i++)
+			ok(seal_split(kinds[k], &log, steps[i]));
+	}
+}
+
 /* ---- hostile input: no crash, no read outside (ASAN), whatever it is */
 
 static void feed_hostile(bh_file_kind kind, bh_spans_mode mode, bh_view log, size_t step)
@@ -137,10 +167,14 @@ static void test_every_byte_mutated(void **state)
 		make_log(kinds[k], 100, &log);
 		for (size_t i = 0; i < log.len; i++) {
 			for (size_t v = 0; v < sizeof(flips); v++) {
-				log.data[i] ^= flips[v];
-				feed_hostile(kinds[k], BH_SPANS_SEAL, bh_buf_view(&log), log.len);
-				feed_hostile(kinds[k], BH_SPANS_OPEN, bh_buf_view(&log), 700);
-				log.data[i] ^= flips[v];
+				BH_CLEANUP(bh_buf_clear) bh_buf hostile = { 0 };
+
+				put_bytes(&hostile, log.data, log.len);
+				hostile.data[i] ^= flips[v];
+				feed_hostile(kinds[k], BH_SPANS_SEAL, bh_buf_view(&hostile), log.len);
+				feed_hostile(kinds[k], BH_SPANS_OPEN, bh_buf_view(&hostile), 700);
+				fill_crcs(hostile.data, hostile.len); /* what is in the records is looked at, too */
+				feed_hostile(kinds[k], BH_SPANS_SEAL, bh_buf_view(&hostile), log.len);
 			}
 		}
 	}
@@ -185,9 +219,13 @@ static void test_misuse(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_dek_not_available), cmocka_unit_test(test_not_understood),
-		cmocka_unit_test(test_not_announced),     cmocka_unit_test(test_every_byte_mutated),
-		cmocka_unit_test(test_every_truncation),  cmocka_unit_test(test_misuse),
+		cmocka_unit_test(test_dek_not_available),
+		cmocka_unit_test(test_not_understood),
+		cmocka_unit_test(test_not_announced),
+		cmocka_unit_test(test_damage_in_memory_is_not_sealed),
+		cmocka_unit_test(test_every_byte_mutated),
+		cmocka_unit_test(test_every_truncation),
+		cmocka_unit_test(test_misuse),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
