@@ -7,7 +7,12 @@ pkg_check_modules(ROCKSDB REQUIRED IMPORTED_TARGET rocksdb>=7.8)
 pkg_check_modules(JANSSON REQUIRED IMPORTED_TARGET jansson)
 pkg_check_modules(XXHASH REQUIRED IMPORTED_TARGET libxxhash)
 pkg_check_modules(ISAL REQUIRED IMPORTED_TARGET libisal)
-pkg_check_modules(CMOCKA IMPORTED_TARGET cmocka)
+if(BULKHEAD_TESTS)
+  pkg_check_modules(CMOCKA IMPORTED_TARGET cmocka)
+  if(NOT CMOCKA_FOUND)
+    message(FATAL_ERROR "The tests need cmocka (Debian: libcmocka-dev). Without tests: -DBULKHEAD_TESTS=OFF")
+  endif()
+endif()
 
 # ipsec-mb has no pkg-config file and exists on x86-64 alone; without it OpenSSL does the work.
 find_path(IPSECMB_INCLUDE_DIR intel-ipsec-mb.h)

@@ -237,7 +237,7 @@ static bh_status mark(bh_keyring *keyring, const char *name, unsigned marks)
 {
 	BH_CLEANUP(bh_audit_batch_clear) bh_audit_batch events = { 0 };
 	BH_CLEANUP(bh_buf_clear) bh_buf payload = { 0 };
-	const bh_merchant_record *merchant;
+	const bh_merchant_record *merchant = NULL;
 	bool any;
 
 	BH_TRY(living(keyring, name, &merchant));
@@ -353,7 +353,7 @@ static bh_status retire(bh_keyring *keyring, const char *name, bh_view all, cons
 	BH_CLEANUP(bh_keyring_state_clear) bh_keyring_state next = { 0 };
 	BH_CLEANUP(bh_dek_table_clear) bh_dek_table aside = { 0 };
 	BH_CLEANUP(bh_buf_clear) bh_buf ids = { 0 };
-	const bh_merchant_record *merchant;
+	const bh_merchant_record *merchant = NULL;
 
 	BH_TRY(living(keyring, name, &merchant));
 	BH_TRY(bh_keyring_state_copy(&keyring->state, &next));

@@ -44,13 +44,32 @@ static inline unsigned traces_at(const uint8_t *data, const traced_key *key)
 	return found;
 }
 
-static inline unsigned traces_in(const uint8_t *data, size_t len, const traced_key *keys, size_t count)
+/* Which pairs of bytes a half begins with: few positions are worth a closer look. */
+typedef struct trace_starts {
+	bool begins[1 << 16];
+} trace_starts;
+
+static inline size_t trace_pair(const uint8_t *data)
+{
+	return (size_t)data[0] << 8 | data[1];
+}
+
+static inline void trace_starts_set(trace_starts *starts, const traced_key *keys, size_t count)
+{
+	memset(starts, 0, sizeof(*starts));
+	for (size_t k = 0; k < count; k++)
+		for (size_t half = 0; half < BH_DEK_LEN; half += TRACE_HALF)
+			starts->begins[trace_pair(keys[k].inverted + half) ^ 0xffff] = true;
+}
+
+static inline unsigned traces_in(const uint8_t *data, size_t len, const trace_starts *starts, const traced_key *keys, size_t count)
 {
 	unsigned found = 0;
 
 	for (size_t i = 0; i + TRACE_HALF <= len; i++)
-		for (size_t k = 0; k < count; k++)
-			found += traces_at(data + i, &keys[k]);
+		if (starts->begins[trace_pair(data + i)])
+			for (size_t k = 0; k < count; k++)
+				found += traces_at(data + i, &keys[k]);
 	return found;
 }
 
@@ -59,11 +78,13 @@ static inline unsigned traces_in(const uint8_t *data, size_t len, const traced_k
 static inline unsigned traces_count(const traced_key *keys, size_t count)
 {
 	static uint8_t window[1 << 16];
+	static trace_starts starts;
 	FILE *maps = fopen("/proc/self/maps", "r");
 	int mem = open("/proc/self/mem", O_RDONLY | O_CLOEXEC);
 	unsigned found = maps != NULL && mem >= 0 ? 0 : ~0u;
 	char line[512];
 
+	trace_starts_set(&starts, keys, count);
 	while (found != ~0u && fgets(line, sizeof(line), maps)) {
 		unsigned long from, to;
 		char perms[5];
@@ -75,7 +96,7 @@ static inline unsigned traces_count(const traced_key *keys, size_t count)
 
 			if (n <= 0)
 				break;
-			found += traces_in(window, (size_t)n, keys, count);
+			found += traces_in(window, (size_t)n, &starts, keys, count);
 			bh_wipe(window, sizeof(window));
 			from += (size_t)n == to - from ? (size_t)n : (size_t)n - TRACE_HALF + 1;
 		}
