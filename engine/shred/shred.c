@@ -34,6 +34,7 @@
 #include "engine/core/claim.h"
 #include "env/files/page_readers.h"
 #include "engine/core/drop.h"
+#include "engine/core/forget.h"
 
 /* One shred under way. */
 typedef struct shred {

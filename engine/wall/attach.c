@@ -40,7 +40,8 @@
 #include "engine/core/merchant.h"
 #include "engine/core/drop.h"
 #include "engine/core/suppressed.h"
-#include "detach.h"
+#include "cause.h"
+#include "engine/core/forget.h"
 
 #define IMPORT_PREFIX "import-" /* of a link that RocksDB moves from: no name of its own looks like that */
 

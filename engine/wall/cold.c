@@ -20,6 +20,7 @@
 #include "detach.h"
 #include "engine/core/family.h"
 #include "engine/core/merchant.h"
+#include "cause.h"
 
 #define PROBE_THREADS 16u
 

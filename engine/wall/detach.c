@@ -22,6 +22,7 @@
 #include <bulkhead/env.h>
 
 #include <bulkhead/rotation.h>
+#include <bulkhead/db.h>
 
 #include "env/bridge/caches.h"
 #include "env/bridge/move.h"
@@ -33,26 +34,8 @@
 #include "engine/core/logs.h"
 #include "engine/core/drop.h"
 #include "keyring/ring/keyring.h"
-
-bh_status bh_suspend_status(bh_suspend_cause cause)
-{
-	switch (cause) {
-	case BH_SUSPEND_KMS_REFUSED: return BH_E_KMS_REFUSED;
-	case BH_SUSPEND_KMS_UNREACHABLE: return BH_E_KMS_UNREACHABLE;
-	case BH_SUSPEND_KMS_DAMAGED: return BH_E_TAG;
-	case BH_SUSPEND_DAMAGED: return BH_E_DAMAGED;
-	default: return BH_E_SUSPENDED;
-	}
-}
-
-void bh_forget(bh_db *db, const char *merchant)
-{
-	if (bh_keyring_merchant_lock(db->keyring, merchant) != BH_OK)
-		bh_db_log(db, "%s", bh_status_message());
-	bh_logs_let_go(db);
-	bh_fs_keys_changed(db->fs);
-	bh_block_caches_forget(db->caches, merchant);
-}
+#include "cause.h"
+#include "engine/core/forget.h"
 
 static bh_status flush_families(bh_db *db, const bh_merchant *merchant)
 {
@@ -219,18 +202,6 @@ bh_status bh_merchant_detach(bh_db *db, const char *name, bh_suspend_cause cause
 		bh_leaser_stop(db->leaser, name);
 	bh_merchant_unlock(merchant);
 	return status;
-}
-
-bh_status bh_suspend_note(const bh_suspend_options *options, bh_buf *out)
-{
-	const char *reason = options != NULL && options->reason != NULL ? options->reason : "";
-	const char *who = options != NULL && options->operator_name != NULL ? options->operator_name : "";
-
-	if (strlen(reason) + strlen(who) + strlen(" (by )") > BH_SUSPEND_NOTE_MAX)
-		return bh_fail(BH_E_INVALID, "reason and operator are longer than %d bytes together", BH_SUSPEND_NOTE_MAX - 6);
-	if (who[0] != '\0')
-		return bh_buf_printf(out, "%s%s(by %s)", reason, reason[0] != '\0' ? " " : "", who);
-	return bh_buf_printf(out, "%s", reason);
 }
 
 static bh_status merchant_suspend_inside(bh_db *db, const char *name, const bh_suspend_options *options)

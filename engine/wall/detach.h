@@ -7,15 +7,9 @@
 
 #include "engine/core/merchant.h"
 
-/* What operations are told while a merchant is detached for `cause`. */
-bh_status bh_suspend_status(bh_suspend_cause cause);
 /* With `op` held: from ACTIVE (or a try that failed) to SUSPENDED; the gate is closed first of all. */
 BH_MUST_CHECK bh_status bh_detach(bh_db *db, bh_merchant *merchant, bh_suspend_cause cause, const char *note);
-/* "REASON (by OPERATOR)", as the keyring keeps it. Errors: BH_E_INVALID (too long), BH_E_NOMEM. */
-BH_MUST_CHECK bh_status bh_suspend_note(const bh_suspend_options *options, bh_buf *out);
 /* What the database's own thread asks for: as bh_merchant_suspend(), for another cause; BH_OK if it is detached already. */
 BH_MUST_CHECK bh_status bh_merchant_detach(bh_db *db, const char *name, bh_suspend_cause cause, const char *note);
-/* Takes the keys and what was decrypted with them from memory. */
-void bh_forget(bh_db *db, const char *merchant);
 
 #endif

@@ -55,7 +55,8 @@ programs_run() {
 	local program
 	for program in "$prefix"/bin/*; do
 		[[ $(env -i "$program" --version) == "${program##*/} "[0-9]* ]] || fail "$program does not run"
-		objdump -p "$program" | grep 'RUNPATH.*ORIGIN/\.\./lib' >/dev/null || fail "$program does not look beside itself for libraries"
+		objdump -p "$program" | grep 'RUNPATH.*ORIGIN/\.\./lib' >/dev/null ||
+			fail "$program does not look beside itself for libraries"
 		! ldd "$program" | grep 'not found' || fail "$program misses libraries"
 	done
 	[[ $(bhctl --db "$work/db" get ann/data key) == value ]] || fail "bhctl does not give back what it stored"
@@ -76,7 +77,8 @@ pkg_config_serves() {
 		"$compiler" -x "$language" -Wall -Wextra -Werror -o "$work/by-pkg-config" "$source/consumer.c" "${flags[@]}"
 		consumer "$work/by-pkg-config" "${libdir//\\/}"
 	done
-	objdump -p "$work/by-pkg-config" | grep 'NEEDED *libbulkhead.so.0$' >/dev/null || fail "a consumer does not name the SOVERSION"
+	objdump -p "$work/by-pkg-config" | grep 'NEEDED *libbulkhead.so.0$' >/dev/null ||
+		fail "a consumer does not name the SOVERSION"
 	unset PKG_CONFIG_PATH
 }
 
@@ -84,7 +86,8 @@ find_package_serves() {
 	local language
 	for language in C CXX; do
 		rm -rf "$work/consumer"
-		quietly cmake -S "$source" -B "$work/consumer" -G Ninja -DCMAKE_PREFIX_PATH="$prefix" -DCONSUMER_LANGUAGE="$language"
+		quietly cmake -S "$source" -B "$work/consumer" -G Ninja -DCMAKE_PREFIX_PATH="$prefix" \
+			-DCONSUMER_LANGUAGE="$language"
 		quietly cmake --build "$work/consumer"
 		consumer "$work/consumer/consumer"
 	done

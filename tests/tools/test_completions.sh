@@ -74,7 +74,8 @@ every_option_is_offered_and_none_that_is_refused() {
 		done
 		[[ " $all " == *" --audit-optional "* ]] || die "$command: no common options"
 	done < <(table)
-	[[ $(tr -s " " "\n" <<<"${all# }" | sort -u) == "$(options)" ]] || die "bash offers other options than the sources have: $all"
+	[[ $(tr -s " " "\n" <<<"${all# }" | sort -u) == "$(options)" ]] ||
+		die "bash offers other options than the sources have: $all"
 	run 2 get --yes x --help
 }
 
