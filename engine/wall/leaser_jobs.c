@@ -139,6 +139,8 @@ void bh_leaser_decide(bh_leaser *leaser, bh_lease_row *r, bh_lease_time now)
 		leaser->host->gate_close(leaser->arg, r->name, reason_of(r->lease.state));
 		bh_leaser_set_deadline(leaser, r, 1);
 	}
+	if (r->lease.state == BH_LEASE_DOUBTED)
+		bh_leaser_set_deadline(leaser, r, 1);
 	follow_deadline(leaser, r, now);
 	if (decision.acts & (BH_LEASE_DETACH | BH_LEASE_ATTACH)) {
 		r->work_act = decision.acts & (BH_LEASE_DETACH | BH_LEASE_ATTACH);

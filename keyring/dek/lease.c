@@ -3,7 +3,7 @@
  * lease.c: the lease state machine.
  *
  * Every moment is kept as a pair, how far each clock has come, and every duration is a difference of two such pairs: so a clock
- * that is set back cannot stretch a lease, and one that is set forward ends it early.
+ * that is set back cannot stretch a lease, and one that is set forward ends it early: the KMS is asked before anything is done.
  */
 #include "lease.h"
 
@@ -96,6 +96,7 @@ const char *bh_lease_state_name(bh_lease_state state)
 	case BH_LEASE_REFUSED: return "refused";
 	case BH_LEASE_DAMAGED: return "damaged";
 	case BH_LEASE_ATTACHING: return "attaching";
+	case BH_LEASE_DOUBTED: return "doubted";
 	}
 	return "unknown";
 }
@@ -121,6 +122,12 @@ bool bh_lease_is_serving(const bh_lease *lease)
 	return lease->state == BH_LEASE_HELD || lease->state == BH_LEASE_LATE || lease->state == BH_LEASE_ATTACHING;
 }
 
+/* Whether DEKs may be in memory. */
+static bool has_keys(const bh_lease *lease)
+{
+	return bh_lease_is_serving(lease) || lease->state == BH_LEASE_DOUBTED;
+}
+
 /* Whether the KMS is to be asked again, once the pause is over. */
 static bool is_asking(const bh_lease *lease)
 {
@@ -139,7 +146,7 @@ static void start_serving(bh_lease *lease, bh_lease_state state, bh_lease_time a
 /* Into one of the detached states. Also from one to another: then the detach records the new cause. */
 static void stop_serving(bh_lease *lease, bh_lease_state state, bh_lease_time now)
 {
-	lease->close_due = lease->close_due || bh_lease_is_serving(lease);
+	lease->close_due = lease->close_due || has_keys(lease);
 	lease->state = state;
 	lease->attach_due = false;
 	lease->detach_due = true;
@@ -178,9 +185,14 @@ void bh_lease_stop(bh_lease *lease)
 
 /* ---- events */
 
-static void answered_yes(bh_lease *lease)
+static void answered_yes(bh_lease *lease, bh_lease_time now)
 {
-	if (bh_lease_is_serving(lease)) {
+	/* Asked before the clock jumped: as good as not asked. */
+	if (lease->state == BH_LEASE_DOUBTED && bh_lease_elapsed_ms(lease->called_at, now) >= lease->limit_ms) {
+		pause_for(lease, now, 0);
+		return;
+	}
+	if (has_keys(lease)) {
 		start_serving(lease, lease->work == BH_LEASE_WORK_ATTACH ? BH_LEASE_ATTACHING : BH_LEASE_HELD, lease->called_at);
 		return;
 	}
@@ -195,7 +207,9 @@ static void answered_nothing(bh_lease *lease, bh_lease_time now)
 		lease->failures++;
 	if (lease->state == BH_LEASE_HELD)
 		lease->state = BH_LEASE_LATE;
-	if (bh_lease_is_serving(lease))
+	if (lease->state == BH_LEASE_DOUBTED)
+		stop_serving(lease, BH_LEASE_LOST, now);
+	else if (bh_lease_is_serving(lease))
 		pause_while_late(lease, now);
 	else
 		pause_while_detached(lease, now);
@@ -213,35 +227,58 @@ static void answered_no(bh_lease *lease, bh_lease_state state, bh_lease_time now
 static void take_answer(bh_lease *lease, bh_lease_answer answer, bh_lease_time now)
 {
 	switch (answer) {
-	case BH_LEASE_YES: answered_yes(lease); break;
+	case BH_LEASE_YES: answered_yes(lease, now); break;
 	case BH_LEASE_NO: answered_no(lease, BH_LEASE_REFUSED, now); break;
 	case BH_LEASE_NO_ANSWER: answered_nothing(lease, now); break;
 	case BH_LEASE_WRONG: answered_no(lease, BH_LEASE_DAMAGED, now); break;
 	}
 }
 
+/* A clock jumped, or we were stalled: nothing is known against the KMS. A call that is under way since before a jump will be
+ * answered; one that is under way for so long will not. */
+static bool is_doubtful(const bh_lease *lease, bh_lease_time now)
+{
+	return lease->failures == 0 && (!lease->calling || now.boot_ms - lease->started.boot_ms < lease->limit_ms);
+}
+
+static void begin_doubt(bh_lease *lease, bh_lease_time now)
+{
+	lease->state = BH_LEASE_DOUBTED;
+	lease->doubted_at = now;
+	pause_for(lease, now, 0);
+}
+
+static bool is_over(const bh_lease *lease, bh_lease_time now)
+{
+	if (lease->state == BH_LEASE_DOUBTED)
+		return bh_lease_elapsed_ms(lease->doubted_at, now) >= BH_MIN(BH_LEASE_DOUBT_MAX_MS, lease->limit_ms);
+	return bh_lease_is_serving(lease) && bh_lease_elapsed_ms(lease->started, now) >= lease->limit_ms;
+}
+
 /* Also before an answer is taken: the limit may have passed with nobody looking, and a yes must not find the lease still held. */
 static void let_time_pass(bh_lease *lease, bh_lease_time now)
 {
-	bool was_asked = lease->failures > 0 || lease->calling;
-
-	if (!bh_lease_is_serving(lease) || bh_lease_elapsed_ms(lease->started, now) < lease->limit_ms)
+	if (!is_over(lease, now))
 		return;
+	if (lease->state != BH_LEASE_DOUBTED && is_doubtful(lease, now)) {
+		begin_doubt(lease, now);
+		return;
+	}
 	lease->failures = 0;
 	stop_serving(lease, BH_LEASE_LOST, now);
-	if (!was_asked) /* a clock jumped, or we were stalled: nothing is known against the KMS */
-		lease->pause_ms = 0;
 }
 
 bool bh_lease_answered(bh_lease *lease, uint64_t call, bh_lease_answer answer, bh_lease_time now)
 {
 	if (!lease->calling || call != lease->call)
 		return false;
-	lease->calling = false;
-	if (call < lease->known || !is_asking(lease))
+	if (call < lease->known || !is_asking(lease)) {
+		lease->calling = false;
 		return false;
+	}
 	lease->known = call;
 	let_time_pass(lease, now);
+	lease->calling = false;
 	take_answer(lease, answer, now);
 	return true;
 }
@@ -259,6 +296,9 @@ void bh_lease_detached(bh_lease *lease, bool done, bh_lease_time now)
 void bh_lease_attached(bh_lease *lease, bh_lease_answer answer, bh_lease_time now)
 {
 	lease->work = BH_LEASE_IDLE;
+	/* In doubt, and there: as in doubt as before. */
+	if (lease->state == BH_LEASE_DOUBTED && answer != BH_LEASE_YES)
+		lease->state = BH_LEASE_ATTACHING;
 	if (lease->state != BH_LEASE_ATTACHING) { /* refused, lost or stopped meanwhile: the detach is due still */
 		lease->close_due = lease->detach_due && answer == BH_LEASE_YES;
 		return;
@@ -314,6 +354,8 @@ static int64_t next_wake_ms(const bh_lease *lease, bh_lease_time now)
 
 	if (bh_lease_is_serving(lease))
 		wake = BH_MIN(wake, left_ms(lease->started, lease->limit_ms, now));
+	if (lease->state == BH_LEASE_DOUBTED)
+		wake = BH_MIN(wake, left_ms(lease->doubted_at, BH_MIN(BH_LEASE_DOUBT_MAX_MS, lease->limit_ms), now));
 	if (!lease->calling && is_asking(lease))
 		wake = BH_MIN(wake, left_ms(lease->paused_at, lease->pause_ms, now));
 	if (lease->work == BH_LEASE_IDLE && lease->detach_due)

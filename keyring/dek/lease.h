@@ -31,6 +31,7 @@ extern "C" {
 #define BH_LEASE_RENEW_JITTER_PERCENT 10 /* of the limit: spread of the first try */
 #define BH_LEASE_RETRY_FIRST_MS 1000     /* after a call without an answer; doubles with each */
 #define BH_LEASE_RETRY_MAX_MS 30000      /* while serving */
+#define BH_LEASE_DOUBT_MAX_MS 30000      /* how long a KMS has to end a doubt; and never longer than the limit */
 #define BH_LEASE_DETACH_RETRY_MS 5000    /* after a detach that failed */
 #define BH_LEASE_PROBE_MAX_MS 60000      /* while detached; and at least this long after a refusal */
 
@@ -65,6 +66,8 @@ typedef enum bh_lease_state {
 	BH_LEASE_DAMAGED =
 		5, /* what the KMS answered fails authentication: gate closed, detached. Left alone until an operator resumes */
 	BH_LEASE_ATTACHING = 6, /* a probe was answered with yes: attach under way. The lease of the keys it unwraps runs already */
+	BH_LEASE_DOUBTED = 7, /* the limit has passed, but by a clock that jumped, or while nobody looked: nobody enters, the KMS is
+				 asked at once, and what it says decides. Keys are not used, but still there: not for long */
 } bh_lease_state;
 const char *bh_lease_state_name(bh_lease_state state); /* "held"; static */
 
@@ -112,6 +115,7 @@ typedef struct bh_lease {
 	uint64_t known;          /* answers to calls below this one are out of date */
 	bh_lease_work work;      /* handed out and not ended yet */
 	bool close_due, detach_due, attach_due;
+	bh_lease_time doubted_at;
 	bh_lease_time detach_from; /* a detach that is due begins detach_pause_ms after this */
 	int64_t detach_pause_ms;
 	uint64_t random; /* of the jitter */
@@ -138,7 +142,7 @@ void bh_lease_attached(bh_lease *lease, bh_lease_answer answer, bh_lease_time no
 /* Lets time pass, and takes out what is to be done. */
 void bh_lease_decide(bh_lease *lease, bh_lease_time now, bh_lease_decision *out);
 
-/* Whether DEKs may be in use. */
+/* Whether DEKs may be in use. DOUBTED is not: nobody is let in until the state is another. */
 bool bh_lease_is_serving(const bh_lease *lease);
 /* Since the beginning of the newest call that was answered with yes, ms; -1: not serving. */
 int64_t bh_lease_age_ms(const bh_lease *lease, bh_lease_time now);

@@ -16,12 +16,13 @@ extern "C" {
 
 typedef struct bh_merchant_report {
 	char name[65];
-	const char *state;      /* "active"; static, as all const char here are unless they say otherwise */
-	const char *cause;      /* why it is suspended: "operator", "kms-refused" ...; "" while it is not */
-	char note[256];         /* that goes with it */
-	const char *lease;      /* "held", "late", "lost", "refused", "damaged", "attaching", "off" (lease.h has what they mean) */
-	int64_t lease_age_ms;   /* since the KMS was last asked with success; -1: its keys are not in use */
-	int64_t lease_left_ms;  /* until its keys are given up, if the KMS does not say yes before; -1: they are not in use */
+	const char *state;     /* "active"; static, as all const char here are unless they say otherwise */
+	const char *cause;     /* why it is suspended: "operator", "kms-refused" ...; "" while it is not */
+	char note[256];        /* that goes with it */
+	const char *lease;     /* "held", "late", "lost", "refused", "damaged", "attaching", "doubted", "off" (lease.h has what they
+				  mean) */
+	int64_t lease_age_ms;  /* since the KMS was last asked with success; -1: its keys are not in use */
+	int64_t lease_left_ms; /* until its keys are given up, if the KMS does not say yes before; -1: they are not in use */
 	int64_t lease_limit_ms; /* the age at which that is */
 	uint64_t live_files;    /* below DB/tenants/<name> */
 	uint64_t live_bytes;    /* their sizes on disk as stat() tells them, bytes */

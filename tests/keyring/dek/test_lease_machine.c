@@ -394,16 +394,95 @@ static void each_status_means_one_answer(void **state)
 
 /* ---- clocks */
 
-static void a_jump_forward_ends_it_and_asks_at_once(void **state)
+/* Nobody is served, nothing is detached, and the KMS is asked at once. */
+static rig doubted(void)
 {
 	rig r = held(LIMIT);
 
-	(void)state;
 	r.wall_ms += LIMIT;
-	assert_int_equal(decide(&r), BH_LEASE_CLOSE | BH_LEASE_DETACH | BH_LEASE_CALL);
-	bh_lease_detached(&r.lease, true, now(&r));
+	assert_int_equal(decide(&r), BH_LEASE_CALL);
+	assert_int_equal(r.lease.state, BH_LEASE_DOUBTED);
+	assert_false(bh_lease_is_serving(&r.lease));
+	assert_int_equal(bh_lease_remaining_ms(&r.lease, now(&r)), 0);
+	return r;
+}
+
+static void after_a_jump_forward_the_kms_decides(void **state)
+{
+	static const struct {
+		bh_lease_answer says;
+		bh_lease_state then;
+		unsigned acts;
+	} cases[] = {
+		{ BH_LEASE_YES, BH_LEASE_HELD, 0 },
+		{ BH_LEASE_NO, BH_LEASE_REFUSED, BH_LEASE_CLOSE | BH_LEASE_DETACH },
+		{ BH_LEASE_NO_ANSWER, BH_LEASE_LOST, BH_LEASE_CLOSE | BH_LEASE_DETACH },
+		{ BH_LEASE_WRONG, BH_LEASE_DAMAGED, BH_LEASE_CLOSE | BH_LEASE_DETACH },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		rig r = doubted();
+
+		sleep_ms(&r, 200);
+		assert_true(answer(&r, cases[i].says));
+		assert_int_equal(decide(&r), cases[i].acts);
+		assert_int_equal(r.lease.state, cases[i].then);
+	}
+}
+
+/* It is served from the beginning of that call on, and renewed as ever. */
+static void a_doubt_that_ended_well_leaves_an_ordinary_lease(void **state)
+{
+	rig r = doubted();
+
+	(void)state;
+	sleep_ms(&r, 200);
 	assert_true(answer(&r, BH_LEASE_YES));
-	assert_int_equal(decide(&r), BH_LEASE_ATTACH);
+	assert_int_equal(decide(&r), 0);
+	assert_int_equal(bh_lease_remaining_ms(&r.lease, now(&r)), LIMIT - 200);
+	assert_int_equal(wait_for_act(&r, LIMIT), BH_LEASE_CALL);
+	assert_true(answer(&r, BH_LEASE_YES));
+}
+
+static void a_doubt_ends_without_an_answer(void **state)
+{
+	rig r = doubted();
+
+	(void)state;
+	assert_int_equal(wait_for_act(&r, BH_LEASE_DOUBT_MAX_MS - 1), 0);
+	sleep_ms(&r, 2);
+	assert_int_equal(decide(&r), BH_LEASE_CLOSE | BH_LEASE_DETACH);
+	assert_int_equal(r.lease.state, BH_LEASE_LOST);
+}
+
+/* What was asked before the clock jumped is answered for a time that is over: it is asked once more, and nothing is detached. */
+static void a_jump_under_a_call_waits_for_its_answer(void **state)
+{
+	rig r = calling(LIMIT);
+
+	(void)state;
+	r.wall_ms += 3600 * (int64_t)SECOND;
+	assert_int_equal(decide(&r), 0);
+	assert_int_equal(r.lease.state, BH_LEASE_DOUBTED);
+	assert_true(answer(&r, BH_LEASE_YES));
+	assert_int_equal(decide(&r), BH_LEASE_CALL);
+	assert_int_equal(r.lease.state, BH_LEASE_DOUBTED);
+	assert_true(answer(&r, BH_LEASE_YES));
+	assert_int_equal(decide(&r), 0);
+	assert_int_equal(r.lease.state, BH_LEASE_HELD);
+}
+
+/* One that does not answer is no doubt: the limit is the limit. */
+static void a_kms_out_of_reach_is_no_doubt(void **state)
+{
+	rig r = calling(LIMIT);
+
+	(void)state;
+	assert_true(answer(&r, BH_LEASE_NO_ANSWER));
+	r.wall_ms += LIMIT;
+	assert_int_equal(decide(&r) & (BH_LEASE_CLOSE | BH_LEASE_DETACH), BH_LEASE_CLOSE | BH_LEASE_DETACH);
+	assert_int_equal(r.lease.state, BH_LEASE_LOST);
 }
 
 static void a_jump_back_does_not_lengthen_it(void **state)
@@ -417,7 +496,8 @@ static void a_jump_back_does_not_lengthen_it(void **state)
 		(void)wait_for_act(&r, LIMIT / 20);
 	}
 	r.boot_ms = granted + LIMIT;
-	assert_true(decide(&r) & BH_LEASE_CLOSE);
+	(void)decide(&r);
+	assert_false(bh_lease_is_serving(&r.lease));
 }
 
 static void a_flapping_clock_does_not_lengthen_it(void **state)
@@ -568,7 +648,11 @@ int main(void)
 		cmocka_unit_test(lost_and_then_refused_records_the_new_cause),
 		cmocka_unit_test(damaged_is_left_alone),
 		cmocka_unit_test(each_status_means_one_answer),
-		cmocka_unit_test(a_jump_forward_ends_it_and_asks_at_once),
+		cmocka_unit_test(after_a_jump_forward_the_kms_decides),
+		cmocka_unit_test(a_doubt_that_ended_well_leaves_an_ordinary_lease),
+		cmocka_unit_test(a_doubt_ends_without_an_answer),
+		cmocka_unit_test(a_jump_under_a_call_waits_for_its_answer),
+		cmocka_unit_test(a_kms_out_of_reach_is_no_doubt),
 		cmocka_unit_test(a_jump_back_does_not_lengthen_it),
 		cmocka_unit_test(a_flapping_clock_does_not_lengthen_it),
 		cmocka_unit_test(a_flapping_kms_is_survived),
