@@ -41,6 +41,7 @@ struct bh_db {
 	bh_log_fn log;
 	void *log_arg;
 	struct bh_keeper *keeper;                                /* NULL: none */
+	struct bh_jobs *jobs;                                    /* RocksDB's flushes and compactions */
 	void (*on_hurt)(struct bh_db *db, const char *merchant); /* a file of its is damaged; waits for nothing. NULL: not yet */
 	bh_alarm keeper_alarm;                                   /* rung: it has something to do now */
 	struct bh_leaser *leaser;                                /* from the first step of an open on */

@@ -23,6 +23,7 @@ void bh_hurt(bh_merchant *merchant, const char *what)
 	bool first;
 
 	bh_gate_shut_if_open(&merchant->gate, BH_E_DAMAGED);
+	atomic_store(&merchant->closing, true);
 	pthread_mutex_lock(&db->lock);
 	first = note(merchant, what);
 	pthread_mutex_unlock(&db->lock);
@@ -59,8 +60,7 @@ void bh_hurt_clear(bh_merchant *merchant)
 	pthread_mutex_unlock(&merchant->db->lock);
 }
 
-/* What RocksDB calls a corruption, and is none of a file: the caller's merge operator, a memtable. */
-static bool is_elsewhere(const char *message)
+bool bh_hurt_is_elsewhere(const char *message)
 {
 	return strstr(message, "erge operator") != NULL || strstr(message, "ProtectionInfo") != NULL ||
 	       strstr(message, "rotection info") != NULL;
@@ -68,13 +68,14 @@ static bool is_elsewhere(const char *message)
 
 bh_status bh_hurt_look(bh_merchant *merchant, bh_status status)
 {
-	/* Ours were told where they were met; BH_E_FORMAT is what RocksDB's own is. */
-	if (status == BH_E_FORMAT && strncmp(bh_status_message(), "Corruption", 10) == 0 && !is_elsewhere(bh_status_message())) {
-		BH_CLEANUP(bh_buf_clear) bh_buf what = { 0 };
+	const char *message = bh_status_message();
 
-		if (bh_buf_printf(&what, "%s", bh_status_message()) == BH_OK)
-			bh_hurt(merchant, (const char *)what.data);
-		return bh_fail(status, "%s", what.data != NULL ? (const char *)what.data : "Corruption");
+	/* Ours were told where they were met; BH_E_FORMAT is what RocksDB's own is. */
+	if (status == BH_E_FORMAT && strncmp(message, "Corruption", 10) == 0 && !bh_hurt_is_elsewhere(message)) {
+		const bh_message kept = bh_message_keep();
+
+		bh_hurt(merchant, bh_hurt_shorter(merchant->db, kept.text));
+		bh_message_restore(&kept);
 	}
 	return status;
 }

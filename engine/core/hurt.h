@@ -19,6 +19,8 @@ void bh_hurt_clear(bh_merchant *merchant);
 
 /* The status of a RocksDB call on the merchant's class, on its way up: what its own checks found to be corrupt is damage, too. */
 bh_status bh_hurt_look(bh_merchant *merchant, bh_status status);
+/* What RocksDB calls a corruption, and is none of a file: the caller's merge operator, a memtable. */
+bool bh_hurt_is_elsewhere(const char *message);
 /* A message about a file, with more room for what it says: within a note the path begins below the database's directory. */
 const char *bh_hurt_shorter(const bh_db *db, const char *message);
 

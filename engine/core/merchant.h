@@ -27,11 +27,14 @@ typedef struct bh_merchant {
 	bool attach_at_open;       /* while the database is being opened: its keys are there again */
 	_Atomic bool hurt;         /* a file of its is damaged: hurt.h */
 	char hurt_note[BH_SUSPEND_NOTE_MAX + 1]; /* which one, and what is wrong with it; under bh_db.lock */
-	_Atomic bool closing;                    /* compactions that somebody waits for inside the gate shall end */
-	pthread_mutex_t op;                      /* one change of its state at a time */
-	pthread_mutex_t marking;                 /* one change of what is suppressed at a time; inside the gate */
-	pthread_mutex_t lock;                    /* guards `guests` */
-	bh_guest *guests;                        /* what cannot outlive its keys: ended when the gate closes */
+	_Atomic bool relaxing;                   /* `relaxer` runs, or has run, and is to be joined: quarantine.c */
+	pthread_t relaxer;
+	_Atomic unsigned waiting; /* calls inside that may wait for a flush in RocksDB, which hears of no failure but everybody's */
+	_Atomic bool closing;     /* compactions that somebody waits for inside the gate shall end */
+	pthread_mutex_t op;       /* one change of its state at a time */
+	pthread_mutex_t marking;  /* one change of what is suppressed at a time; inside the gate */
+	pthread_mutex_t lock;     /* guards `guests` */
+	bh_guest *guests;         /* what cannot outlive its keys: ended when the gate closes */
 	size_t class_count;
 	bh_class *classes;
 	struct bh_merchant *next;

@@ -12,11 +12,14 @@
 #include <stdlib.h>
 
 #include "env/bridge/erase.h"
+#include "engine/core/flush.h"
 #include "env/fs/page_check.h"
 #include "engine/core/suppressed.h"
 #include "engine/core/merchant.h"
 #include "engine/core/gate.h"
 #include "engine/core/db.h"
+
+#define FLUSH_ROUNDS 3
 
 static bh_status check_path(const bh_cf *cf, const char *path)
 {
@@ -35,7 +38,7 @@ static bh_status check_path(const bh_cf *cf, const char *path)
 /* Before RocksDB reads it, which asserts where the last entry cannot be read. */
 static bh_status check_file(const bh_cf *cf, const char *path)
 {
-	bh_status status = bh_page_check(cf->merchant->db->fs, path, BH_PAGE_LOOK_WHOLE);
+	bh_status status = bh_page_check(cf->merchant->db->fs, path, BH_PAGE_LOOK_WHOLE, NULL);
 
 	return status == BH_E_NOT_FOUND ? bh_fail(BH_E_IO, "%s: is not there", path) : status;
 }
@@ -55,22 +58,50 @@ static bh_status check_rows(bh_cf *cf, const char *path)
 	return bh_fail_prefix(bh_bridge_sst_keys(cf->merchant->db->rocks, cf->cls->handle, path, check_key, cf), "%s", path);
 }
 
-static bh_status ingest_inside(bh_cf *cf, const bh_ingest_options *options, const char *const *paths, size_t count)
+static bh_status ingest_as(bh_cf *cf, const bh_ingest_options *options, const char *const *paths, size_t count, bool may_block)
 {
-	rocksdb_ingestexternalfileoptions_t *how;
+	rocksdb_ingestexternalfileoptions_t *how = rocksdb_ingestexternalfileoptions_create();
 	char *error = NULL;
 
+	rocksdb_ingestexternalfileoptions_set_move_files(how, options != NULL && options->move);
+	rocksdb_ingestexternalfileoptions_set_allow_blocking_flush(how, may_block);
+	rocksdb_ingest_external_file_cf(cf->merchant->db->rocks, cf->cls->handle, paths, count, how, &error);
+	rocksdb_ingestexternalfileoptions_destroy(how);
+	return bh_status_of_rocksdb(error);
+}
+
+static bool wants_flush(bh_status status)
+{
+	return status != BH_OK && strstr(bh_status_message(), "requires flush") != NULL;
+}
+
+/* Rows of the same keys in the memtable are to be flushed first. RocksDB would do that with everybody's writes held back, for ever
+ * if the flush does not succeed: so it is done before, and left to RocksDB only where new ones come all the time. */
+static bh_status ingest_flushed(bh_cf *cf, const bh_ingest_options *options, const char *const *paths, size_t count)
+{
+	bh_status status = ingest_as(cf, options, paths, count, false);
+
+	for (int round = 0; round < FLUSH_ROUNDS && wants_flush(status); round++) {
+		BH_TRY(bh_family_flush(cf->merchant->db, cf->cls->handle, &cf->merchant->closing));
+		status = ingest_as(cf, options, paths, count, false);
+	}
+	if (!wants_flush(status))
+		return status;
+	atomic_fetch_add(&cf->merchant->waiting, 1);
+	status = ingest_as(cf, options, paths, count, true);
+	atomic_fetch_sub(&cf->merchant->waiting, 1);
+	return status;
+}
+
+static bh_status ingest_inside(bh_cf *cf, const bh_ingest_options *options, const char *const *paths, size_t count)
+{
 	for (size_t i = 0; i < count; i++)
 		BH_TRY(check_path(cf, paths[i]));
 	for (size_t i = 0; i < count; i++)
 		BH_TRY(check_file(cf, paths[i]));
 	for (size_t i = 0; i < count; i++)
 		BH_TRY(check_rows(cf, paths[i]));
-	how = rocksdb_ingestexternalfileoptions_create();
-	rocksdb_ingestexternalfileoptions_set_move_files(how, options != NULL && options->move);
-	rocksdb_ingest_external_file_cf(cf->merchant->db->rocks, cf->cls->handle, paths, count, how, &error);
-	rocksdb_ingestexternalfileoptions_destroy(how);
-	return bh_status_of_rocksdb(error);
+	return ingest_flushed(cf, options, paths, count);
 }
 
 bh_status bh_ingest(bh_cf *cf, const bh_ingest_options *options, const char *const *paths, size_t count)

@@ -16,6 +16,7 @@
 #include "engine/core/unmerged.h"
 #include "keyring/base/base.h"
 #include "snapshot.h"
+#include "engine/core/flush.h"
 #include "engine/core/hurt.h"
 
 static inline const char *chars(bh_view v)
@@ -261,20 +262,6 @@ bh_status bh_multi_get(bh_cf *cf, const bh_read_options *options, size_t count, 
 
 /* ---- storage */
 
-bh_status bh_flush(bh_cf *cf)
-{
-	rocksdb_flushoptions_t *options;
-	char *error = NULL;
-
-	BH_TRY(bh_gate_enter(&cf->merchant->gate, cf->merchant->name));
-	options = rocksdb_flushoptions_create();
-	rocksdb_flushoptions_set_wait(options, 1);
-	rocksdb_flush_cf(cf->merchant->db->rocks, options, cf->cls->handle, &error);
-	rocksdb_flushoptions_destroy(options);
-	bh_gate_leave(&cf->merchant->gate);
-	return bh_done(bh_status_of_rocksdb(error));
-}
-
 /* What was cut short because its merchant left says so. */
 static bh_status cut_short(bh_merchant *merchant, bh_status status)
 {
@@ -285,14 +272,42 @@ static bh_status cut_short(bh_merchant *merchant, bh_status status)
 	return status;
 }
 
-bh_status bh_compact(bh_cf *cf, bh_view begin, bh_view end)
+static bh_status flush_inside(const bh_cf *cf)
 {
-	char *error = NULL;
+	return bh_family_flush(cf->merchant->db, cf->cls->handle, &cf->merchant->closing);
+}
+
+bh_status bh_flush(bh_cf *cf)
+{
+	bh_status status;
 
 	BH_TRY(bh_gate_enter(&cf->merchant->gate, cf->merchant->name));
-	bh_bridge_compact(cf->merchant->db->rocks, cf->cls->handle, begin, end, (bool *)(uintptr_t)&cf->merchant->closing, &error);
+	status = flush_inside(cf);
 	bh_gate_leave(&cf->merchant->gate);
-	return bh_done(cut_short(cf->merchant, bh_status_of_rocksdb(error)));
+	return bh_done(cut_short(cf->merchant, status));
+}
+
+/* RocksDB flushes what is in the way itself, and waits for it in its own manner: there is little left of it, if anything. */
+static bh_status compact_inside(bh_cf *cf, bh_view begin, bh_view end)
+{
+	bh_merchant *merchant = cf->merchant;
+	char *error = NULL;
+
+	BH_TRY(flush_inside(cf));
+	atomic_fetch_add(&merchant->waiting, 1);
+	bh_bridge_compact(merchant->db->rocks, cf->cls->handle, begin, end, (bool *)(uintptr_t)&merchant->closing, &error);
+	atomic_fetch_sub(&merchant->waiting, 1);
+	return bh_hurt_look(merchant, bh_status_of_rocksdb(error));
+}
+
+bh_status bh_compact(bh_cf *cf, bh_view begin, bh_view end)
+{
+	bh_status status;
+
+	BH_TRY(bh_gate_enter(&cf->merchant->gate, cf->merchant->name));
+	status = compact_inside(cf, begin, end);
+	bh_gate_leave(&cf->merchant->gate);
+	return bh_done(cut_short(cf->merchant, status));
 }
 
 bh_status bh_sync_wal(bh_db *db)

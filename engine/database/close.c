@@ -13,8 +13,10 @@
 #include "keyring/ring/keyring.h"
 #include "engine/core/options_file.h"
 #include "engine/rotation/keeper.h"
+#include "env/bridge/jobs.h"
 #include "keyring/dek/lease.h"
 #include "engine/wall/leaser.h"
+#include "engine/wall/quarantine.h"
 #include "keyring/crypto/sign.h"
 #include "engine/data/snapshot.h"
 
@@ -22,13 +24,18 @@ static void close_families(bh_db *db)
 {
 	bh_merchant *merchant, *next;
 
-	for (merchant = db->merchants; merchant != NULL; merchant = next) {
+	/* RocksDB's jobs may look for one still, until it is closed. */
+	pthread_mutex_lock(&db->lock);
+	merchant = db->merchants;
+	db->merchants = NULL;
+	pthread_mutex_unlock(&db->lock);
+	for (; merchant != NULL; merchant = next) {
 		next = merchant->next;
 		bh_merchant_shut(merchant, BH_E_INVALID);
+		bh_quarantine_settle(merchant);
 		bh_merchant_close_handles(merchant);
 		bh_merchant_unref(merchant);
 	}
-	db->merchants = NULL;
 	if (db->default_cf == NULL)
 		return;
 	bh_options_file_write(db);
@@ -83,7 +90,7 @@ void bh_db_close(bh_db *db)
 	atomic_store(&db->hurry, true);
 	bh_keeper_stop(db->keeper); /* these first: they work on all of the others */
 	wait_for_calls(db);
-	bh_leaser_free(db->leaser);
+	bh_leaser_end(db->leaser);
 	close_families(db);
 	bh_snapshot_end_all(db);
 	if (db->rocks != NULL) {
@@ -92,7 +99,9 @@ void bh_db_close(bh_db *db)
 			store_sealed(db);
 	}
 	bh_block_caches_free(db->caches);
+	bh_leaser_free(db->leaser); /* RocksDB's last job may have told it of something */
 	destroy_options(db);
+	bh_jobs_free(db->jobs);
 	if (db->env != NULL)
 		rocksdb_env_destroy(db->env);
 	passphrase = (char *)(uintptr_t)db->kms.passphrase; /* our copy */

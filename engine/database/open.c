@@ -57,6 +57,9 @@ static bh_status remove_leftovers(const char *path)
 
 static bh_status remove_class_leftovers(bh_db *db, const bh_merchant_info *merchant)
 {
+	/* It may be a directory that cannot be read, or none. */
+	if (merchant->cause == BH_SUSPEND_DAMAGED)
+		return BH_OK;
 	for (size_t i = 0; i < merchant->class_count; i++) {
 		BH_CLEANUP(bh_buf_clear) bh_buf path = { 0 };
 
@@ -169,6 +172,24 @@ static bh_status open_rocksdb(bh_db *db)
 	return bh_bridge_check_handles(db->rocks, db->default_cf, db->dir);
 }
 
+/* RocksDB opens as a whole or not at all: whose files it fails on is detached, and the others are opened. Each round has one
+ * merchant less at least. */
+static bh_status open_without_hurt(bh_db *db)
+{
+	bh_status status;
+	bool any;
+
+	for (status = open_rocksdb(db); status != BH_OK && db->rocks == NULL; status = open_rocksdb(db)) {
+		const bh_message message = bh_message_keep();
+
+		(void)bh_quarantine_named(db, message.text);
+		BH_TRY(bh_cold_detach_hurt(db, &any));
+		if (!any)
+			return bh_fail(status, "%s", message.text);
+	}
+	return status;
+}
+
 /* Without CURRENT there is no database. That is right just once, before the first merchant; later it means that CURRENT is lost,
  * and RocksDB must not begin anew over the files. */
 static bh_status check_current(bh_db *db)
@@ -208,11 +229,15 @@ static bh_status erase_at_open(bh_db *db, const bh_merchant_info *info)
 /* What lies there, as it lies there: WALs are read into memory, and nobody is detached, attached or finished. */
 static bh_status show(bh_db *db)
 {
+	bool any;
+
 	if (!bh_dir_has(db->dir, "CURRENT"))
 		return bh_fail(BH_E_NOT_FOUND, "%s: no database was opened there yet; open it to write once", db->dir);
 	bh_fs_set_read_only(db->fs);
 	BH_TRY(bh_cold_look(db));
-	BH_TRY(open_rocksdb(db));
+	bh_cold_inspect(db);
+	BH_TRY(bh_cold_detach_hurt(db, &any));
+	BH_TRY(open_without_hurt(db));
 	return bh_leases_begin(db);
 }
 
@@ -220,6 +245,7 @@ static bh_status open_steps(bh_db *db, const char *dir, const bh_db_options *opt
 {
 	bh_keyring *keyring = NULL;
 	bh_opened_with before = { 0 };
+	bool any;
 
 	BH_TRY(bh_bridge_check_layout());
 	BH_TRY(copy_settings(db, dir, options));
@@ -229,13 +255,15 @@ static bh_status open_steps(bh_db *db, const char *dir, const bh_db_options *opt
 	BH_TRY(start_env(db, keyring));
 	BH_TRY(check_current(db));
 	BH_TRY(bh_opened_with_check(db, options, &before));
+	bh_quarantine_begin(db);
 	if (db->read_only)
 		return show(db);
-	bh_quarantine_begin(db);
 	BH_TRY(bh_cold_start(db));
 	BH_TRY(remove_leftovers(db->dir));
+	bh_cold_inspect(db);
+	BH_TRY(bh_cold_detach_hurt(db, &any));
 	BH_TRY(for_merchants(db, remove_class_leftovers));
-	BH_TRY(open_rocksdb(db));
+	BH_TRY(open_without_hurt(db));
 	BH_TRY(bh_opened_with_recorded(db, &before));
 	bh_fs_guard_families(db->fs);
 	BH_TRY(for_merchants(db, bh_shred_resume));

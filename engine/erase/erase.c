@@ -315,7 +315,9 @@ bh_status bh_erase_range(bh_cf *cf, bh_view prefix, const bh_erase_options *opti
 	e.suppress = options != NULL && options->suppress;
 	e.patient = wait_ms > 0;
 	e.until_ms = bh_gate_now_ms() + (wait_ms > 0 ? wait_ms : BH_ERASE_WAIT_MS);
+	atomic_fetch_add(&cf->merchant->waiting, 1);
 	status = erase_alone(&e);
+	atomic_fetch_sub(&cf->merchant->waiting, 1);
 	bh_gate_leave(&cf->merchant->gate);
 	BH_TRY(status);
 	if (out != NULL) {

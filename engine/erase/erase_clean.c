@@ -12,6 +12,7 @@
 
 #include "env/bridge/erase.h"
 #include "env/reseal/reseal_log.h"
+#include "engine/core/flush.h"
 #include "keyring/base/crashpoint.h"
 #include "keyring/base/base.h"
 #include "erase_files.h"
@@ -72,17 +73,6 @@ static bool has_file(const bh_buf *files, uint64_t number)
 		if (file_at(files, i)->number == number)
 			return true;
 	return false;
-}
-
-static bh_status flush_family(const bh_db *db, rocksdb_column_family_handle_t *family)
-{
-	rocksdb_flushoptions_t *options = rocksdb_flushoptions_create();
-	char *error = NULL;
-
-	rocksdb_flushoptions_set_wait(options, 1);
-	rocksdb_flush_cf(db->rocks, options, family, &error);
-	rocksdb_flushoptions_destroy(options);
-	return bh_status_of_rocksdb(error);
 }
 
 /* One entry. A number above the deletion's is that of a later write; below it, of a row that should be gone, unless it is 0 for
@@ -154,7 +144,7 @@ static bh_status rewrite_tables(bh_erasure *e)
 {
 	e->unclean = true;
 	for (int round = 0; round < ROUNDS && e->unclean; round++) {
-		BH_TRY(flush_family(e->db, e->family));
+		BH_TRY(bh_family_flush(e->db, e->family, &e->merchant->closing));
 		BH_TRY(rewrite(e, round > 0));
 		BH_TRY(scan(e));
 	}
@@ -295,7 +285,7 @@ static bh_status flush_merchant(const bh_db *db, bh_merchant *merchant)
 	if (bh_gate_enter(&merchant->gate, merchant->name) != BH_OK)
 		return BH_OK;
 	for (size_t i = 0; i < merchant->class_count && status == BH_OK; i++)
-		status = flush_family(db, merchant->classes[i].handle);
+		status = bh_family_flush(db, merchant->classes[i].handle, &merchant->closing);
 	bh_gate_leave(&merchant->gate);
 	return status;
 }
@@ -305,7 +295,7 @@ static bh_status flush_all(const bh_erasure *e)
 {
 	size_t count;
 	bh_merchant **list = merchants_of(e->db, &count);
-	bh_status status = list != NULL ? flush_family(e->db, e->db->default_cf) : bh_fail(BH_E_NOMEM, "no memory");
+	bh_status status = list != NULL ? bh_family_flush(e->db, e->db->default_cf, NULL) : bh_fail(BH_E_NOMEM, "no memory");
 
 	for (size_t i = 0; list != NULL && i < count; i++) {
 		if (status == BH_OK)

@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "env/bridge/jobs.h"
 #include "keyring/audit/audit.h"
 #include "engine/wall/leaser.h"
 #include "engine/wall/park.h"
@@ -198,6 +199,7 @@ static bh_status fill_database(bh_db *db, bh_db_report *report)
 	report->wal_bytes = wals.bytes;
 	if (rocksdb_property_int(db->rocks, "rocksdb.background-errors", &report->background_errors) != 0)
 		return bh_fail(BH_E_ROCKSDB, "RocksDB does not tell of its background errors");
+	report->background_errors -= BH_MIN(report->background_errors, bh_jobs_forgotten(db->jobs)); /* a merchant's own */
 	bh_audit_position_get(bh_keyring_audit(db->keyring), &audit);
 	report->audit_entries = audit.size;
 	BH_TRY(bh_buf_printf(&path, "%s/" BH_AUDIT_FILE, db->dir));

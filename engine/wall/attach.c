@@ -19,6 +19,7 @@
 
 #include <bulkhead/env.h>
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <bulkhead/db.h>
 
@@ -158,7 +159,7 @@ static bh_status look_at_files(const parked *p, const bh_export *export_, rocksd
 		BH_CLEANUP(bh_buf_clear) bh_buf path = { 0 };
 
 		BH_TRY(bh_buf_printf(&path, "%s/%s", bh_export_dir(export_, i), bh_export_name(export_, i)));
-		BH_TRY(bh_page_check(p->view, (const char *)path.data, BH_PAGE_LOOK_WHOLE));
+		BH_TRY(bh_page_check(p->view, (const char *)path.data, BH_PAGE_LOOK_WHOLE, NULL));
 	}
 	return bh_bridge_check_ends(p->rocks, handle, export_);
 }
@@ -197,7 +198,7 @@ static bh_status look_at_suspect(void *arg, const char *name)
 	BH_TRY(bh_buf_printf(&path, "%s/%s", s->dir, name));
 	if (!bh_fs_names_itself(name))
 		return BH_OK;
-	status = bh_page_check(s->p->view, (const char *)path.data, BH_PAGE_LOOK_WHOLE);
+	status = bh_page_check(s->p->view, (const char *)path.data, BH_PAGE_LOOK_WHOLE, NULL);
 	if (status == BH_E_NO_KEY || status == BH_E_SHREDDED)
 		return bh_fail(BH_E_TAG, "%s: is not sealed under a key of its merchant's; it was put there from elsewhere",
 			       (const char *)path.data);
@@ -219,12 +220,10 @@ static bh_status name_culprit(const parked *p, const bh_merchant *merchant)
 
 static bh_status better_status(const parked *p, const bh_merchant *merchant, bh_status status)
 {
-	BH_CLEANUP(bh_buf_clear) bh_buf message = { 0 };
-	bh_status found = bh_buf_printf(&message, "%s", bh_status_message());
+	const bh_message message = bh_message_keep();
+	const bh_status found = name_culprit(p, merchant);
 
-	if (found == BH_OK)
-		found = name_culprit(p, merchant);
-	return is_of_files(found) ? found : bh_fail(status, "%s", message.data != NULL ? (const char *)message.data : "");
+	return is_of_files(found) ? found : bh_fail(status, "%s", message.text);
 }
 
 static bh_status recover(bh_db *db, const bh_merchant *merchant, bool whole, exports *out, bool *hurt_out)
@@ -375,15 +374,13 @@ bh_status bh_attach_undo(bh_db *db, bh_merchant *merchant, const char *note)
 }
 
 /* What was read among the links lies in parked/<merchant>: that is where the right file belongs. */
-static void name_parked(bh_buf *message, const char *merchant)
+static void name_parked(bh_message *message, const char *merchant)
 {
-	BH_CLEANUP(bh_buf_clear) bh_buf lent = { 0 };
+	char lent[BH_NAME_MAX + sizeof(BH_PARKED_LENT_PREFIX) + 2], *at;
 	const size_t skip = strlen(BH_PARKED_LENT_PREFIX);
-	char *at;
 
-	if (bh_buf_printf(&lent, "/" BH_PARKED_LENT_PREFIX "%s/", merchant) != BH_OK)
-		return;
-	while ((at = strstr((char *)message->data, (const char *)lent.data)) != NULL)
+	snprintf(lent, sizeof(lent), "/" BH_PARKED_LENT_PREFIX "%s/", merchant);
+	while ((at = strstr(message->text, lent)) != NULL)
 		memmove(at + 1, at + 1 + skip, strlen(at + 1 + skip) + 1);
 }
 
@@ -391,19 +388,15 @@ static void name_parked(bh_buf *message, const char *merchant)
  * blame. */
 static bh_status fail_attach(bh_db *db, bh_merchant *merchant, bool begun, bh_status status, bool hurt)
 {
-	BH_CLEANUP(bh_buf_clear) bh_buf kept = { 0 };
-	const char *message = bh_status_name(status);
+	bh_message message = bh_message_keep();
 
-	if (bh_buf_printf(&kept, "%s", bh_status_message()) == BH_OK) {
-		name_parked(&kept, merchant->name);
-		message = (const char *)kept.data;
-	}
+	name_parked(&message, merchant->name);
 	if (!begun)
 		bh_forget(db, merchant->name);
-	else if (bh_attach_undo(db, merchant, hurt ? bh_hurt_shorter(db, message) : NULL) != BH_OK)
+	else if (bh_attach_undo(db, merchant, hurt ? bh_hurt_shorter(db, message.text) : NULL) != BH_OK)
 		bh_db_log(db, "merchant '%s': stays half resumed until its next suspension or resume: %s", merchant->name,
 			  bh_status_message());
-	return bh_fail(status, "merchant '%s': stays suspended: %s", merchant->name, message);
+	return bh_fail(status, "merchant '%s': stays suspended: %s", merchant->name, message.text);
 }
 
 static bh_status record_resuming(bh_db *db, const bh_merchant *merchant, const char *note)

@@ -4,7 +4,8 @@
  *
  * All KMSs are asked at once, before RocksDB is opened: it fails as a whole if one family's files cannot be read. A merchant
  * without keys is parked by links, which needs none, and its families are presented as dropped; when the keys are there again it is
- * attached like any suspended one. What a crash interrupted is finished here, too (detach.c and attach.c have the steps).
+ * attached like any suspended one. So is one whose files are damaged, which an open finds when it fails on them: it is tried again
+ * without that merchant. What a crash interrupted is finished here, too (detach.c and attach.c have the steps).
  */
 
 #include "cold.h"
@@ -19,6 +20,7 @@
 #include "attach.h"
 #include "detach.h"
 #include "engine/core/family.h"
+#include "engine/core/hurt.h"
 #include "engine/core/merchant.h"
 #include "cause.h"
 
@@ -107,6 +109,16 @@ static bool wants_keys(const bh_db *db, const bh_merchant_info *info)
 	return info->cause == BH_SUSPEND_KMS_REFUSED || info->cause == BH_SUSPEND_KMS_UNREACHABLE;
 }
 
+/* What cannot be moved stays where it is: RocksDB is not shown the family, and so touches nothing there. Returns whether all was
+ * moved. */
+static bool park_rest(const bh_db *db, const char *name, bool replace)
+{
+	if (bh_park_rest(db, name, replace) == BH_OK)
+		return true;
+	bh_db_log(db, "merchant '%s': %s", name, bh_status_message());
+	return false;
+}
+
 static bh_status park_cold(bh_db *db, const char *name)
 {
 	BH_CLEANUP(bh_merchant_info_clear) bh_merchant_info info = { 0 };
@@ -116,9 +128,8 @@ static bh_status park_cold(bh_db *db, const char *name)
 	BH_TRY(bh_park_make_durable(db));
 	bh_crash_point("cold.parked");
 	BH_TRY(bh_keyring_merchant(db->keyring, name, &info));
-	if (info.cause == BH_SUSPEND_DAMAGED)
-		BH_TRY(bh_park_rest(db, name, false));
-	BH_TRY(bh_merchant_remove_files(db, name));
+	if (info.cause != BH_SUSPEND_DAMAGED || park_rest(db, name, false))
+		BH_TRY(bh_merchant_remove_files(db, name));
 	return bh_keyring_merchant_set_state(db->keyring, name, BH_MERCHANT_SUSPENDED);
 }
 
@@ -127,19 +138,25 @@ static const char *why(const probe *p)
 	return p->message.data != NULL ? (const char *)p->message.data : bh_status_name(p->status);
 }
 
+static bh_status detach_for(bh_db *db, const char *name, bh_suspend_cause cause, const char *why_)
+{
+	char note[BH_SUSPEND_NOTE_MAX + 1] = { 0 };
+
+	memcpy(note, why_, BH_MIN(strlen(why_), (size_t)BH_SUSPEND_NOTE_MAX));
+	bh_db_log(db, "%smerchant '%s': is not attached: %s", cause == BH_SUSPEND_DAMAGED ? "integrity alarm: " : "", name, why_);
+	BH_TRY(bh_unpark(db, name));
+	BH_TRY(bh_keyring_merchant_set_suspended(db->keyring, name, BH_MERCHANT_SUSPENDING, cause, note));
+	bh_crash_point("cold.recorded");
+	return park_cold(db, name);
+}
+
 static bh_status detach_cold(bh_db *db, const bh_merchant_info *info, const probe *p)
 {
 	bh_suspend_cause cause = cause_of(p->status);
-	char note[BH_SUSPEND_NOTE_MAX + 1] = { 0 };
 
 	if (cause == BH_SUSPEND_NONE)
 		return bh_fail(p->status, "%s", why(p));
-	memcpy(note, why(p), BH_MIN(strlen(why(p)), (size_t)BH_SUSPEND_NOTE_MAX));
-	bh_db_log(db, "merchant '%s': is not attached: %s", info->name, why(p));
-	BH_TRY(bh_unpark(db, info->name));
-	BH_TRY(bh_keyring_merchant_set_suspended(db->keyring, info->name, BH_MERCHANT_SUSPENDING, cause, note));
-	bh_crash_point("cold.recorded");
-	return park_cold(db, info->name);
+	return detach_for(db, info->name, cause, why(p));
 }
 
 static bh_status settle_state(bh_db *db, const bh_merchant_info *info, const probe *p)
@@ -151,9 +168,10 @@ static bh_status settle_state(bh_db *db, const bh_merchant_info *info, const pro
 	case BH_MERCHANT_SUSPENDED:
 		if (p->wanted && p->status != BH_OK)
 			bh_db_log(db, "merchant '%s': is still not attached: %s", info->name, why(p));
-		if (info->cause == BH_SUSPEND_DAMAGED)
-			return bh_park_rest(db, info->name, true);
-		return bh_merchant_remove_files(db, info->name);
+		if (info->cause != BH_SUSPEND_DAMAGED)
+			return bh_merchant_remove_files(db, info->name);
+		return bh_is_parked(db, info->name) && park_rest(db, info->name, true) ? bh_merchant_remove_files(db, info->name)
+										       : BH_OK;
 	case BH_MERCHANT_RESUMING:
 		BH_TRY(bh_merchant_remove_files(db, info->name));
 		return bh_keyring_merchant_set_state(db->keyring, info->name, BH_MERCHANT_SUSPENDED);
@@ -243,6 +261,36 @@ bh_status bh_cold_look(bh_db *db)
 	return list_living(db);
 }
 
+/* ---- whose files are damaged */
+
+bool bh_cold_serves(const bh_db *db, const char *name)
+{
+	BH_CLEANUP(bh_merchant_info_clear) bh_merchant_info info = { 0 };
+
+	return bh_keyring_merchant(db->keyring, name, &info) == BH_OK && is_serving(info.state);
+}
+
+bh_status bh_cold_detach_hurt(bh_db *db, bool *any_out)
+{
+	char note[BH_SUSPEND_NOTE_MAX + 1];
+
+	*any_out = false;
+	for (bh_merchant *merchant = db->merchants; merchant != NULL; merchant = merchant->next) {
+		if (!bh_hurt_is_due(merchant, note) || !bh_cold_serves(db, merchant->name))
+			continue;
+		if (db->read_only)
+			bh_db_log(db, "integrity alarm: merchant '%s': is not shown: %s", merchant->name, note);
+		else
+			BH_TRY(detach_for(db, merchant->name, BH_SUSPEND_DAMAGED, note));
+		BH_TRY(bh_keyring_merchant_lock(db->keyring, merchant->name));
+		bh_fs_keys_changed(db->fs);
+		bh_gate_shut(&merchant->gate, BH_E_DAMAGED); /* for who only looks; else the end of the open sets it */
+		bh_hurt_clear(merchant);
+		*any_out = true;
+	}
+	return BH_OK;
+}
+
 /* ---- after RocksDB is open */
 
 static bh_status finish_one(bh_db *db, bh_merchant *merchant)
@@ -260,7 +308,11 @@ static bh_status finish_one(bh_db *db, bh_merchant *merchant)
 	/* Left behind where a resume was killed at its end: what it brought back is there. */
 	BH_TRY(bh_unpark(db, merchant->name));
 	BH_TRY(bh_suppress_load(merchant));
-	bh_gate_open(&merchant->gate);
+	/* What was met meanwhile is left to the leaser's worker. */
+	if (atomic_load(&merchant->hurt))
+		bh_gate_shut(&merchant->gate, BH_E_DAMAGED);
+	else
+		bh_gate_open(&merchant->gate);
 	return BH_OK;
 }
 

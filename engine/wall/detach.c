@@ -27,6 +27,7 @@
 #include "env/bridge/caches.h"
 #include "env/bridge/move.h"
 #include "engine/core/files.h"
+#include "engine/core/flush.h"
 #include "keyring/base/crashpoint.h"
 #include "leaser.h"
 #include "park.h"
@@ -37,14 +38,12 @@
 #include "cause.h"
 #include "engine/core/forget.h"
 
-static bh_status flush_families(bh_db *db, const bh_merchant *merchant)
+static bh_status flush_families(const bh_db *db, const bh_merchant *merchant)
 {
-	char *error = NULL;
-
-	for (size_t i = 0; i < merchant->class_count && error == NULL; i++)
+	for (size_t i = 0; i < merchant->class_count; i++)
 		if (merchant->classes[i].handle != NULL)
-			bh_bridge_flush(db->rocks, merchant->classes[i].handle, &error);
-	return bh_status_of_rocksdb(error);
+			BH_TRY(bh_family_flush_now(db, merchant->classes[i].handle, &merchant->hurt));
+	return BH_OK;
 }
 
 /* Entries that are in no SST yet. Read in this order: nobody writes any more, so what is not in the active memtable will not be,

@@ -104,8 +104,10 @@ bh_status bh_leaser_start(bh_leaser *leaser)
 	return start_thread(leaser, scheduler_main);
 }
 
-static void stop_threads(bh_leaser *leaser)
+void bh_leaser_end(bh_leaser *leaser)
 {
+	if (leaser == NULL)
+		return;
 	pthread_mutex_lock(&leaser->lock);
 	leaser->stopping = true;
 	pthread_cond_broadcast(&leaser->wake);
@@ -113,6 +115,7 @@ static void stop_threads(bh_leaser *leaser)
 	pthread_mutex_unlock(&leaser->lock);
 	for (unsigned i = 0; i < leaser->thread_count; i++)
 		pthread_join(leaser->threads[i], NULL);
+	leaser->thread_count = 0;
 }
 
 /* ---- made and freed */
@@ -151,7 +154,7 @@ void bh_leaser_free(bh_leaser *leaser)
 
 	if (leaser == NULL)
 		return;
-	stop_threads(leaser);
+	bh_leaser_end(leaser);
 	for (bh_lease_row *r = leaser->rows; r != NULL; r = next) {
 		next = r->next;
 		free(r);

@@ -59,7 +59,10 @@ BH_MUST_CHECK bh_status bh_leaser_new(const bh_leaser_host *host, void *arg, int
 				      bh_leaser **out);
 /* Errors: BH_E_NOMEM (threads). */
 BH_MUST_CHECK bh_status bh_leaser_start(bh_leaser *leaser);
-/* Ends the threads, waits for a call under way (for as long as its provider waits for an answer), frees. NULL-safe. */
+/* Ends the threads, waits for a call under way (for as long as its provider waits for an answer): from then on it decides nothing
+ * and does nothing. NULL-safe, again is fine. */
+void bh_leaser_end(bh_leaser *leaser);
+/* Ends it, and frees it. NULL-safe. */
 void bh_leaser_free(bh_leaser *leaser);
 
 /* Now, for bh_leaser_granted(): to be taken before the KMS is asked. */
@@ -71,8 +74,8 @@ BH_MUST_CHECK bh_status bh_leaser_granted(bh_leaser *leaser, const char *name, b
 BH_MUST_CHECK bh_status bh_leaser_found(bh_leaser *leaser, const char *name, bh_suspend_cause cause);
 /* It is suspended by an operator, or shredded: nothing is done about it until it is granted again. Unknown names are fine. */
 void bh_leaser_stop(bh_leaser *leaser, const char *name);
-/* A file of its is damaged: host->quarantine() is called for it by the local worker, again after a second where that fails. Waits
- * for nothing. */
+/* A file of its is damaged: host->quarantine() is called for it by the local worker, again after a second or more where that fails.
+ * Waits for nothing. */
 void bh_leaser_hurt(bh_leaser *leaser, const char *name);
 /* Looks at the clocks and all leases now, for tests that move a clock. */
 void bh_leaser_wake(bh_leaser *leaser);

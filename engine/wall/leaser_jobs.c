@@ -292,7 +292,8 @@ static void run_quarantine(bh_leaser *leaser, bh_lease_row *r)
 		    bh_status_message());
 	pthread_mutex_lock(&leaser->lock);
 	r->hurt = r->hurt || status != BH_OK;
-	r->hurt_at_ms = bh_leaser_read_ms(CLOCK_MONOTONIC) + (status != BH_OK ? NAP_MAX_MS : 0);
+	r->hurt_pause_ms = status == BH_OK ? 0 : BH_MIN(r->hurt_pause_ms * 2 + NAP_MAX_MS, HURT_PAUSE_MAX_MS);
+	r->hurt_at_ms = bh_leaser_read_ms(CLOCK_MONOTONIC) + r->hurt_pause_ms;
 }
 
 void bh_leaser_run(bh_leaser *leaser, bh_lease_job *j)

@@ -16,10 +16,11 @@
 
 #include "leaser.h"
 
-#define NAP_MAX_MS 1000       /* a clock that jumps wakes nobody: so look that often */
-#define NAP_MIN_MS 5          /* not more often than that, however many leases are due */
-#define DEADLINE_EARLY_MS 10  /* the coarse clock is up to a tick behind */
-#define DEADLINE_CHANGE_MS 20 /* a deadline that moved by less is left alone */
+#define NAP_MAX_MS 1000         /* a clock that jumps wakes nobody: so look that often */
+#define HURT_PAUSE_MAX_MS 60000 /* between two tries of a quarantine */
+#define NAP_MIN_MS 5            /* not more often than that, however many leases are due */
+#define DEADLINE_EARLY_MS 10    /* the coarse clock is up to a tick behind */
+#define DEADLINE_CHANGE_MS 20   /* a deadline that moved by less is left alone */
 
 typedef struct bh_lease_row bh_lease_row;
 
@@ -35,7 +36,8 @@ struct bh_lease_row {
 	bh_lease_job call, work, quarantine;
 	bool hurt;          /* `quarantine` is to be done */
 	int64_t hurt_at_ms; /* not before this, of CLOCK_MONOTONIC */
-	unsigned work_act;  /* BH_LEASE_DETACH or BH_LEASE_ATTACH */
+	int64_t hurt_pause_ms;
+	unsigned work_act; /* BH_LEASE_DETACH or BH_LEASE_ATTACH */
 	uint64_t call_id;
 	bool slow;           /* its last call was slow or unanswered */
 	int64_t deadline_ms; /* as it was set at the gate */

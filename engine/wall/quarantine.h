@@ -15,6 +15,10 @@
 
 /* Before RocksDB is opened: hears of damage from now on. */
 void bh_quarantine_begin(bh_db *db);
+/* RocksDB's own words for a failure: the merchant whose file they name first is hurt. Returns whether they name one. */
+bool bh_quarantine_named(bh_db *db, const char *message);
+/* Waits for what its failing flushes have begun; before its families' handles go. */
+void bh_quarantine_settle(bh_merchant *merchant);
 /* For the leaser: detaches who is hurt; does nothing for who is detached already. Errors: as bh_merchant_suspend(). */
 BH_MUST_CHECK bh_status bh_quarantine_detach(bh_db *db, const char *name);
 

@@ -18,16 +18,13 @@ namespace bridge
 using namespace ROCKSDB_NAMESPACE;
 
 // What the whole process lacks is nobody's damage. The posix file system leaves the error's own text behind, no number.
-inline bool IsOfProcess(const IOStatus &s)
+inline bool IsLack(const std::string &text)
 {
-	static const int kinds[] = { EMFILE, ENFILE, ENOMEM, EINTR, EAGAIN };
-	if (s.IsNoSpace())
-		return true;
-	std::string text = s.ToString();
+	static const int kinds[] = { EMFILE, ENFILE, ENOMEM, EINTR, EAGAIN, ENOSPC };
 	for (int kind : kinds)
 		if (text.find(strerror(kind)) != std::string::npos)
 			return true;
-	return false;
+	return text.find("bulkhead[no-memory]") != std::string::npos;
 }
 
 // The status of ours that went into it, or the one that fits what the file system below said.
@@ -57,7 +54,7 @@ public:
 private:
 	void Tell(const IOStatus &s) const
 	{
-		if (!IsOfProcess(s))
+		if (!s.IsNoSpace() && !IsLack(s.ToString()))
 			bh_fs_blame(fs_, &scope_, path_.c_str(), StatusOf(s));
 	}
 

@@ -17,6 +17,7 @@
 #include <cstring>
 #include <memory>
 
+#include "clock.hh"
 #include "fs.hh"
 #include "handles.hh"
 #include "log.hh"
@@ -413,6 +414,8 @@ private:
 
 } // namespace
 
+thread_local bool bridge::next_sleep_is_short;
+
 std::shared_ptr<FileSystem> bh_bridge_file_system_new(bh_fs *fs)
 {
 	return std::make_shared<BulkheadFileSystem>(fs, FileSystem::Default());
@@ -420,7 +423,7 @@ std::shared_ptr<FileSystem> bh_bridge_file_system_new(bh_fs *fs)
 
 bh_status bh_bridge_env_new(bh_fs *fs, rocksdb_env_t **out)
 {
-	*out = new rocksdb_env_t{ NewCompositeEnv(bh_bridge_file_system_new(fs)).release(), false };
+	*out = new rocksdb_env_t{ new ClockedEnv(NewCompositeEnv(bh_bridge_file_system_new(fs))), false };
 	return BH_OK;
 }
 

@@ -121,16 +121,6 @@ bh_status bh_bridge_family_files(rocksdb_t *db, rocksdb_column_family_handle_t *
 	return BH_OK;
 }
 
-void bh_bridge_flush(rocksdb_t *db, rocksdb_column_family_handle_t *cf, char **error)
-{
-	FlushOptions options;
-	options.wait = true;
-	options.allow_write_stall = true;
-	Status s = db->rep->Flush(options, cf->rep);
-	if (!s.ok())
-		*error = strdup(s.ToString().c_str());
-}
-
 bh_status bh_bridge_settle(rocksdb_t *db, rocksdb_column_family_handle_t *cf)
 {
 	CompactRangeOptions options;
@@ -160,6 +150,7 @@ bh_status bh_bridge_import(rocksdb_t *db, const rocksdb_options_t *options, cons
 
 void bh_bridge_options_for_export(rocksdb_options_t *options)
 {
+	options->rep.listeners.clear(); // they are the live database's
 	options->rep.create_if_missing = false;
 	options->rep.error_if_exists = false;
 	options->rep.wal_dir.clear(); // nothing of the live database's

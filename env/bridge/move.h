@@ -46,10 +46,6 @@ BH_MUST_CHECK bh_status bh_bridge_import(rocksdb_t *db, const rocksdb_options_t 
 BH_MUST_CHECK bh_status bh_bridge_family_files(rocksdb_t *db, rocksdb_column_family_handle_t *cf,
 					       bh_status (*each)(void *arg, const char *name), void *arg);
 
-/* Flushes a column family and waits, but not until its next writers would not be slowed down by it, as the C API's own call does:
- * there are none. A failure is left in *error, as the C API does it. */
-void bh_bridge_flush(rocksdb_t *db, rocksdb_column_family_handle_t *cf, char **error);
-
 /* Options for a database that is opened to be exported from: compacts nothing by itself, makes no new blob files, looks for no WAL
  * but those that are there. */
 void bh_bridge_options_for_export(rocksdb_options_t *options);

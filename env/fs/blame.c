@@ -41,16 +41,14 @@ bool bh_is_damage(const bh_fs *fs, const bh_scope *owner, bh_status status)
 
 void bh_fs_blame(const bh_fs *fs, const bh_scope *owner, const char *path, bh_status status)
 {
-	BH_CLEANUP(bh_buf_clear) bh_buf message = { 0 };
-	bh_damage damage = { .owner = owner, .path = path, .status = status, .message = bh_status_message() };
+	const bh_message message = bh_message_keep(); /* who is told may fail at something, too */
+	const bh_damage damage = { .owner = owner, .path = path, .status = status, .message = message.text };
 
 	if (hushed_here || bh_scope_is_platform(owner))
 		return;
-	if (bh_buf_printf(&message, "%s", bh_status_message()) == BH_OK)
-		damage.message = (const char *)message.data; /* a copy: who is told may fail at something, too */
 	if (bh_is_damage(fs, owner, status))
 		bh_fs_damaged(fs, &damage);
-	(void)bh_fail(status, "%s", damage.message);
+	bh_message_restore(&message);
 }
 
 bool bh_fs_names_itself(const char *path)

@@ -78,11 +78,14 @@ static bh_status look_at(look *l, bh_page_look how)
 	return BH_OK;
 }
 
-bh_status bh_page_check(const bh_fs *fs, const char *path, bh_page_look how)
+bh_status bh_page_check(const bh_fs *fs, const char *path, bh_page_look how, uint64_t *size_out)
 {
 	BH_CLEANUP(look_clear) look l = { .path = path, .fd = -1 };
 
 	BH_TRY(open_regular(&l));
 	BH_TRY(open_pages(fs, &l));
-	return look_at(&l, how);
+	BH_TRY(look_at(&l, how));
+	if (size_out != NULL)
+		*size_out = bh_page_file_size(l.file);
+	return BH_OK;
 }

@@ -17,10 +17,11 @@ typedef enum bh_page_look {
 	BH_PAGE_LOOK_WHOLE, /* every page */
 } bh_page_look;
 
-/* Whether the file at `path` may stand there, and opens. `fs` says whose it is. Errors: BH_E_NOT_FOUND, BH_E_IO, BH_E_FORMAT (no
+/* Whether the file at `path` may stand there, and opens. `fs` says whose it is. *size_out: its logical bytes (NULL: nobody
+ * asks). Errors: BH_E_NOT_FOUND, BH_E_IO, BH_E_FORMAT (no
  * regular file, no header), BH_E_TRUNCATED, BH_E_VERSION, BH_E_TAG (a page, which is named; a file from elsewhere), those of the
  * keyring, BH_E_NOMEM. */
-BH_MUST_CHECK bh_status bh_page_check(const bh_fs *fs, const char *path, bh_page_look look);
+BH_MUST_CHECK bh_status bh_page_check(const bh_fs *fs, const char *path, bh_page_look look, uint64_t *size_out);
 
 #ifdef __cplusplus
 }

@@ -11,8 +11,8 @@
 #include "env/spans/spans.h"
 #include "env/spans/wal_spans.h"
 #include "dump.h"
-#include "manifest.h"
-#include "records.h"
+#include "env/fs/manifest_sum.h"
+#include "env/spans/records.h"
 
 /* What one family has of the file. */
 typedef struct share {
@@ -28,8 +28,8 @@ typedef struct share {
 typedef struct log_dump {
 	dump *d;
 	bh_spans *spans; /* the reader's */
-	records records;
-	manifest manifest; /* MANIFEST: for the names of families */
+	bh_records records;
+	bh_manifest_sum manifest; /* MANIFEST: for the names of families */
 	share *shares;
 	size_t share_count;
 	uint64_t logical; /* bytes */
@@ -38,8 +38,8 @@ typedef struct log_dump {
 
 static void log_dump_clear(log_dump *l)
 {
-	records_clear(&l->records);
-	manifest_clear(&l->manifest);
+	bh_records_clear(&l->records);
+	bh_manifest_sum_clear(&l->manifest);
 	free(l->shares);
 }
 
@@ -87,7 +87,7 @@ static bool family_key(const log_dump *l, uint32_t family, uint8_t dek_id_out[BH
 /* "merchant/class" of a family, by the MANIFEST or else by its DEK. */
 static void family_name(const log_dump *l, uint32_t family, char out[BH_CF_NAME_SIZE])
 {
-	const manifest_family *known = manifest_family_of(&l->manifest, family);
+	const bh_manifest_sum_family *known = bh_manifest_sum_family_of(&l->manifest, family);
 	uint8_t dek_id[BH_ID_LEN];
 
 	if (family == BH_CF_DEFAULT) {
@@ -205,7 +205,7 @@ static bh_status show_entries(const log_dump *l, bh_view batch, json_t *array)
 	return BH_OK;
 }
 
-static bh_status show_batch(log_dump *l, const record *rec)
+static bh_status show_batch(log_dump *l, const bh_record *rec)
 {
 	unsigned entries;
 	bh_status status;
@@ -341,14 +341,14 @@ static void show_field(void *arg, const bh_version_field *f)
 		print_field(e, f);
 }
 
-static bh_status show_edit(log_dump *l, const record *rec)
+static bh_status show_edit(log_dump *l, const bh_record *rec)
 {
 	edit_dump e = { .l = l, .fields = l->d->ctl->json ? json_array() : NULL };
 	char owner[BH_CF_NAME_SIZE];
 	uint8_t dek_id[BH_ID_LEN];
 	uint32_t family;
 
-	BH_TRY(manifest_take(&l->manifest, rec->payload));
+	BH_TRY(bh_manifest_sum_take(&l->manifest, rec->payload));
 	family = l->manifest.edit.cf_id;
 	e.available = family == BH_CF_DEFAULT || family_key(l, family, dek_id);
 	family_name(l, family, owner);
@@ -366,7 +366,7 @@ static bh_status show_edit(log_dump *l, const record *rec)
 
 /* ---- both */
 
-static bh_status show_record(void *arg, const record *rec)
+static bh_status show_record(void *arg, const bh_record *rec)
 {
 	log_dump *l = arg;
 
@@ -380,7 +380,7 @@ static bh_status take_ready(void *arg, bh_stream_reader *r)
 	log_dump *l = arg;
 	bh_view ready = bh_stream_reader_ready(r);
 
-	BH_TRY(records_feed(&l->records, ready, show_record, l));
+	BH_TRY(bh_records_feed(&l->records, ready, show_record, l));
 	l->logical += ready.len;
 	bh_stream_reader_consume(r, ready.len);
 	return l->no_memory ? bh_fail(BH_E_NOMEM, "no memory for the owners of its bytes") : BH_OK;

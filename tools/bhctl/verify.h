@@ -11,20 +11,20 @@
 
 #include "bhctl.h"
 #include "inspect.h"
-#include "manifest.h"
-#include "records.h"
+#include "env/fs/manifest_sum.h"
+#include "env/spans/records.h"
 #include "sealed.h"
 #include "tree.h"
 
 #define VERIFY_PREFIX_SIZE (sizeof(BH_PARKED_DIR) + BH_NAME_MAX + 2)
-#define VERIFY_PATH_SIZE (VERIFY_PREFIX_SIZE + MANIFEST_PATH_SIZE)
+#define VERIFY_PATH_SIZE (VERIFY_PREFIX_SIZE + BH_MANIFEST_PATH_SIZE)
 
 /* A RocksDB database among the files. */
 typedef struct verify_root {
 	char prefix[VERIFY_PREFIX_SIZE]; /* of the paths of its files: "", or "parked/<merchant>/" */
 	const char *merchant;            /* whose it is alone; NULL: the live database. Borrowed */
 	bh_fs *fs;                       /* what a file in it is; owned, but for that of the live one */
-	manifest manifest;               /* of the MANIFEST that CURRENT names */
+	bh_manifest_sum manifest;        /* of the MANIFEST that CURRENT names */
 	bool have_manifest;              /* it could be read to its end */
 	char current[64];                /* its name; "": CURRENT could not be read */
 } verify_root;
@@ -70,8 +70,8 @@ verify_root *verify_root_of(const verify *v, const char *path);
 const char *verify_below(const verify_root *root, const char *path);
 /* Whether the MANIFEST has the family, and its files are in this root. */
 bool verify_root_has_family(const verify *v, const verify_root *root, const bh_scope *scope);
-bool verify_root_needs(const verify *v, const verify_root *root, const manifest_file *file);
-void verify_file_path(const verify_root *root, const manifest_file *file, char out[VERIFY_PATH_SIZE]);
+bool verify_root_needs(const verify *v, const verify_root *root, const bh_manifest_sum_file *file);
+void verify_file_path(const verify_root *root, const bh_manifest_sum_file *file, char out[VERIFY_PATH_SIZE]);
 /* Whether an SST or blob file is needed by its database; true where that is not known. */
 bool verify_needs(const verify *v, const char *path);
 /* The merchant of that name that is not shredded and not being shredded; NULL: there is none. */
@@ -81,7 +81,7 @@ bool verify_is_parked(const verify *v, const bh_merchant_info *merchant);
 
 /* verify_files.c */
 bh_status verify_small(verify *v, report *r);     /* CURRENT, IDENTITY, OPTIONS; learns which MANIFEST is current */
-bh_status verify_manifests(verify *v, report *r); /* fills v->manifest */
+bh_status verify_manifests(verify *v, report *r); /* fills v->bh_manifest_sum */
 bh_status verify_wals(verify *v, report *r);
 bh_status verify_ssts(verify *v, report *r);
 bh_status verify_blobs(verify *v, report *r);

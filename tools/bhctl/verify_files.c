@@ -324,13 +324,13 @@ bh_status verify_small(verify *v, report *r)
 /* ---- MANIFESTs */
 
 typedef struct manifest_taking {
-	records records;
-	manifest *manifest;
+	bh_records records;
+	bh_manifest_sum *manifest;
 } manifest_taking;
 
-static bh_status take_edit(void *arg, const record *rec)
+static bh_status take_edit(void *arg, const bh_record *rec)
 {
-	return manifest_take(arg, rec->payload);
+	return bh_manifest_sum_take(arg, rec->payload);
 }
 
 static bh_status take_manifest(void *arg, bh_stream_reader *r)
@@ -338,7 +338,7 @@ static bh_status take_manifest(void *arg, bh_stream_reader *r)
 	manifest_taking *taking = arg;
 	bh_view ready = bh_stream_reader_ready(r);
 
-	BH_TRY(records_feed(&taking->records, ready, take_edit, taking->manifest));
+	BH_TRY(bh_records_feed(&taking->records, ready, take_edit, taking->manifest));
 	bh_stream_reader_consume(r, ready.len);
 	return BH_OK;
 }
@@ -358,7 +358,7 @@ bh_status verify_manifests(verify *v, report *r)
 		is_current = is_file(t.root, t.entry->path, t.root->current);
 		taking.manifest = &t.root->manifest;
 		status = is_current ? check_stream(&t, take_manifest, &taking) : check_stream(&t, drop_ready, NULL);
-		records_clear(&taking.records);
+		bh_records_clear(&taking.records);
 		if (is_current)
 			t.root->have_manifest = status == BH_OK && json_array_size(r->failures) == failures;
 	}

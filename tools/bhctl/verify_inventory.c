@@ -207,7 +207,7 @@ static bh_status content_size(const verify *v, const tree_entry *entry, uint64_t
 	return bh_pages_logical_size(file.size, header.page_size, out);
 }
 
-static void check_file(const verify *v, report *r, const verify_root *root, const manifest_file *file)
+static void check_file(const verify *v, report *r, const verify_root *root, const bh_manifest_sum_file *file)
 {
 	char path[VERIFY_PATH_SIZE];
 	const tree_entry *entry;

@@ -38,7 +38,7 @@ bool verify_is_parked(const verify *v, const bh_merchant_info *merchant)
 void verify_roots_clear(verify *v)
 {
 	for (size_t i = 0; i < v->root_count; i++) {
-		manifest_clear(&v->roots[i].manifest);
+		bh_manifest_sum_clear(&v->roots[i].manifest);
 		if (v->roots[i].merchant != NULL)
 			bh_fs_free(v->roots[i].fs);
 	}
@@ -106,7 +106,7 @@ static bool has_merchant(const verify *v, const verify_root *root, const char *n
 bool verify_root_has_family(const verify *v, const verify_root *root, const bh_scope *scope)
 {
 	for (size_t i = 0; i < root->manifest.family_count; i++) {
-		const manifest_family *family = &root->manifest.families[i];
+		const bh_manifest_sum_family *family = &root->manifest.families[i];
 
 		if (!family->dropped && strcmp(family->scope.merchant, scope->merchant) == 0 &&
 		    strcmp(family->scope.cls, scope->cls) == 0)
@@ -115,11 +115,11 @@ bool verify_root_has_family(const verify *v, const verify_root *root, const bh_s
 	return false;
 }
 
-bool verify_root_needs(const verify *v, const verify_root *root, const manifest_file *file)
+bool verify_root_needs(const verify *v, const verify_root *root, const bh_manifest_sum_file *file)
 {
-	const manifest_family *family = manifest_family_of(&root->manifest, file->family);
+	const bh_manifest_sum_family *family = bh_manifest_sum_family_of(&root->manifest, file->family);
 
-	if (family == NULL || !manifest_needs(&root->manifest, file))
+	if (family == NULL || !bh_manifest_sum_needs(&root->manifest, file))
 		return false;
 	/* A parked directory holds one merchant's files alone, whatever the copied MANIFEST says of the others'. */
 	if (bh_scope_is_platform(&family->scope))
@@ -127,11 +127,11 @@ bool verify_root_needs(const verify *v, const verify_root *root, const manifest_
 	return has_merchant(v, root, family->scope.merchant);
 }
 
-void verify_file_path(const verify_root *root, const manifest_file *file, char out[VERIFY_PATH_SIZE])
+void verify_file_path(const verify_root *root, const bh_manifest_sum_file *file, char out[VERIFY_PATH_SIZE])
 {
-	char below[MANIFEST_PATH_SIZE];
+	char below[BH_MANIFEST_PATH_SIZE];
 
-	manifest_path(&root->manifest, file, below);
+	bh_manifest_sum_path(&root->manifest, file, below);
 	snprintf(out, VERIFY_PATH_SIZE, "%s%s", root->prefix, below);
 }
 

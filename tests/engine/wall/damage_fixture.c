@@ -125,6 +125,14 @@ void heal_file(const char *path, const char *to)
 	test_check(rename(right, to) == 0);
 }
 
+void damage_as_nobody(const workspace *ws)
+{
+	if (geteuid() != 0)
+		return;
+	test_check(chown(ws->root, 65534, 65534) == 0);
+	test_check(setgid(65534) == 0 && setuid(65534) == 0);
+}
+
 /* ---- A and B */
 
 static bh_view key_of(char out[16], int i)
@@ -229,7 +237,7 @@ void damage_wait_quarantined(bh_db *db, const char *file)
 	BH_CLEANUP(bh_merchant_info_clear) bh_merchant_info info = { 0 };
 	const char *slash = strrchr(file, '/');
 
-	for (int waited_ms = 0; waited_ms < 10000 && !damage_is_quarantined(db, "a"); waited_ms += 5)
+	for (int waited_ms = 0; waited_ms < 20000 && !damage_is_quarantined(db, "a"); waited_ms += 5)
 		nanosleep(&(struct timespec){ .tv_nsec = 5000000 }, NULL);
 	test_check(damage_is_quarantined(db, "a"));
 	test_ok(bh_keyring_merchant(db->keyring, "a", &info));

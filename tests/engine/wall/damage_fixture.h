@@ -32,6 +32,8 @@ typedef enum harm {
 const char *harm_name(harm h);
 /* `other`: another file of the class, for HARM_EXCHANGED. What the file was is kept beside the database. */
 void harm_file(const char *path, const char *other, harm h);
+/* Gives up root's power over the workspace's files, if this process has it: for HARM_UNREADABLE. */
+void damage_as_nobody(const workspace *ws);
 /* The file that was there, to `path` or to another place. */
 void heal_file(const char *path, const char *to);
 
@@ -46,7 +48,7 @@ void damage_expect_all(bh_db *db, const char *merchant);
 /* The `skip`-th SST of A, in the order of names; below `where`, "tenants" or "parked". */
 void damage_file(const workspace *ws, const char *where, size_t skip, char out[PATH_SIZE]);
 
-/* Until A is detached for damage; its note names `file`. At most 10 s. */
+/* Until A is detached for damage; its note names `file`. At most 20 s. */
 void damage_wait_quarantined(bh_db *db, const char *file);
 bool damage_is_quarantined(bh_db *db, const char *merchant);
 

@@ -2,16 +2,16 @@
  *
  * records.c: see records.h.
  */
-#include "records.h"
+#include "env/spans/records.h"
 
-void records_clear(records *r)
+void bh_records_clear(bh_records *r)
 {
 	bh_wipe(r->payload.data, r->payload.len);
 	bh_buf_clear(&r->payload);
-	*r = (records){ 0 };
+	*r = (bh_records){ 0 };
 }
 
-bh_status records_feed(records *r, bh_view data, bh_status (*each)(void *arg, const record *rec), void *arg)
+bh_status bh_records_feed(bh_records *r, bh_view data, bh_status (*each)(void *arg, const bh_record *rec), void *arg)
 {
 	while (data.len > 0) {
 		bh_log_piece piece;
@@ -26,7 +26,7 @@ bh_status records_feed(records *r, bh_view data, bh_status (*each)(void *arg, co
 		r->off += piece.len;
 		data = bh_view_of(data.data + piece.len, data.len - piece.len);
 		if (piece.record_end) {
-			record rec = { r->count++, r->record_off, bh_buf_view(&r->payload) };
+			bh_record rec = { r->count++, r->record_off, bh_buf_view(&r->payload) };
 
 			BH_TRY(each(arg, &rec));
 		}
