@@ -29,7 +29,7 @@ configure_package_config_file(cmake/bulkhead-config.cmake.in bulkhead-config.cma
 write_basic_package_version_file(bulkhead-config-version.cmake COMPATIBILITY SameMinorVersion)
 install(FILES ${PROJECT_BINARY_DIR}/bulkhead-config.cmake ${PROJECT_BINARY_DIR}/bulkhead-config-version.cmake
   DESTINATION ${bh_cmake_dir})
-# The prefix as seen from the file, so that it may be chosen when installing, and moved; a folder that was given with its whole
+# The prefix as seen from the file, so that it may be chosen when installing, and moved. A folder that was given with its whole
 # path stays.
 file(RELATIVE_PATH bh_prefix_from_pc ${CMAKE_INSTALL_FULL_LIBDIR}/pkgconfig ${CMAKE_INSTALL_PREFIX})
 cmake_path(APPEND bh_pc_libdir "\${prefix}" ${CMAKE_INSTALL_LIBDIR})

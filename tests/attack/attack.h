@@ -92,6 +92,8 @@ typedef struct attack {
 	char dir[PATH_SIZE];
 	report report;
 } attack;
+/* Of attacks that are made everywhere, or at random: whether this one is. All are, but one in four under a sanitizer. */
+bool attack_is_due(void);
 /* A fresh copy of the victim. */
 attack attack_begin(const victim *v, const char *what);
 void attack_put(const attack *a, const char *name, bh_view bytes);

@@ -77,7 +77,9 @@ static void cut_everywhere(const victim *v, const char *name, unsigned rows_at_m
 			size_t whole = at < f.off[i] ? i - 1 : i;
 			bool synced_all = at >= f.mark_off;
 
-			cut(v, name, at, 0, synced_all ? NULL : attack_expect_refused, rows_at_mark + (unsigned)(whole - f.synced));
+			if (attack_is_due())
+				cut(v, name, at, 0, synced_all ? NULL : attack_expect_refused,
+				    rows_at_mark + (unsigned)(whole - f.synced));
 		}
 }
 
@@ -142,8 +144,9 @@ static void damage_everywhere(const victim *v, const char *name, unsigned rows_a
 		};
 
 		for (size_t n = 0; n < sizeof(spots) / sizeof(spots[0]); n++)
-			damage(v, name, spots[n].at, spots[n].bit, i < f.synced ? attack_expect_refused : NULL,
-			       rows_at_mark + (unsigned)(i - f.synced));
+			if (attack_is_due())
+				damage(v, name, spots[n].at, spots[n].bit, i < f.synced ? attack_expect_refused : NULL,
+				       rows_at_mark + (unsigned)(i - f.synced));
 	}
 }
 

@@ -143,6 +143,8 @@ ok "completions"
 DESTDIR=$work/staged quietly cmake --install "$build" --prefix /usr
 prefix=$work/staged/usr
 everything_is_at_its_place
-[[ -z $(find "$work/staged" -mindepth 1 -maxdepth 1 ! -name usr) ]] || fail "files outside of /usr in a staged installation"
-grep -rlI --include='*.pc' --include='*.cmake' -e "$work" -e "$build" "$work/staged" && fail "these name places of the build"
+[[ -z $(find "$work/staged" -mindepth 1 -maxdepth 1 ! -name usr) ]] ||
+	fail "files outside of /usr in a staged installation"
+grep -rlI --include='*.pc' --include='*.cmake' -e "$work" -e "$build" "$work/staged" &&
+	fail "these name places of the build"
 ok "staged by DESTDIR"
