@@ -136,13 +136,15 @@ bh_status bh_batch_put(bh_batch *batch, bh_cf *cf, bh_view key, bh_view value)
 bh_status bh_batch_merge(bh_batch *batch, bh_cf *cf, bh_view key, bh_view operand)
 {
 	bh_gate_ticket ticket;
+	bh_status status;
 
-	BH_TRY(bh_merge_check(batch->db));
 	BH_TRY(enter_for_row(batch, cf, key, &ticket));
-	rocksdb_writebatch_merge_cf(batch->raw, cf->cls->handle, (const char *)key.data, key.len, (const char *)operand.data,
-				    operand.len);
+	status = bh_merge_check(batch->db);
+	if (status == BH_OK)
+		rocksdb_writebatch_merge_cf(batch->raw, cf->cls->handle, (const char *)key.data, key.len,
+					    (const char *)operand.data, operand.len);
 	bh_gate_leave_write(&cf->merchant->gate, ticket);
-	return bh_done(BH_OK);
+	return bh_done(status);
 }
 
 bh_status bh_batch_delete(bh_batch *batch, bh_cf *cf, bh_view key)
