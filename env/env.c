@@ -6,6 +6,7 @@
 
 #include "env/bridge/bridge.h"
 #include "env/bridge/options.h"
+#include "keyring/base/io.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -76,7 +77,7 @@ bh_status bh_options_check(const rocksdb_options_t *options)
 static bh_status make_dir(const char *path)
 {
 	if (mkdir(path, 0750) != 0 && errno != EEXIST)
-		return bh_fail(BH_E_IO, "%s: cannot make the directory: %s", path, strerror(errno));
+		return bh_fail(bh_io_status(errno), "%s: cannot make the directory: %s", path, strerror(errno));
 	return BH_OK;
 }
 

@@ -29,6 +29,8 @@ struct bh_db {
 	rocksdb_env_t *env;             /* owns fs */
 	bh_fs *fs;
 	bh_keyring *keyring; /* owned by fs */
+	bh_room *room;          /* before the keyring is opened, which writes */
+	struct bh_watch *watch; /* NULL: not yet */
 	rocksdb_t *rocks;
 	rocksdb_column_family_handle_t *default_cf;
 	rocksdb_readoptions_t *read;

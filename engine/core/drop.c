@@ -13,6 +13,7 @@
 #include "env/files/raw_file.h"
 #include "files.h"
 #include "options_file.h"
+#include "watch.h"
 #include "keyring/base/crashpoint.h"
 #include "keyring/base/base.h"
 
@@ -27,6 +28,8 @@ static bh_status drop_family(bh_db *db, const bh_merchant *merchant, rocksdb_col
 
 	bh_options_file_hold(db);
 	rocksdb_drop_column_family(db->rocks, handle, &error);
+	if (error != NULL)
+		bh_watch_manifest_failed(db->watch);
 	if (error != NULL)
 		rocksdb_drop_column_family(db->rocks, handle, &again);
 	bh_options_file_release();

@@ -11,6 +11,7 @@
 #include "files.h"
 #include "keyring/base/crashpoint.h"
 #include "options_file.h"
+#include "watch.h"
 #include "keyring/base/base.h"
 
 bh_status bh_merchant_make_family(bh_db *db, const bh_merchant *merchant, bh_class *cls)
@@ -37,6 +38,8 @@ bh_status bh_merchant_make_family(bh_db *db, const bh_merchant *merchant, bh_cla
 			cls->handle = NULL;
 		}
 		status = bh_status_of_rocksdb(error);
+		if (status != BH_OK)
+			bh_watch_manifest_failed(db->watch);
 	}
 	rocksdb_options_destroy(options);
 	return status;

@@ -28,7 +28,9 @@ BH_MUST_CHECK bh_status bh_tree_discard(const char *parent, const char *name);
 /* Calls `each` for every entry of a directory but "." and "..", until one fails; none where the directory is not there. Errors:
  * BH_E_IO, those of `each`. */
 BH_MUST_CHECK bh_status bh_dir_each(const char *path, bh_status (*each)(void *arg, const char *name), void *arg);
-/* Gives the file `from` the further name `to`. Errors: BH_E_NOT_FOUND (`from`), BH_E_EXISTS (`to`), BH_E_IO. */
+/* Gives the file `from` the further name `to`; where it cannot have one (another file system, none that links, too many links),
+ * `to` is a copy, synced, or is not there. Of files that nobody changes. Errors: BH_E_NOT_FOUND (`from`), BH_E_EXISTS (`to`),
+ * BH_E_FULL, BH_E_IO. */
 BH_MUST_CHECK bh_status bh_file_link(const char *from, const char *to);
 
 #endif

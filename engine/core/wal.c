@@ -6,14 +6,15 @@
 
 #include <bulkhead/env.h>
 
-#include <errno.h>
-#include <sys/statvfs.h>
 #include <time.h>
 
 #include "files.h"
 
-#define CLOSE_WAIT_MS 100   /* for RocksDB to let go of what it has synced */
-#define ROOM_MIN (4u << 20) /* bytes free: plenty for the first bytes of a WAL and an SST of one deletion */
+#define CLOSE_WAIT_MS 100 /* for RocksDB to let go of what it has synced */
+/* The first bytes of a WAL, an SST of one deletion, a record in the MANIFEST. */
+#define ROLL_BYTES (512u << 10)
+#define ROLL_INODES 4
+#define ROLL_DESCRIPTORS 4
 
 static const char roll_key[] = "\0bulkhead/roll"; /* never there: it is only ever deleted */
 
@@ -54,19 +55,20 @@ static bh_status wait_for_close(const bh_db *db, uint64_t newest)
 	return bh_fail(BH_E_BUSY, "%s: RocksDB does not let go of a WAL up to number %llu", db->dir, (unsigned long long)newest);
 }
 
-/* A flush that fails stops everybody's writes. On a disk that is full it would be this one. */
 static bh_status check_room(const bh_db *db)
 {
-	struct statvfs st;
+	bh_room_info info;
 
-	if (statvfs(db->dir, &st) != 0)
-		return bh_fail(BH_E_IO, "%s: its file system cannot be looked at: %s", db->dir, strerror(errno));
-	if (st.f_bavail < ROOM_MIN / st.f_frsize)
-		return bh_fail(BH_E_IO, "%s: less than %u bytes are free, so no WAL is begun", db->dir, ROOM_MIN);
-	return BH_OK;
+	(void)bh_room_look(db->room);
+	bh_room_info_get(db->room, &info);
+	if (info.free_bytes < ROLL_BYTES || info.free_inodes < ROLL_INODES || info.free_descriptors < ROLL_DESCRIPTORS)
+		return bh_fail(BH_E_FULL, "%s: has no room for another log: %llu bytes, %llu inodes, %llu descriptors are free", db->dir,
+			       (unsigned long long)info.free_bytes, (unsigned long long)info.free_inodes,
+			       (unsigned long long)info.free_descriptors);
+	return bh_room_check_log(db->room);
 }
 
-bh_status bh_wal_close(bh_db *db, uint64_t newest)
+bh_status bh_wal_roll(bh_db *db)
 {
 	rocksdb_flushoptions_t *options;
 	char *error = NULL;
@@ -78,7 +80,12 @@ bh_status bh_wal_close(bh_db *db, uint64_t newest)
 	if (error == NULL)
 		rocksdb_flush_cf(db->rocks, options, db->default_cf, &error);
 	rocksdb_flushoptions_destroy(options);
-	BH_TRY(bh_status_of_rocksdb(error));
+	return bh_status_of_rocksdb(error);
+}
+
+bh_status bh_wal_close(bh_db *db, uint64_t newest)
+{
+	BH_TRY(bh_wal_roll(db));
 	return wait_for_close(db, newest);
 }
 
@@ -86,6 +93,7 @@ bh_status bh_wal_sync(bh_db *db)
 {
 	char *error = NULL;
 
+	BH_TRY(bh_room_check_log(db->room)); /* RocksDB ends the process at the sync of a log that failed */
 	rocksdb_flush_wal(db->rocks, 1, &error);
 	return bh_status_of_rocksdb(error);
 }

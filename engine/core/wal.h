@@ -9,8 +9,12 @@
 
 #include "db.h"
 
+/* Has RocksDB begin another WAL and write to its MANIFEST. A flush that fails stops everybody's writes until it has room, so none is
+ * begun where there is next to none. Errors: BH_E_FULL, BH_E_IO (the WAL that is there cannot be continued), those of RocksDB and
+ * the Env. */
+BH_MUST_CHECK bh_status bh_wal_roll(bh_db *db);
 /* Closes the WALs up to number `newest`; all of their bytes are durable then. Errors: BH_E_BUSY (one is still open: somebody else
- * is at it), BH_E_IO (the disk is full, or nearly: nothing was tried), those of RocksDB and the Env (a background error). */
+ * is at it), those of bh_wal_roll(). */
 BH_MUST_CHECK bh_status bh_wal_close(bh_db *db, uint64_t newest);
 /* Every write so far is durable. */
 BH_MUST_CHECK bh_status bh_wal_sync(bh_db *db);

@@ -241,7 +241,9 @@ bh_status bh_batch_write(bh_batch *batch, const bh_write_options *options)
 	if (batch->count == 0)
 		return bh_done(BH_OK);
 	BH_TRY(enter_all(batch));
-	status = check_rows(batch);
+	status = bh_room_check(batch->db->room);
+	if (status == BH_OK)
+		status = check_rows(batch);
 	if (status == BH_OK)
 		rocksdb_write(batch->db->rocks, bh_write_options_pick(batch->db, options), batch->raw, &error);
 	leave_first(batch, batch->count);

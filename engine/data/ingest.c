@@ -95,6 +95,7 @@ static bh_status ingest_flushed(bh_cf *cf, const bh_ingest_options *options, con
 
 static bh_status ingest_inside(bh_cf *cf, const bh_ingest_options *options, const char *const *paths, size_t count)
 {
+	BH_TRY(bh_room_check(cf->merchant->db->room));
 	for (size_t i = 0; i < count; i++)
 		BH_TRY(check_path(cf, paths[i]));
 	for (size_t i = 0; i < count; i++)

@@ -84,6 +84,7 @@ static bh_status write_inside(bh_cf *cf, const bh_write_options *options, write_
 	rocksdb_writeoptions_t *how = bh_write_options_pick(db, options);
 	char *error = NULL;
 
+	BH_TRY(bh_room_check(db->room));
 	if (op == WRITE_MERGE)
 		BH_TRY(bh_merge_check(db));
 	if (op == WRITE_PUT || op == WRITE_MERGE)

@@ -12,6 +12,7 @@
 #include "engine/core/drop.h"
 #include "keyring/ring/keyring.h"
 #include "engine/core/options_file.h"
+#include "engine/core/watch.h"
 #include "engine/rotation/keeper.h"
 #include "env/bridge/jobs.h"
 #include "keyring/dek/lease.h"
@@ -91,6 +92,7 @@ void bh_db_close(bh_db *db)
 	bh_keeper_stop(db->keeper); /* these first: they work on all of the others */
 	wait_for_calls(db);
 	bh_leaser_end(db->leaser);
+	bh_watch_stop(db->watch);
 	close_families(db);
 	bh_snapshot_end_all(db);
 	if (db->rocks != NULL) {
@@ -102,8 +104,10 @@ void bh_db_close(bh_db *db)
 	bh_leaser_free(db->leaser); /* RocksDB's last job may have told it of something */
 	destroy_options(db);
 	bh_jobs_free(db->jobs);
+	bh_watch_free(db->watch);
 	if (db->env != NULL)
 		rocksdb_env_destroy(db->env);
+	bh_room_free(db->room);
 	passphrase = (char *)(uintptr_t)db->kms.passphrase; /* our copy */
 	if (passphrase != NULL)
 		bh_wipe(passphrase, strlen(passphrase));

@@ -35,6 +35,7 @@
 #include "engine/shred/shred.h"
 #include "keyring/manifest/shred_record.h"
 #include "engine/core/gate.h"
+#include "engine/core/watch.h"
 
 /* ---- what a kill left */
 
@@ -125,6 +126,7 @@ static bh_status start_env(bh_db *db, bh_keyring *keyring)
 		return status;
 	}
 	rocksdb_options_set_env(db->options, db->env);
+	bh_fs_set_room(db->fs, db->room);
 	return BH_OK;
 }
 
@@ -256,6 +258,7 @@ static bh_status open_steps(bh_db *db, const char *dir, const bh_db_options *opt
 	BH_TRY(check_current(db));
 	BH_TRY(bh_opened_with_check(db, options, &before));
 	bh_quarantine_begin(db);
+	BH_TRY(bh_watch_new(db, &db->watch)); /* listens after it, to what it has left */
 	if (db->read_only)
 		return show(db);
 	BH_TRY(bh_cold_start(db));
@@ -271,7 +274,22 @@ static bh_status open_steps(bh_db *db, const char *dir, const bh_db_options *opt
 	BH_TRY(for_merchants(db, erase_at_open));
 	bh_retire_at_open(db);
 	BH_TRY(bh_leases_begin(db));
+	BH_TRY(bh_watch_start(db->watch));
 	return bh_keeper_start(db, options, &db->keeper);
+}
+
+/* An open writes, to the audit log first of all, and makes merchants whole: with the reserves, where there is nothing else. */
+static bh_status open_with_room(bh_db *db, const char *dir, const bh_db_options *options)
+{
+	bh_status status;
+
+	BH_TRY(bh_room_new(dir, options->min_free_bytes, &db->room));
+	if (options->read_only)
+		return open_steps(db, dir, options);
+	bh_room_use(db->room);
+	status = open_steps(db, dir, options);
+	bh_room_use_end(db->room);
+	return status;
 }
 
 bh_status bh_db_open(const char *dir, const bh_db_options *options, bh_db **out)
@@ -290,7 +308,7 @@ bh_status bh_db_open(const char *dir, const bh_db_options *options, bh_db **out)
 	pthread_mutex_init(&db->lock, NULL);
 	atomic_store(&db->hurry, true);
 	bh_gate_seats_init();
-	status = open_steps(db, dir, options != NULL ? options : &defaults);
+	status = open_with_room(db, dir, options != NULL ? options : &defaults);
 	if (status != BH_OK) {
 		bh_db_close(db);
 		return status;

@@ -316,7 +316,11 @@ bh_status bh_erase_range(bh_cf *cf, bh_view prefix, const bh_erase_options *opti
 	e.patient = wait_ms > 0;
 	e.until_ms = bh_gate_now_ms() + (wait_ms > 0 ? wait_ms : BH_ERASE_WAIT_MS);
 	atomic_fetch_add(&cf->merchant->waiting, 1);
-	status = erase_alone(&e);
+	bh_room_use(e.db->room);
+	status = bh_room_check_log(e.db->room);
+	if (status == BH_OK)
+		status = erase_alone(&e);
+	bh_room_use_end(e.db->room);
 	atomic_fetch_sub(&cf->merchant->waiting, 1);
 	bh_gate_leave(&cf->merchant->gate);
 	BH_TRY(status);

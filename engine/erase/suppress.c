@@ -240,7 +240,9 @@ bh_status bh_erase_unsuppress(bh_cf *cf, bh_view prefix)
 
 	BH_TRY(bh_gate_enter(&cf->merchant->gate, cf->merchant->name));
 	pthread_mutex_lock(&cf->merchant->marking);
-	status = lift(cf, prefix);
+	status = bh_room_check(cf->merchant->db->room);
+	if (status == BH_OK)
+		status = lift(cf, prefix);
 	pthread_mutex_unlock(&cf->merchant->marking);
 	bh_gate_leave(&cf->merchant->gate);
 	return bh_done(status);

@@ -307,7 +307,9 @@ static bh_status merchant_shred_inside(bh_db *db, const char *name, bh_buf *cert
 		BH_TRY(bh_keyring_merchant(db->keyring, name, &info));
 		return bh_fail(BH_E_SHREDDED, "merchant '%s' is shredded already", name);
 	}
+	bh_room_use(db->room);
 	status = shred_locked(db, merchant, certificate_out);
+	bh_room_use_end(db->room);
 	bh_merchant_unlock(merchant);
 	return status;
 }
@@ -341,7 +343,9 @@ static bh_status merchant_shred_finalize_inside(bh_db *db, const char *name, bh_
 	bh_claim_take(db, &claim);
 	/* A shred of that name that is under way issues its own certificate. */
 	bh_merchant_unlock(bh_merchant_find_locked(db, name));
+	bh_room_use(db->room);
 	status = finalize_claimed(db, name, certificate_out);
+	bh_room_use_end(db->room);
 	bh_claim_end(db, &claim);
 	return status;
 }

@@ -28,6 +28,7 @@
 #include "env/fs/page_check.h"
 #include "engine/core/family_set.h"
 #include "engine/core/files.h"
+#include "engine/core/watch.h"
 #include "keyring/base/crashpoint.h"
 #include "leaser.h"
 #include "pacer.h"
@@ -287,6 +288,8 @@ static bh_status import_files(bh_db *db, rocksdb_options_t *options, const bh_sc
 	status = bh_bridge_import(db->rocks, options, name, export_, (const char *)dir.data, IMPORT_PREFIX, &cls->handle);
 	bh_fs_family_end(db->fs, &claim);
 	bh_options_file_release();
+	if (status != BH_OK)
+		bh_watch_manifest_failed(db->watch);
 	return status;
 }
 
@@ -472,7 +475,10 @@ static bh_status attach(bh_db *db, const char *name, const char *note)
 		BH_TRY(bh_keyring_merchant(db->keyring, name, &info));
 		return bh_fail(BH_E_SHREDDED, "merchant '%s' is shredded: its keys and data are destroyed", name);
 	}
-	status = attach_locked(db, merchant, note);
+	/* Going on with what cannot be finished would take the room of those that serve. */
+	status = bh_room_check(db->room);
+	if (status == BH_OK)
+		status = attach_locked(db, merchant, note);
 	bh_merchant_unlock(merchant);
 	return status;
 }

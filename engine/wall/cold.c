@@ -296,6 +296,7 @@ bh_status bh_cold_detach_hurt(bh_db *db, bool *any_out)
 static bh_status finish_one(bh_db *db, bh_merchant *merchant)
 {
 	BH_CLEANUP(bh_merchant_info_clear) bh_merchant_info info = { 0 };
+	bh_status status;
 
 	if (merchant->attach_at_open && bh_attach(db, merchant, NULL) != BH_OK)
 		bh_db_log(db, "%s", bh_status_message());
@@ -304,7 +305,13 @@ static bh_status finish_one(bh_db *db, bh_merchant *merchant)
 		bh_gate_shut(&merchant->gate, bh_suspend_status(info.cause));
 		return BH_OK;
 	}
-	BH_TRY(bh_merchant_complete(db, merchant));
+	status = bh_merchant_complete(db, merchant);
+	if (status != BH_OK && info.state == BH_MERCHANT_CREATING) { /* it serves nobody yet; the others do */
+		bh_db_log(db, "merchant '%s': cannot be made whole, and is not served until an open can: %s", merchant->name,
+			  bh_status_message());
+		return BH_OK;
+	}
+	BH_TRY(status);
 	/* Left behind where a resume was killed at its end: what it brought back is there. */
 	BH_TRY(bh_unpark(db, merchant->name));
 	BH_TRY(bh_suppress_load(merchant));

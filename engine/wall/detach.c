@@ -86,7 +86,8 @@ static bh_status settle_logs(bh_db *db, const bh_merchant *merchant, uint64_t *n
 		return BH_OK;
 	bh_db_log(db, "merchant '%s': the WAL is parked as a copy, since it could not be closed: %s", merchant->name,
 		  bh_status_message());
-	return bh_wal_sync(db);
+	/* Of a log that failed a copy has what was written. */
+	return bh_room_check_log(db->room) == BH_OK ? bh_wal_sync(db) : BH_OK;
 }
 
 static bh_status park_live(bh_db *db, const bh_merchant *merchant, bh_suspend_cause cause)
@@ -123,11 +124,19 @@ static bh_status begin(bh_db *db, const bh_merchant *merchant, const bh_merchant
 	return bh_keyring_merchant_set_suspended(db->keyring, merchant->name, BH_MERCHANT_SUSPENDING, cause, note);
 }
 
+/* What the leaser said when it closed the gate for a fault of ours is truer than the cause. */
+static bh_status closing_reason(const bh_merchant *merchant, bh_suspend_cause cause)
+{
+	const bool own_fault = atomic_load(&merchant->gate.reason) == BH_E_IO;
+
+	return own_fault && cause == BH_SUSPEND_KMS_UNREACHABLE ? BH_E_IO : bh_suspend_status(cause);
+}
+
 bh_status bh_detach(bh_db *db, bh_merchant *merchant, bh_suspend_cause cause, const char *note)
 {
 	BH_CLEANUP(bh_merchant_info_clear) bh_merchant_info info = { 0 };
 
-	bh_merchant_shut(merchant, bh_suspend_status(cause));
+	bh_merchant_shut(merchant, closing_reason(merchant, cause));
 	BH_TRY(bh_keyring_merchant(db->keyring, merchant->name, &info));
 	BH_TRY(begin(db, merchant, &info, cause, note));
 	bh_crash_point("suspend.recorded");
@@ -196,7 +205,9 @@ bh_status bh_merchant_detach(bh_db *db, const char *name, bh_suspend_cause cause
 		BH_TRY(bh_keyring_merchant(db->keyring, name, &info));
 		return bh_fail(BH_E_SHREDDED, "merchant '%s' is shredded: there is nothing to suspend", name);
 	}
+	bh_room_use(db->room);
 	status = detach_locked(db, merchant, cause, note);
+	bh_room_use_end(db->room);
 	if (status == BH_OK && cause == BH_SUSPEND_OPERATOR)
 		bh_leaser_stop(db->leaser, name);
 	bh_merchant_unlock(merchant);

@@ -94,12 +94,12 @@ bh_lease_state bh_leaser_state_of(bh_suspend_cause cause)
 	}
 }
 
-static bh_status reason_of(bh_lease_state state)
+static bh_status reason_of(const bh_lease_row *r)
 {
-	switch (state) {
+	switch (r->lease.state) {
 	case BH_LEASE_REFUSED: return BH_E_KMS_REFUSED;
 	case BH_LEASE_DAMAGED: return BH_E_TAG;
-	default: return BH_E_KMS_UNREACHABLE;
+	default: return r->own_fault ? BH_E_IO : BH_E_KMS_UNREACHABLE;
 	}
 }
 
@@ -136,7 +136,7 @@ void bh_leaser_decide(bh_leaser *leaser, bh_lease_row *r, bh_lease_time now)
 	bh_leaser_push_quarantine(leaser, r);
 	bh_lease_decide(&r->lease, now, &decision);
 	if (decision.acts & BH_LEASE_CLOSE) {
-		leaser->host->gate_close(leaser->arg, r->name, reason_of(r->lease.state));
+		leaser->host->gate_close(leaser->arg, r->name, reason_of(r));
 		bh_leaser_set_deadline(leaser, r, 1);
 	}
 	if (r->lease.state == BH_LEASE_DOUBTED)
@@ -204,6 +204,7 @@ static void run_call(bh_leaser *leaser, bh_lease_row *r)
 	now = bh_leaser_now_locked(leaser);
 	answer = bh_lease_answer_of(status);
 	count_answer(r, answer, bh_leaser_read_ms(CLOCK_MONOTONIC) - began);
+	r->own_fault = answer == BH_LEASE_NO_ANSWER && status != BH_E_KMS_UNREACHABLE;
 	if (bh_lease_answered(&r->lease, id, answer, now))
 		note(r, status, bh_status_message());
 	if (is_over(status))

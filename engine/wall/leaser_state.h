@@ -39,6 +39,7 @@ struct bh_lease_row {
 	int64_t hurt_pause_ms;
 	unsigned work_act; /* BH_LEASE_DETACH or BH_LEASE_ATTACH */
 	uint64_t call_id;
+	bool own_fault;      /* its last call ended with what is no KMS's doing: the lease was not renewed all the same */
 	bool slow;           /* its last call was slow or unanswered */
 	int64_t deadline_ms; /* as it was set at the gate */
 	bh_leaser_info seen;

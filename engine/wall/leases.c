@@ -21,8 +21,13 @@
 static bh_status host_renew(void *arg, const char *name)
 {
 	const bh_db *db = arg;
+	bh_status status;
 
-	return bh_keyring_merchant_renew(db->keyring, name);
+	/* A key that its KMS allows is not lost for a descriptor or an entry in the log that there is no room for. */
+	bh_room_use(db->room);
+	status = bh_keyring_merchant_renew(db->keyring, name);
+	bh_room_use_end(db->room);
+	return status;
 }
 
 static bh_status host_attach(void *arg, const char *name)

@@ -137,19 +137,26 @@ static bh_status take_log(void *arg, const char *name)
 	return bh_fs_is_live(t->db->fs, text(&from)) ? copy_one(t, name) : link_log(t, name);
 }
 
+/* While a database is being opened nobody writes to these two, and RocksDB begins others: a link will do, which a full disk has room
+ * for. */
+static bh_status take_stream(const transfer *t, const char *name)
+{
+	return t->db->rocks != NULL ? copy_one(t, name) : link_log(t, name);
+}
+
 /* CURRENT before the MANIFEST that it names: a MANIFEST begun in between is not missed, since the old one says the same. */
 static bh_status take_manifest(const transfer *t)
 {
 	BH_CLEANUP(bh_buf_clear) bh_buf copy = { 0 };
 	BH_CLEANUP(bh_buf_clear) bh_buf name = { 0 };
 
-	BH_TRY(copy_one(t, "CURRENT"));
+	BH_TRY(take_stream(t, "CURRENT"));
 	BH_TRY(path_make(&copy, t->to, "CURRENT"));
 	BH_TRY(bh_stream_read_small(text(&copy), bh_fs_scopes(t->db->fs), CURRENT_MAX, &name));
 	if (name.len < 2 || name.data[name.len - 1] != '\n' || memchr(name.data, '/', name.len) != NULL)
 		return bh_fail(BH_E_FORMAT, "%s/CURRENT: names no MANIFEST", t->from);
 	name.data[name.len - 1] = '\0';
-	return copy_one(t, text(&name));
+	return take_stream(t, text(&name));
 }
 
 static bh_status take_class(void *arg, const char *cls)

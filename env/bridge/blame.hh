@@ -20,11 +20,11 @@ using namespace ROCKSDB_NAMESPACE;
 // What the whole process lacks is nobody's damage. The posix file system leaves the error's own text behind, no number.
 inline bool IsLack(const std::string &text)
 {
-	static const int kinds[] = { EMFILE, ENFILE, ENOMEM, EINTR, EAGAIN, ENOSPC };
+	static const int kinds[] = { ENOSPC, EDQUOT, EMFILE, ENFILE, ENOMEM, EINTR, EAGAIN };
 	for (int kind : kinds)
 		if (text.find(strerror(kind)) != std::string::npos)
 			return true;
-	return text.find("bulkhead[no-memory]") != std::string::npos;
+	return text.find("bulkhead[no-memory]") != std::string::npos || text.find("bulkhead[full]") != std::string::npos;
 }
 
 // The status of ours that went into it, or the one that fits what the file system below said.
@@ -49,6 +49,9 @@ public:
 			Tell(s);
 		return s;
 	}
+	// What the file system below said, as RocksDB is to take it. Of a merchant's file only what the whole process lacks is
+	// tried again without end: the rest is that merchant's, who is taken out for it (engine/wall/quarantine.h).
+	IOStatus Again(const IOStatus &s) const { return bh_scope_is_platform(&scope_) || IsLack(s.ToString()) ? Below(s) : s; }
 	const std::string &path() const { return path_; }
 
 private:

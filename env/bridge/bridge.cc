@@ -32,6 +32,30 @@ namespace
 
 // ---- the file system
 
+// A directory that is open only while it is synced.
+class LazyDirectory : public FSDirectory
+{
+public:
+	LazyDirectory(Owner owner, FileSystem *below) : owner_(std::move(owner)), below_(below) {}
+	IOStatus Fsync(const IOOptions &options, IODebugContext *dbg) override
+	{
+		return FsyncWithDirOptions(options, dbg, DirFsyncOptions());
+	}
+	IOStatus FsyncWithDirOptions(const IOOptions &options, IODebugContext *dbg, const DirFsyncOptions &how) override
+	{
+		std::unique_ptr<FSDirectory> dir;
+		IOStatus s = below_->NewDirectory(owner_.path(), options, &dir, dbg);
+		if (s.ok())
+			s = dir->FsyncWithDirOptions(options, dbg, how);
+		return owner_.Again(s);
+	}
+	IOStatus Close(const IOOptions &, IODebugContext *) override { return IOStatus::OK(); }
+
+private:
+	const Owner owner_;
+	FileSystem *const below_;
+};
+
 class BulkheadFileSystem : public FileSystemWrapper
 {
 public:
@@ -47,7 +71,7 @@ public:
 		bh_path_info info;
 		IOStatus s = ClassifyFile(path, &info);
 		if (!s.ok() || !info.sealed)
-			return s.ok() ? target()->NewSequentialFile(path, options, result, dbg) : s;
+			return s.ok() ? Below(target()->NewSequentialFile(path, options, result, dbg)) : s;
 		if (bh_file_kind_is_paged(info.kind)) {
 			std::unique_ptr<PagedRandomAccessFile> file;
 			s = OwnerOf(path, info).Told(OpenPaged(path, info, options, &file, dbg));
@@ -66,7 +90,7 @@ public:
 		if (!s.ok())
 			return s;
 		if (!info.sealed)
-			return target()->NewRandomAccessFile(path, options, result, dbg);
+			return Below(target()->NewRandomAccessFile(path, options, result, dbg));
 		if (options.use_mmap_reads)
 			return Refused(path, "reading through memory maps (allow_mmap_reads)");
 		if (info.kind == BH_KIND_OTHER)
@@ -86,7 +110,7 @@ public:
 		bh_path_info info;
 		IOStatus s = ClassifyFile(path, &info);
 		if (!s.ok() || !info.sealed)
-			return s.ok() ? target()->NewWritableFile(path, options, result, dbg) : s;
+			return s.ok() ? Below(target()->NewWritableFile(path, options, result, dbg)) : s;
 		if (options.use_mmap_writes)
 			return Refused(path, "writing through memory maps (allow_mmap_writes)");
 		FileKey key;
@@ -96,7 +120,7 @@ public:
 			return s;
 		return bh_file_kind_is_paged(info.kind)
 			       ? OwnerOf(path, info).Told(CreatePaged(path, info, options, &key, header, result, dbg))
-			       : CreateStream(path, info, options, &key, header, result, dbg);
+			       : CreateStream(path, info, options, &key, header, result);
 	}
 
 	IOStatus ReopenWritableFile(const std::string &path, const FileOptions &options, std::unique_ptr<FSWritableFile> *result,
@@ -115,7 +139,7 @@ public:
 		if (s.ok())
 			s = GetFileSize(path, IOOptions(), &size, dbg);
 		if (s.ok())
-			s = target()->ReopenWritableFile(path, options, &base, dbg);
+			s = Below(target()->ReopenWritableFile(path, options, &base, dbg));
 		if (s.ok())
 			result->reset(new FrozenWritableFile(path, size, info.trash, std::move(base)));
 		return s;
@@ -170,23 +194,28 @@ public:
 		return s;
 	}
 
+	// RocksDB keeps one for each column family for as long as it has it.
 	IOStatus NewDirectory(const std::string &dir, const IOOptions &options, std::unique_ptr<FSDirectory> *result,
 			      IODebugContext *dbg) override
 	{
-		bh_scope scope;
-		IOStatus s = target()->NewDirectory(dir, options, result, dbg);
+		bh_scope scope = { "", "" };
+		IOStatus s = target()->FileExists(dir, options, dbg);
+		(void)bh_fs_owner(fs_, dir.c_str(), &scope);
+		if (s.ok())
+			result->reset(new LazyDirectory(Owner(fs_, dir, scope), target()));
+		s = s.IsNotFound() ? IOStatus::PathNotFound(dir) : Owner(fs_, dir, scope).Again(s);
 		return !s.ok() && bh_fs_owner(fs_, dir.c_str(), &scope) ? Owner(fs_, dir, scope).Told(s) : s;
 	}
 
 	IOStatus RenameFile(const std::string &from, const std::string &to, const IOOptions &options, IODebugContext *dbg) override
 	{
 		IOStatus s = ToIOStatus(bh_fs_check_move(fs_, from.c_str(), to.c_str()));
-		return s.ok() ? target()->RenameFile(from, to, options, dbg) : s;
+		return s.ok() ? Below(target()->RenameFile(from, to, options, dbg)) : s;
 	}
 	IOStatus LinkFile(const std::string &from, const std::string &to, const IOOptions &options, IODebugContext *dbg) override
 	{
 		IOStatus s = ToIOStatus(bh_fs_check_move(fs_, from.c_str(), to.c_str()));
-		return s.ok() ? target()->LinkFile(from, to, options, dbg) : s;
+		return s.ok() ? LinkBelow(from, to, options, dbg) : s;
 	}
 
 	IOStatus LockFile(const std::string &path, const IOOptions &options, FileLock **lock, IODebugContext *dbg) override
@@ -194,19 +223,33 @@ public:
 		IOStatus s = ToIOStatus(bh_fs_look(fs_, path.c_str()));
 		return s.ok() ? target()->LockFile(path, options, lock, dbg) : s;
 	}
-	IOStatus NewLogger(const std::string &path, const IOOptions &options, std::shared_ptr<Logger> *result,
-			   IODebugContext *dbg) override
+	IOStatus NewLogger(const std::string &path, const IOOptions &, std::shared_ptr<Logger> *result, IODebugContext *) override
 	{
-		std::shared_ptr<Logger> plain;
+		bh_infolog_file *file = nullptr;
 		IOStatus s = ToIOStatus(bh_fs_look(fs_, path.c_str()));
 		if (s.ok())
-			s = target()->NewLogger(path, options, &plain, dbg);
+			s = ToIOStatus(bh_infolog_file_new(path.c_str(), &file));
 		if (s.ok())
-			*result = std::make_shared<RedactingLogger>(std::move(plain), !bh_fs_is_view(fs_));
+			*result = std::make_shared<RedactingLogger>(std::make_shared<FileLogger>(file), !bh_fs_is_view(fs_));
 		return s;
+	}
+	IOStatus DeleteFile(const std::string &path, const IOOptions &options, IODebugContext *dbg) override
+	{
+		return Below(target()->DeleteFile(path, options, dbg));
 	}
 
 private:
+	// What RocksDB may answer by copying instead, where the file system cannot link, or not these two names.
+	IOStatus LinkBelow(const std::string &from, const std::string &to, const IOOptions &options, IODebugContext *dbg)
+	{
+		IOStatus s = Below(target()->LinkFile(from, to, options, dbg));
+		const std::string text = s.ToString();
+		for (int unable : { EPERM, EMLINK, EOPNOTSUPP, ENOSYS })
+			if (!s.ok() && text.find(strerror(unable)) != std::string::npos)
+				return IOStatus::NotSupported(text);
+		return s;
+	}
+
 	IOStatus Classify(const std::string &path, bh_path_info *info) const
 	{
 		return ToIOStatus(bh_fs_classify(fs_, path.c_str(), info));
@@ -235,8 +278,20 @@ private:
 		return s;
 	}
 
+	// Reads go on where descriptors are used up: a few are kept for that.
 	IOStatus OpenPaged(const std::string &path, const bh_path_info &info, const FileOptions &options,
 			   std::unique_ptr<PagedRandomAccessFile> *result, IODebugContext *dbg)
+	{
+		IOStatus s = OpenPagedOnce(path, info, options, result, dbg);
+		bh_room *room = bh_fs_room(fs_);
+		if (s.IsIOError() && s.ToString().find(strerror(EMFILE)) != std::string::npos && room != nullptr &&
+		    bh_room_lend_descriptors(room))
+			s = OpenPagedOnce(path, info, options, result, dbg);
+		return s;
+	}
+
+	IOStatus OpenPagedOnce(const std::string &path, const bh_path_info &info, const FileOptions &options,
+			       std::unique_ptr<PagedRandomAccessFile> *result, IODebugContext *dbg)
 	{
 		uint8_t header[BH_HEADER_LEN];
 		size_t header_len = 0;
@@ -249,7 +304,7 @@ private:
 		if (s.ok())
 			s = target()->GetFileSize(path, IOOptions(), &physical, dbg);
 		if (!s.ok())
-			return s;
+			return OwnerOf(path, info).Again(s);
 		bh_page_file *opened = nullptr;
 		bh_page_window *window = nullptr;
 		bh_status status = bh_page_file_new(bh_view_of(header, header_len), physical, bh_fs_scopes(fs_), &opened);
@@ -280,7 +335,7 @@ private:
 		if (s.ok())
 			s = base->Read(0, BH_HEADER_LEN, IOOptions(), &got, reinterpret_cast<char *>(header), dbg);
 		if (!s.ok())
-			return s;
+			return Below(s);
 		bh_stream_reader *opened = nullptr;
 		bh_status status = bh_stream_reader_new(bh_view_of(got.data(), got.size()), bh_fs_scopes(fs_), false, &opened);
 		StreamReader reader(opened);
@@ -302,18 +357,18 @@ private:
 		std::unique_ptr<FSWritableFile> base;
 		bh_page_claim *claim = nullptr;
 		NamesHeld held(fs_);
-		IOStatus s = target()->NewWritableFile(path, options, &base, dbg);
+		IOStatus s = OwnerOf(path, info).Again(target()->NewWritableFile(path, options, &base, dbg));
 		if (s.ok())
 			s = ToIOStatus(bh_page_claim_made(bh_fs_page_readers(fs_), path.c_str(), &claim));
 		if (s.ok())
-			result->reset(
-				new PagedWritableFile(OwnerOf(path, info), std::move(base), std::move(writer), PageClaim(claim)));
+			result->reset(new PagedWritableFile(OwnerOf(path, info), bh_fs_room(fs_), std::move(base),
+							    std::move(writer), PageClaim(claim)));
 		return s;
 	}
 
 	// A WAL or MANIFEST gets its name when its header is durable: one that is empty or short is always a damaged one.
 	IOStatus CreateStream(const std::string &path, const bh_path_info &info, const FileOptions &options, FileKey *key,
-			      const uint8_t header[BH_HEADER_LEN], std::unique_ptr<FSWritableFile> *result, IODebugContext *dbg)
+			      const uint8_t header[BH_HEADER_LEN], std::unique_ptr<FSWritableFile> *result)
 	{
 		bool named_late = info.kind == BH_KIND_WAL || info.kind == BH_KIND_MANIFEST;
 		std::string first_path = named_late ? path + BH_TEMP_SUFFIX : path;
@@ -325,22 +380,31 @@ private:
 		if (status != BH_OK)
 			return FromStatus(status, path);
 		StreamWriter writer(made);
-		std::unique_ptr<FSWritableFile> base;
-		IOStatus s = ToIOStatus(bh_fs_look(fs_, first_path.c_str()));
-		if (s.ok())
-			s = target()->NewWritableFile(first_path, buffered, &base, dbg);
-		if (s.ok())
-			s = base->Append(Slice(reinterpret_cast<const char *>(first), sizeof(first)), IOOptions(), dbg);
-		if (s.ok() && named_late)
-			s = base->Sync(IOOptions(), dbg);
-		if (s.ok() && named_late)
-			s = target()->RenameFile(first_path, path, IOOptions(), dbg);
-		if (!s.ok())
+		FileSystem *below = target();
+		const bh_fs *fs = fs_;
+		const std::string header_bytes(reinterpret_cast<const char *>(first), sizeof(first));
+		auto make = [=](bool name_too, std::unique_ptr<FSWritableFile> *base) {
+			IOStatus s = ToIOStatus(bh_fs_look(fs, first_path.c_str()));
+			if (s.ok())
+				s = below->NewWritableFile(first_path, buffered, base, nullptr);
+			if (s.ok())
+				s = (*base)->Append(header_bytes, IOOptions(), nullptr);
+			if (s.ok() && named_late)
+				s = (*base)->Sync(IOOptions(), nullptr);
+			if (s.ok() && named_late)
+				s = below->RenameFile(first_path, path, IOOptions(), nullptr);
+			if (s.ok() && named_late && name_too)
+				s = LazyDirectory(Owner(fs, path.substr(0, path.rfind('/')), bh_scope{}), below)
+					    .Fsync(IOOptions(), nullptr);
+			if (s.ok())
+				return s;
+			base->reset(); // half a log has nobody's name, and the next open would have to remove it
+			(void)below->DeleteFile(first_path, IOOptions(), nullptr);
 			return s;
-		std::unique_ptr<StreamWritableFile> file(new StreamWritableFile(path, fs_, target(), std::move(base),
-										std::move(writer), info.kind == BH_KIND_MANIFEST));
-		if (named_late)
-			s = file->Announce();
+		};
+		std::unique_ptr<StreamWritableFile> file(
+			new StreamWritableFile(path, fs_, target(), make, std::move(writer), info.kind));
+		IOStatus s = file->Begin();
 		if (s.ok())
 			*result = std::move(file);
 		return s;

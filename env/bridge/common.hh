@@ -8,7 +8,9 @@
 #include <rocksdb/env.h>
 #include <rocksdb/file_system.h>
 
+#include <cerrno>
 #include <cstdlib>
+#include <cstring>
 #include <memory>
 #include <string>
 
@@ -36,8 +38,27 @@ inline IOStatus ToIOStatus(bh_status status)
 	case BH_E_NOT_FOUND: return IOStatus::NotFound(text);
 	case BH_E_UNSUPPORTED: return IOStatus::NotSupported(text);
 	case BH_E_INVALID: return IOStatus::InvalidArgument(text);
-	default: return IOStatus::IOError(text); // never Corruption: some recovery modes pass over that
+	default: break;
 	}
+	IOStatus failed = IOStatus::IOError(text); // never Corruption: some recovery modes pass over that
+	failed.SetRetryable(status == BH_E_FULL || status == BH_E_NOMEM);
+	return failed;
+}
+
+// What a call to the file system below says, as RocksDB is to take it. A failure of a disk or of the system may pass, so RocksDB
+// tries again by itself, once a second, until it has (DBOptions::bgerror_resume_retry_interval). Otherwise one failure would end
+// its writes until it is opened again; and to its own code for a full disk it has an answer of its own, which ends the same way.
+inline IOStatus Below(IOStatus s)
+{
+	if (s.ok() || !s.IsIOError() || s.IsPathNotFound())
+		return s;
+	const std::string text = s.ToString();
+	for (int full : { ENOSPC, EDQUOT, EMFILE, ENFILE })
+		if (text.find(strerror(full)) != std::string::npos)
+			return ToIOStatus(bh_fail(BH_E_FULL, "%s", text.c_str()));
+	s.SetRetryable(true);
+	s.SetDataLoss(false);
+	return s;
 }
 
 inline IOStatus Refused(const std::string &path, const char *what)

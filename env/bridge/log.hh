@@ -8,12 +8,42 @@
 #include "common.hh"
 
 #include "env/infolog/infolog.h"
+#include "env/infolog/infolog_file.h"
 
 namespace bridge
 {
 using namespace ROCKSDB_NAMESPACE;
 
 // ---- the info log
+
+// Where it ends up: the file.
+class FileLogger : public Logger
+{
+public:
+	explicit FileLogger(bh_infolog_file *file) : file_(file) {}
+	~FileLogger() override
+	{
+		if (!closed_)
+			closed_ = true;
+	}
+	using Logger::Logv;
+	void Logv(const char *format, va_list ap) override
+	{
+		char *text = nullptr;
+		int len = vasprintf(&text, format, ap);
+		if (len < 0)
+			return;
+		bh_infolog_file_write(file_.get(), bh_view_of(text, static_cast<size_t>(len)));
+		free(text);
+	}
+	size_t GetLogFileSize() const override { return bh_infolog_file_size(file_.get()); }
+
+protected:
+	Status CloseImpl() override { return Status::OK(); }
+
+private:
+	const std::unique_ptr<bh_infolog_file, Freer<bh_infolog_file_free>> file_;
+};
 
 class RedactingLogger : public Logger
 {

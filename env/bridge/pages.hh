@@ -103,7 +103,7 @@ public:
 		if (!below.empty()) {
 			IOStatus s = source.below().MultiRead(below.data(), below.size(), options, dbg);
 			if (!s.ok())
-				return owner_.Told(s);
+				return owner_.Told(owner_.Again(s));
 		}
 		for (size_t i = 0, next = 0; i < count; i++) {
 			reqs[i].result = Slice(reqs[i].scratch, 0);
@@ -114,7 +114,7 @@ public:
 			bh_page_range range = bh_page_file_range(source.file(), reqs[i].offset, reqs[i].len);
 			reqs[i].status = owner_.Told(req.status.ok() ? Open(source, reqs[i].offset, reqs[i].len, range, plan[i],
 									    req.result, reqs[i].scratch, &reqs[i].result)
-								     : req.status);
+								     : owner_.Again(req.status));
 		}
 		return IOStatus::OK();
 	}
@@ -148,7 +148,7 @@ public:
 			out.result = Slice(scratch, 0);
 			out.status = owner_.Told(
 				got.status.ok() ? OpenLate(serial, off, len, range, physical, got.result, scratch, &out.result)
-						: got.status);
+						: owner_.Again(got.status));
 			done(out, cb_arg);
 		};
 		return owner_.Told(source.below().ReadAsync(below, options, opened, arg, io_handle, del_fn, dbg));
@@ -211,7 +211,7 @@ private:
 			return NoMemory(owner_.path());
 		Slice got;
 		IOStatus s = source.below().Read(physical.off, physical.len, options, &got, buffer, dbg);
-		return s.ok() ? Open(source, off, n, range, physical, got, scratch, result) : s;
+		return s.ok() ? Open(source, off, n, range, physical, got, scratch, result) : owner_.Again(s);
 	}
 
 	IOStatus OpenLate(uint64_t serial, uint64_t off, size_t n, const bh_page_range &range, const PhysicalRead &physical,
@@ -270,14 +270,18 @@ private:
 class PagedWritableFile : public FSWritableFileOwnerWrapper
 {
 public:
-	PagedWritableFile(Owner owner, std::unique_ptr<FSWritableFile> base, PageWriter writer, PageClaim claim)
-		: FSWritableFileOwnerWrapper(std::move(base)), owner_(std::move(owner)), path_(owner_.path()),
+	PagedWritableFile(Owner owner, bh_room *room, std::unique_ptr<FSWritableFile> base, PageWriter writer, PageClaim claim)
+		: FSWritableFileOwnerWrapper(std::move(base)), owner_(std::move(owner)), path_(owner_.path()), room_(room),
 		  writer_(std::move(writer)), claim_(std::move(claim)), direct_(target()->use_direct_io())
 	{
 	}
 
 	IOStatus Append(const Slice &data, const IOOptions &options, IODebugContext *dbg) override
 	{
+		if (failed_.ok())
+			failed_ = CheckRoom(data.size());
+		if (!failed_.ok())
+			return failed_;
 		bh_status status = bh_page_writer_append(writer_.get(), bh_view_of(data.data(), data.size()), &out_);
 		return owner_.Told(status == BH_OK ? Drain(options, dbg) : FromStatus(status, path_));
 	}
@@ -304,17 +308,17 @@ public:
 	IOStatus Sync(const IOOptions &options, IODebugContext *dbg) override
 	{
 		IOStatus s = Finish(options, dbg);
-		return owner_.Told(s.ok() ? target()->Sync(options, dbg) : s);
+		return owner_.Told(s.ok() ? owner_.Again(target()->Sync(options, dbg)) : s);
 	}
 	IOStatus Fsync(const IOOptions &options, IODebugContext *dbg) override
 	{
 		IOStatus s = Finish(options, dbg);
-		return owner_.Told(s.ok() ? target()->Fsync(options, dbg) : s);
+		return owner_.Told(s.ok() ? owner_.Again(target()->Fsync(options, dbg)) : s);
 	}
 	IOStatus Close(const IOOptions &options, IODebugContext *dbg) override
 	{
 		IOStatus s = Finish(options, dbg);
-		IOStatus closed = target()->Close(options, dbg);
+		IOStatus closed = owner_.Again(target()->Close(options, dbg));
 		claim_.reset();
 		return owner_.Told(s.ok() ? closed : s);
 	}
@@ -323,12 +327,20 @@ public:
 		uint64_t from = bh_pages_physical_offset(off, BH_PAGE_SIZE_DEFAULT);
 		uint64_t to =
 			BH_MIN(bh_pages_physical_offset(off + n, BH_PAGE_SIZE_DEFAULT), bh_page_writer_physical(writer_.get()));
-		return to > from ? target()->RangeSync(from, to - from, options, dbg) : IOStatus::OK();
+		return to > from ? owner_.Again(target()->RangeSync(from, to - from, options, dbg)) : IOStatus::OK();
 	}
+	// Allocating ahead, 64 MiB at once perhaps, is for disks that have it.
 	void PrepareWrite(size_t off, size_t len, const IOOptions &options, IODebugContext *dbg) override
 	{
+		if (room_ != nullptr && !bh_room_fits(room_, 2 * ahead_))
+			return;
 		uint64_t from = bh_pages_physical_offset(off, BH_PAGE_SIZE_DEFAULT);
 		target()->PrepareWrite(from, bh_pages_physical_size(off + len, BH_PAGE_SIZE_DEFAULT) - from, options, dbg);
+	}
+	void SetPreallocationBlockSize(size_t size) override
+	{
+		ahead_ = size;
+		target()->SetPreallocationBlockSize(size);
 	}
 	IOStatus Allocate(uint64_t off, uint64_t len, const IOOptions &options, IODebugContext *dbg) override
 	{
@@ -341,6 +353,18 @@ public:
 	bool IsSyncThreadSafe() const override { return false; }
 
 private:
+	// What a compaction writes may wait: below the floor only what makes room goes on. A flush may not, and goes on to the end:
+	// writes are refused meanwhile, and the rows it brings out of memory are acknowledged.
+	IOStatus CheckRoom(size_t len)
+	{
+		if (room_ == nullptr)
+			return IOStatus::OK();
+		bh_room_grew(room_, len);
+		if (!bh_room_is_low(room_) || GetIOPriority() != Env::IO_LOW || bh_room_is_used(room_))
+			return IOStatus::OK();
+		return FromStatus(bh_room_check(room_), path_);
+	}
+
 	IOStatus Finish(const IOOptions &options, IODebugContext *dbg)
 	{
 		if (bh_page_writer_finished(writer_.get()) || !failed_.ok())
@@ -358,7 +382,7 @@ private:
 		if (out_.len == 0 || !failed_.ok())
 			return failed_;
 		if (!direct_)
-			failed_ = target()->Append(out_.slice(), options, dbg);
+			failed_ = owner_.Again(target()->Append(out_.slice(), options, dbg));
 		else if (!aligned_.Append(out_.data, out_.len))
 			failed_ = NoMemory(path_);
 		else
@@ -372,7 +396,7 @@ private:
 	{
 		if (len == 0)
 			return IOStatus::OK();
-		IOStatus s = target()->PositionedAppend(Slice(aligned_.data(), len), direct_off_, options, dbg);
+		IOStatus s = owner_.Again(target()->PositionedAppend(Slice(aligned_.data(), len), direct_off_, options, dbg));
 		if (s.ok()) {
 			direct_off_ += len;
 			aligned_.DropFront(len);
@@ -389,13 +413,15 @@ private:
 		if (!aligned_.Append(zeros.data(), pad))
 			return NoMemory(path_);
 		IOStatus s = DrainAligned(aligned_.used(), options, dbg);
-		return s.ok() ? target()->Truncate(size, options, dbg) : s;
+		return s.ok() ? owner_.Again(target()->Truncate(size, options, dbg)) : s;
 	}
 
 	size_t Alignment() const { return target()->GetRequiredBufferAlignment(); }
 
 	const Owner owner_;
 	const std::string path_;
+	bh_room *const room_; // nullptr: nobody counts
+	size_t ahead_ = 0;    // bytes that RocksDB wants allocated ahead
 	const PageWriter writer_;
 	PageClaim claim_; // until it is closed
 	const bool direct_;

@@ -7,6 +7,10 @@
 
 #include "common.hh"
 
+#include "env/spans/wal_void.h"
+
+#include <atomic>
+#include <functional>
 #include <mutex>
 
 namespace bridge
@@ -153,39 +157,54 @@ private:
 class StreamWritableFile : public FSWritableFile
 {
 public:
-	StreamWritableFile(std::string path, bh_fs *fs, FileSystem *base_fs, std::unique_ptr<FSWritableFile> base,
-			   StreamWriter writer, bool replaceable)
-		: path_(std::move(path)), fs_(fs), base_fs_(base_fs), replaceable_(replaceable), base_(std::move(base)),
-		  writer_(std::move(writer))
+	// Makes the file, with its header, durably where it has a name only then; `name_too`: its name is to be durable as well.
+	using Make = std::function<IOStatus(bool name_too, std::unique_ptr<FSWritableFile> *)>;
+
+	StreamWritableFile(std::string path, bh_fs *fs, FileSystem *base_fs, Make make, StreamWriter writer, bh_file_kind kind)
+		: path_(std::move(path)), fs_(fs), base_fs_(base_fs), is_log_(kind == BH_KIND_WAL),
+		  replaceable_(kind == BH_KIND_MANIFEST), make_(std::move(make)), writer_(std::move(writer))
 	{
 	}
 	~StreamWritableFile() override { bh_live_remove(bh_fs_live(fs_), path_.c_str()); }
 
-	// To be called once it has its name. From then to the end of its life it is known as live.
-	IOStatus Announce()
+	// Once, before any other call. A WAL that cannot be made is made when the first record is written, which is refused until
+	// then: where RocksDB fails to begin another WAL, its next try at that may end the process.
+	IOStatus Begin()
 	{
-		static const bh_live_ops ops = { Hold, LetGo, Prepare, Settle };
-		const bh_live_stream stream = { writer_.get(), this, replaceable_ ? &ops : nullptr };
-		return ToIOStatus(bh_live_add(bh_fs_live(fs_), path_.c_str(), &stream));
+		IOStatus s = Made(false);
+		if (s.ok() || !IsLog() || !bh_fs_voids(fs_))
+			return s;
+		bh_room_set_log(bh_fs_room(fs_), BH_ROOM_LOG_REFUSED, s.ToString().c_str());
+		return IOStatus::OK();
 	}
 
-	// A failure is sticky: a frame after a hole would be refused as damage.
+	// Room comes first: where there is none, nothing was sealed, and a WAL goes on without that record (Refuse). RocksDB
+	// forgets what it was told has failed, and takes it for written all the same: what was sealed and not wholly written stays,
+	// and is written in front of the next bytes, if there are any. A failure to seal is for good: a frame after a hole would be
+	// refused as damage.
 	IOStatus Append(const Slice &data, const IOOptions &options, IODebugContext *dbg) override
 	{
 		Guard guard(*this);
 		if (!failed_.ok())
 			return failed_;
-		bh_status status = bh_stream_writer_append(writer_.get(), bh_view_of(data.data(), data.size()), &out_);
-		if (status != BH_OK)
-			failed_ = FromStatus(status, path_);
-		else if (out_.len > 0)
-			failed_ = base_->Append(out_.slice(), options, dbg);
-		out_.len = 0;
-		if (failed_.ok()) {
-			bh_stream_writer_written(writer_.get());
-			MakeRoom();
+		IOStatus s = Made(true);
+		if (s.ok() && pending_)
+			s = WriteOut(options, dbg);
+		if (s.ok())
+			s = Reserve(owed_.size() + data.size(), options, dbg);
+		if (!s.ok())
+			return Refuse(data, s);
+		bh_view bytes = bh_view_of(data.data(), data.size());
+		if (!owed_.empty()) {
+			owed_.append(data.data(), data.size());
+			bytes = bh_view_of(owed_.data(), owed_.size());
 		}
-		return failed_;
+		out_off_ = bh_stream_writer_physical(writer_.get());
+		bh_status status = bh_stream_writer_append(writer_.get(), bytes, &out_);
+		owed_.clear();
+		if (status != BH_OK)
+			return Broken(failed_ = FromStatus(status, path_));
+		return Broken(WriteOut(options, dbg));
 	}
 	IOStatus Append(const Slice &data, const IOOptions &options, const DataVerificationInfo &info, IODebugContext *dbg) override
 	{
@@ -210,49 +229,44 @@ public:
 	IOStatus Flush(const IOOptions &options, IODebugContext *dbg) override
 	{
 		Guard guard(*this);
-		return base_->Flush(options, dbg);
+		return IsMade() ? Below(base_->Flush(options, dbg)) : IOStatus::OK();
 	}
 	IOStatus Sync(const IOOptions &options, IODebugContext *dbg) override
 	{
 		Guard guard(*this);
 		bh_sync_point point = bh_stream_writer_point(writer_.get());
-		IOStatus s = base_->Sync(options, dbg);
-		return s.ok() ? Mark(point) : s;
+		IOStatus s = Kicked(IsMade() ? Below(base_->Sync(options, dbg)) : IOStatus::OK());
+		return Broken(s.ok() ? Mark(point) : s);
 	}
 	IOStatus Fsync(const IOOptions &options, IODebugContext *dbg) override
 	{
 		Guard guard(*this);
 		bh_sync_point point = bh_stream_writer_point(writer_.get());
-		IOStatus s = base_->Fsync(options, dbg);
-		return s.ok() ? Mark(point) : s;
+		IOStatus s = Kicked(IsMade() ? Below(base_->Fsync(options, dbg)) : IOStatus::OK());
+		return Broken(s.ok() ? Mark(point) : s);
 	}
 	IOStatus Close(const IOOptions &options, IODebugContext *dbg) override
 	{
-		if (bh_stream_writer_room_left(writer_.get()))
-			base_->Truncate(bh_stream_writer_point(writer_.get()).physical, options, dbg).PermitUncheckedError();
+		if (IsMade()) {
+			WriteMark();
+			GiveBackRoom(options, dbg);
+		}
 		bh_live_remove(bh_fs_live(fs_), path_.c_str()); // waits for who replaces it
-		return base_->Close(options, dbg);
+		return IsMade() ? Below(base_->Close(options, dbg)) : IOStatus::OK();
 	}
 	// Frames add a few bytes an append: logical ranges are close enough for hints, and rounding up covers them.
 	IOStatus RangeSync(uint64_t off, uint64_t n, const IOOptions &options, IODebugContext *dbg) override
 	{
 		Guard guard(*this);
-		return base_->RangeSync(BH_HEADER_LEN + off, n, options, dbg);
+		return IsMade() ? Below(base_->RangeSync(BH_HEADER_LEN + off, n, options, dbg)) : IOStatus::OK();
 	}
-	void PrepareWrite(size_t, size_t len, const IOOptions &options, IODebugContext *dbg) override
-	{
-		Guard guard(*this);
-		base_->PrepareWrite(bh_stream_writer_physical(writer_.get()), len, options, dbg);
-	}
-	IOStatus Allocate(uint64_t off, uint64_t len, const IOOptions &options, IODebugContext *dbg) override
-	{
-		Guard guard(*this);
-		return base_->Allocate(off, len + BH_HEADER_LEN, options, dbg);
-	}
+	// An append has its room beforehand, in steps of this file's own.
+	void PrepareWrite(size_t, size_t, const IOOptions &, IODebugContext *) override {}
+	IOStatus Allocate(uint64_t, uint64_t, const IOOptions &, IODebugContext *) override { return IOStatus::OK(); }
 	IOStatus InvalidateCache(size_t, size_t) override
 	{
 		Guard guard(*this);
-		return base_->InvalidateCache(0, 0);
+		return IsMade() ? base_->InvalidateCache(0, 0) : IOStatus::OK();
 	}
 	uint64_t GetFileSize(const IOOptions &, IODebugContext *) override
 	{
@@ -262,20 +276,16 @@ public:
 	void SetWriteLifeTimeHint(Env::WriteLifeTimeHint hint) override
 	{
 		Guard guard(*this);
-		base_->SetWriteLifeTimeHint(hint);
+		if (IsMade())
+			base_->SetWriteLifeTimeHint(hint);
 	}
 	void SetPreallocationBlockSize(size_t size) override
 	{
 		Guard guard(*this);
-		base_->SetPreallocationBlockSize(size);
-	}
-	void GetPreallocationStatus(size_t *block_size, size_t *last_allocated_block) override
-	{
-		Guard guard(*this);
-		base_->GetPreallocationStatus(block_size, last_allocated_block);
+		step_ = BH_MAX(kLeastStep, BH_MIN(size, kMostStep));
 	}
 	bool use_direct_io() const override { return false; }
-	bool IsSyncThreadSafe() const override { return base_->IsSyncThreadSafe(); }
+	bool IsSyncThreadSafe() const override { return true; } // as POSIX files are
 
 private:
 	// Held by all that uses the file of a MANIFEST; a WAL, whose appends and syncs overlap, is never replaced and needs none.
@@ -286,6 +296,124 @@ private:
 				lock();
 		}
 	};
+
+	// ---- making
+
+	bool IsMade() const { return made_.load(std::memory_order_acquire); }
+
+	// From then to the end of its life it is known as live.
+	IOStatus Made(bool late)
+	{
+		static const bh_live_ops ops = { Hold, LetGo, Prepare, Settle };
+		if (IsMade())
+			return IOStatus::OK();
+		const bh_live_stream stream = { writer_.get(), this, replaceable_ ? &ops : nullptr };
+		IOStatus s = Below(make_(late, &base_));
+		if (s.ok() && (is_log_ || replaceable_))
+			s = ToIOStatus(bh_live_add(bh_fs_live(fs_), path_.c_str(), &stream));
+		made_.store(s.ok(), std::memory_order_release);
+		if (s.ok() && IsLog())
+			bh_room_set_log(bh_fs_room(fs_), BH_ROOM_LOG_FINE, "");
+		return s;
+	}
+
+	// ---- room
+
+	// What frames add to the bytes of one append, and the announcements of some hundred families; more than that is rare, and
+	// met by the write itself.
+	static uint64_t Sealed(size_t len) { return len + len / 1024 + 16 * 1024; }
+
+	// A step ahead where that leaves the disk's floor alone, else no more than is needed now. A file system that cannot
+	// allocate is not asked again.
+	IOStatus Reserve(size_t len, const IOOptions &options, IODebugContext *dbg)
+	{
+		const uint64_t at = bh_stream_writer_physical(writer_.get()), end = at + Sealed(len);
+		if (end <= reserved_ || !can_reserve_)
+			return IOStatus::OK();
+		const uint64_t from = BH_MAX(reserved_, at), ahead = (end / step_ + 1) * step_;
+		bh_room *room = bh_fs_room(fs_);
+		IOStatus s = IOStatus::NoSpace();
+		if (room == nullptr || bh_room_fits(room, ahead - from + kMostStep))
+			s = base_->Allocate(from, ahead - from, options, dbg);
+		reserved_ = s.ok() ? ahead : reserved_;
+		if (s.ok())
+			return s;
+		s = base_->Allocate(from, end - from, options, dbg);
+		reserved_ = s.ok() ? end : reserved_;
+		if (s.ok() || s.ToString().find(strerror(EOPNOTSUPP)) == std::string::npos)
+			return Below(s);
+		can_reserve_ = false;
+		return IOStatus::OK();
+	}
+
+	// What lies behind the last frame: some file systems give it back only when a file gets shorter.
+	void GiveBackRoom(const IOOptions &options, IODebugContext *dbg)
+	{
+		const uint64_t end = bh_stream_writer_point(writer_.get()).physical;
+		if (reserved_ <= end && !bh_stream_writer_room_left(writer_.get()) && !pending_)
+			return;
+		if (reserved_ > end)
+			base_->Truncate(end + 1, options, dbg).PermitUncheckedError();
+		base_->Truncate(end, options, dbg).PermitUncheckedError();
+	}
+
+	// ---- refusing
+
+	bool IsLog() const { return is_log_ && bh_fs_room(fs_) != nullptr; }
+
+	// RocksDB takes nothing more for a WAL that failed, ends the process if it is asked to all the same, and may not begin
+	// another where it has no rows in memory: so the engine has to know.
+	IOStatus Broken(const IOStatus &s)
+	{
+		if (!s.ok() && IsLog())
+			bh_room_set_log(bh_fs_room(fs_), BH_ROOM_LOG_BROKEN, s.ToString().c_str());
+		return s;
+	}
+
+	IOStatus Kicked(const IOStatus &s)
+	{
+		if (!s.ok() || !is_log_ || !bh_fs_takes_failing_sync(fs_))
+			return s;
+		IOStatus failed = FromStatus(bh_fail(BH_E_BUSY, "is not synced, so that RocksDB recovers"), path_);
+		failed.SetRetryable(true);
+		return failed;
+	}
+
+	// At "busy" RocksDB fails the write alone: no background error, and the log goes on behind a record of nothing. That cannot
+	// be where half a record was refused, and where its rows were acknowledged before (manual_wal_flush).
+	IOStatus Refuse(const Slice &data, const IOStatus &why)
+	{
+		const size_t before = owed_.size();
+		const uint64_t at = bh_stream_writer_logical(writer_.get()) + before;
+		if (!IsLog() || !bh_fs_voids(fs_) || before + data.size() > kMostOwed)
+			return Broken(failed_ = why);
+		owed_.append(data.data(), data.size());
+		if (bh_wal_void(at, reinterpret_cast<uint8_t *>(&owed_[before]), data.size()) != BH_OK)
+			return Broken(failed_ = why);
+		bh_room_set_log(bh_fs_room(fs_), BH_ROOM_LOG_REFUSED, why.ToString().c_str());
+		IOStatus busy = IOStatus::Busy(why.ToString());
+		busy.SetRetryable(true);
+		return busy;
+	}
+
+	// ---- writing
+
+	// out_ where it belongs, wherever a write that failed has left the file's own position.
+	IOStatus WriteOut(const IOOptions &options, IODebugContext *dbg)
+	{
+		IOStatus s;
+		if (out_.len > 0)
+			s = Below(base_->PositionedAppend(out_.slice(), out_off_, options, dbg));
+		pending_ = !s.ok();
+		if (!s.ok())
+			return s;
+		if (bh_fs_room(fs_) != nullptr)
+			bh_room_grew(bh_fs_room(fs_), out_.len);
+		out_.len = 0;
+		bh_stream_writer_written(writer_.get());
+		MakeRoom();
+		return s;
+	}
 
 	// ---- live.h
 
@@ -299,10 +427,9 @@ private:
 	static bh_status Prepare(void *file, const char *fresh_path) { return Of(file)->Prepare(fresh_path); }
 	static void Settle(void *file, bh_stream_writer *writer) { Of(file)->Settle(StreamWriter(writer)); }
 
-	// Without preallocation: what RocksDB allocates ahead it cuts off at close, to the bytes that it appended itself.
 	bh_status Prepare(const char *fresh_path)
 	{
-		if (!failed_.ok())
+		if (!failed_.ok() || pending_)
 			return bh_fail(BH_E_BUSY, "%s: a write to it failed before", path_.c_str());
 		IOStatus s = base_fs_->ReopenWritableFile(fresh_path, FileOptions(), &fresh_, nullptr);
 		if (!s.ok())
@@ -315,20 +442,28 @@ private:
 		(void)base_->Close(IOOptions(), nullptr); // it has no name any more
 		base_ = std::move(fresh_);
 		writer_ = std::move(writer);
+		reserved_ = 0;
+		mark_owed_ = false;
 		mark_file_.reset();
 	}
 
 	// Rewrites the sync mark in place. Not synced itself: until the next sync a power cut can only make it older, which weakens
-	// the check but never refuses good bytes.
+	// the check but never refuses good bytes. So one that cannot be written is no failure of the sync, and is tried again.
 	IOStatus Mark(bh_sync_point point)
 	{
 		std::lock_guard<std::mutex> guard(mark_mutex_);
-		uint8_t mark[BH_SYNC_MARK_LEN];
 		bool needed = false;
-		bh_status status = bh_stream_writer_sync_mark(writer_.get(), point, &needed, mark);
-		if (status != BH_OK || !needed)
-			return FromStatus(status, path_);
-		return WriteAt(BH_SYNC_MARK_OFFSET, Slice(reinterpret_cast<const char *>(mark), sizeof(mark)));
+		bh_status status = bh_stream_writer_sync_mark(writer_.get(), point, &needed, mark_);
+		mark_owed_ |= status == BH_OK && needed;
+		WriteMark();
+		return FromStatus(status, path_);
+	}
+
+	// Under mark_mutex_, or when nobody else is at the file.
+	void WriteMark()
+	{
+		if (mark_owed_)
+			mark_owed_ = !WriteAt(BH_SYNC_MARK_OFFSET, Slice(reinterpret_cast<char *>(mark_), sizeof(mark_))).ok();
 	}
 
 	// Where the room cannot be had (a full disk), appending goes on without it.
@@ -350,22 +485,36 @@ private:
 		if (mark_file_ == nullptr) {
 			IOStatus s = base_fs_->NewRandomRWFile(path_, FileOptions(), &mark_file_, nullptr);
 			if (!s.ok())
-				return s;
+				return Below(s);
 		}
-		return mark_file_->Write(off, bytes, IOOptions(), nullptr);
+		return Below(mark_file_->Write(off, bytes, IOOptions(), nullptr));
 	}
 
 	const std::string path_;
 	bh_fs *const fs_;
 	FileSystem *const base_fs_;
+	const bool is_log_;
 	const bool replaceable_;
-	std::mutex mutex_; // of a replaceable file: guards the rest
+	const Make make_;
+	std::atomic<bool> made_{ false }; // base_ is there
+	std::mutex mutex_;                // of a replaceable file: guards the rest
 	std::unique_ptr<FSWritableFile> base_;
 	std::unique_ptr<FSWritableFile> fresh_; // between prepare and settle or let_go
 	StreamWriter writer_;
+	static constexpr size_t kLeastStep = 64 * 1024, kMostStep = 1024 * 1024;
+	// The appender's alone, down to failed_.
+	size_t step_ = kLeastStep;
+	uint64_t reserved_ = 0; // up to here the file's room is allocated
+	bool can_reserve_ = true;
 	Buf out_;
-	IOStatus failed_;       // of an append; the appender's alone
-	std::mutex mark_mutex_; // guards mark_file_ and the order of marks
+	uint64_t out_off_ = 0; // where it belongs
+	bool pending_ = false; // it is not, or not wholly, written
+	static constexpr size_t kMostOwed = 1024 * 1024;
+	std::string owed_;      // records of nothing, for those that were refused
+	IOStatus failed_;       // for good
+	std::mutex mark_mutex_; // guards the rest, and the order of marks
+	uint8_t mark_[BH_SYNC_MARK_LEN];
+	bool mark_owed_ = false; // it is newer than the file's
 	std::unique_ptr<FSRandomRWFile> mark_file_;
 };
 

@@ -11,15 +11,13 @@
 #include <unistd.h>
 
 #include "keyring/base/crashpoint.h"
+#include "keyring/base/io.h"
 
 #define STABLE_TRIES 1000 /* reads of a header whose mark is being rewritten, 0.1 ms apart */
 
 bh_status bh_raw_fail(const char *path, const char *what)
 {
-	return bh_fail(errno == ENOENT   ? BH_E_NOT_FOUND
-		       : errno == EEXIST ? BH_E_EXISTS
-					 : BH_E_IO,
-		       "%s: cannot be %s: %s", path, what, strerror(errno));
+	return bh_fail(bh_io_status(errno), "%s: cannot be %s: %s", path, what, strerror(errno));
 }
 
 void bh_raw_close(int *fd)

@@ -37,6 +37,9 @@ struct bh_fs {
 	void *on_damage_arg;
 	void (*pause)(void *arg); /* NULL: none */
 	void *pause_arg;
+	bh_room *room; /* borrowed; NULL: none */
+	bool voids;
+	bool sync_fails; /* the next one; by atomics */
 	bh_live live;             /* logs being written; has a lock of its own */
 	bh_page_readers *readers; /* paged files being read or written; has locks of its own */
 };
@@ -443,6 +446,36 @@ void bh_fs_pause(const bh_fs *fs)
 void bh_fs_set_read_only(bh_fs *fs)
 {
 	fs->read_only = true;
+}
+
+void bh_fs_set_room(bh_fs *fs, bh_room *room)
+{
+	fs->room = room;
+}
+
+bh_room *bh_fs_room(const bh_fs *fs)
+{
+	return fs->room;
+}
+
+void bh_fs_set_voids(bh_fs *fs, bool voids)
+{
+	fs->voids = voids;
+}
+
+bool bh_fs_voids(const bh_fs *fs)
+{
+	return fs->voids && fs->room != NULL;
+}
+
+void bh_fs_fail_a_sync(bh_fs *fs)
+{
+	__atomic_store_n(&fs->sync_fails, true, __ATOMIC_RELEASE);
+}
+
+bool bh_fs_takes_failing_sync(bh_fs *fs)
+{
+	return __atomic_load_n(&fs->sync_fails, __ATOMIC_ACQUIRE) && __atomic_exchange_n(&fs->sync_fails, false, __ATOMIC_ACQ_REL);
 }
 
 void bh_fs_free(bh_fs *fs)

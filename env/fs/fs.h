@@ -13,6 +13,7 @@
 #define BH_FS_H
 
 #include "env/files/page_readers.h"
+#include "env/room/room.h"
 #include "env/stream/stream.h"
 #include "path.h"
 
@@ -54,6 +55,17 @@ void bh_fs_set_read_only(bh_fs *fs);
 void bh_fs_free(bh_fs *fs);
 const char *bh_fs_root(const bh_fs *fs); /* the directory */
 bh_keyring *bh_fs_keyring(const bh_fs *fs);
+/* What files that grow are measured by (borrowed; outlives `fs`); NULL, as at first: by nothing. Before anybody writes. */
+void bh_fs_set_room(bh_fs *fs, bh_room *room);
+bh_room *bh_fs_room(const bh_fs *fs);
+/* Whether what a WAL has no room for was told to its writer as failed and must not come back (wal_void.h): with a room, and where
+ * RocksDB writes each record before it says that it is done (not manual_wal_flush). Before anybody writes. */
+void bh_fs_set_voids(bh_fs *fs, bool voids);
+bool bh_fs_voids(const bh_fs *fs);
+/* Has the next sync of a WAL fail, once, as one that may be tried again: what has RocksDB begin to recover from a failure before
+ * that it has given up on. */
+void bh_fs_fail_a_sync(bh_fs *fs);
+bool bh_fs_takes_failing_sync(bh_fs *fs);
 const bh_scopes *bh_fs_scopes(const bh_fs *fs); /* lives as long as `fs` */
 
 /* What the file at `path` is, however that is spelled: a path that has dots, or does not begin as `root` does, is resolved. Errors:

@@ -20,6 +20,8 @@
 #include "keyring/base/random.h"
 
 #define MESSAGE_SIZE 512 /* of a status message */
+#define ROOM (256u << 10)
+#define ROOM_LEAST (128u << 10)
 #define BODY_MAX (BH_AUDIT_LINE_MAX - 128)
 
 /* Where the next line goes. */
@@ -40,6 +42,7 @@ struct bh_audit {
 
 	pthread_mutex_t lock; /* guards all below, and the file */
 	place at;             /* of what is durable */
+	uint64_t reserved;    /* up to here the file's room is allocated */
 	bool failed;          /* what is on disk is in doubt: no more appends */
 	uint64_t missed;      /* events that could not be written and had to happen all the same */
 	char missed_why[MESSAGE_SIZE];
@@ -171,12 +174,21 @@ static bh_status lines_make(const bh_audit *audit, bh_view bodies, place *at, bh
 /* Takes back what was not wholly written, so that a full disk can be cleared and the work go on. */
 static void append_undo(bh_audit *audit)
 {
+	audit->reserved = audit->at.len;
 	if (bh_io_truncate(audit->fd, audit->path, audit->at.len) != BH_OK || bh_io_datasync(audit->fd, audit->path) != BH_OK)
 		audit->failed = true;
 }
 
+/* What a full disk leaves: room for some hundred entries, so that what makes room can be logged, and leases be renewed. */
+static void room_keep(bh_audit *audit, uint64_t end)
+{
+	if (end + ROOM_LEAST > audit->reserved && bh_io_reserve(audit->fd, audit->at.len, end - audit->at.len + ROOM))
+		audit->reserved = end + ROOM;
+}
+
 static bh_status lines_write(bh_audit *audit, bh_view lines)
 {
+	room_keep(audit, audit->at.len + lines.len);
 	BH_TRY(bh_io_append(audit->fd, audit->path, lines));
 	bh_crash_point("audit.append.written");
 	BH_TRY(bh_io_datasync(audit->fd, audit->path));

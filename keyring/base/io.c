@@ -12,6 +12,20 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+bh_status bh_io_status(int error)
+{
+	switch (error) {
+	case ENOSPC:
+	case EDQUOT:
+	case EMFILE:
+	case ENFILE: return BH_E_FULL;
+	case ENOENT: return BH_E_NOT_FOUND;
+	case EEXIST: return BH_E_EXISTS;
+	case ENOMEM: return BH_E_NOMEM;
+	default: return BH_E_IO;
+	}
+}
+
 /* One mapping of errno for all calls here, so that "not there" and "cannot be read" stay apart everywhere. */
 static bh_status fail_errno(const char *verb, const char *dir, const char *name)
 {
@@ -25,7 +39,7 @@ static bh_status fail_errno(const char *verb, const char *dir, const char *name)
 	case EISDIR: return bh_fail(BH_E_FORMAT, "%s%s%s: is a directory, not a file", dir, slash, name);
 	case ENOTDIR: return bh_fail(BH_E_FORMAT, "%s%s%s: is not a directory", dir, slash, name);
 	case ENOMEM: return bh_fail(BH_E_NOMEM, "%s%s%s: no memory to %s it", dir, slash, name, verb);
-	default: return bh_fail(BH_E_IO, "%s%s%s: cannot %s: %s", dir, slash, name, verb, strerror(err));
+	default: return bh_fail(bh_io_status(err), "%s%s%s: cannot %s: %s", dir, slash, name, verb, strerror(err));
 	}
 }
 
@@ -102,7 +116,7 @@ bh_status bh_io_read_at(int fd, const char *name, uint64_t off, void *out, size_
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0)
-			return bh_fail(BH_E_IO, "%s: cannot read: %s", name, strerror(errno));
+			return bh_fail(bh_io_status(errno), "%s: cannot read: %s", name, strerror(errno));
 		if (n == 0)
 			return bh_fail(BH_E_TRUNCATED, "%s: ends at %llu, %zu bytes early", name, (unsigned long long)off, len);
 		p += n;
@@ -119,7 +133,8 @@ bh_status bh_io_write_at(int fd, const char *name, uint64_t off, bh_view bytes)
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n <= 0)
-			return bh_fail(BH_E_IO, "%s: cannot write: %s", name, n < 0 ? strerror(errno) : "nothing was taken");
+			return bh_fail(n < 0 ? bh_io_status(errno) : BH_E_IO, "%s: cannot write: %s", name,
+				       n < 0 ? strerror(errno) : "nothing was taken");
 		bytes = bh_view_of(bytes.data + n, bytes.len - (size_t)n);
 		off += (uint64_t)n;
 	}
@@ -133,7 +148,8 @@ bh_status bh_io_append(int fd, const char *name, bh_view bytes)
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n <= 0)
-			return bh_fail(BH_E_IO, "%s: cannot append: %s", name, n < 0 ? strerror(errno) : "nothing was taken");
+			return bh_fail(n < 0 ? bh_io_status(errno) : BH_E_IO, "%s: cannot append: %s", name,
+				       n < 0 ? strerror(errno) : "nothing was taken");
 		bytes = bh_view_of(bytes.data + n, bytes.len - (size_t)n);
 	}
 	return BH_OK;
@@ -142,15 +158,20 @@ bh_status bh_io_append(int fd, const char *name, bh_view bytes)
 bh_status bh_io_datasync(int fd, const char *name)
 {
 	if (TEMP_FAILURE_RETRY(fdatasync(fd)) != 0)
-		return bh_fail(BH_E_IO, "%s: cannot sync: %s", name, strerror(errno));
+		return bh_fail(bh_io_status(errno), "%s: cannot sync: %s", name, strerror(errno));
 	return BH_OK;
 }
 
 bh_status bh_io_sync(int fd, const char *name)
 {
 	if (TEMP_FAILURE_RETRY(fsync(fd)) != 0)
-		return bh_fail(BH_E_IO, "%s: cannot sync: %s", name, strerror(errno));
+		return bh_fail(bh_io_status(errno), "%s: cannot sync: %s", name, strerror(errno));
 	return BH_OK;
+}
+
+bool bh_io_reserve(int fd, uint64_t off, uint64_t len)
+{
+	return fallocate(fd, FALLOC_FL_KEEP_SIZE, (off_t)off, (off_t)len) == 0;
 }
 
 bh_status bh_io_truncate(int fd, const char *name, uint64_t len)
@@ -207,12 +228,29 @@ bh_status bh_io_rename(const bh_io_dir *dir, const char *from, const char *to)
 	return BH_OK;
 }
 
+bool bh_io_cannot_link(int error)
+{
+	return error == EXDEV || error == EPERM || error == EMLINK || error == EOPNOTSUPP || error == ENOSYS;
+}
+
+/* Where there are no links: the directory is locked, so nobody else gives the name away between the look and the rename. */
+static bh_status rename_if_absent(const bh_io_dir *dir, const char *from, const char *to)
+{
+	struct stat st;
+
+	if (fstatat(dir->fd, to, &st, AT_SYMLINK_NOFOLLOW) == 0)
+		errno = EEXIST;
+	else if (errno == ENOENT)
+		return bh_io_rename(dir, from, to);
+	return fail_errno("rename a file to", dir->path, to);
+}
+
 /* link and unlink rather than RENAME_NOREPLACE, which not every file system has. A kill between the two leaves both names. */
 bh_status bh_io_rename_new(const bh_io_dir *dir, const char *from, const char *to)
 {
-	if (linkat(dir->fd, from, dir->fd, to, 0) != 0)
-		return fail_errno("link a file to", dir->path, to);
-	return bh_io_unlink(dir, from);
+	if (linkat(dir->fd, from, dir->fd, to, 0) == 0)
+		return bh_io_unlink(dir, from);
+	return bh_io_cannot_link(errno) ? rename_if_absent(dir, from, to) : fail_errno("link a file to", dir->path, to);
 }
 
 bh_status bh_io_unlink(const bh_io_dir *dir, const char *name)

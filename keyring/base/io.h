@@ -32,6 +32,13 @@ typedef struct bh_io_dir {
 /* Errors: BH_E_NOT_FOUND, BH_E_FORMAT (not a directory), BH_E_NOMEM, BH_E_IO. */
 BH_MUST_CHECK bh_status bh_io_dir_open(const char *path, bh_io_dir *out);
 void bh_io_dir_close(bh_io_dir *dir); /* idempotent */
+/* The code of an operating system's error: BH_E_FULL where something is used up (ENOSPC, EDQUOT, EMFILE, ENFILE), BH_E_NOT_FOUND,
+ * BH_E_EXISTS, BH_E_NOMEM, else BH_E_IO. */
+bh_status bh_io_status(int error);
+
+/* Whether link(2) failed because these two names cannot be one file: other file systems, or one that has no links. */
+bool bh_io_cannot_link(int error);
+
 /* Makes renames, links and unlinks in `dir` durable. */
 BH_MUST_CHECK bh_status bh_io_dir_sync(const bh_io_dir *dir);
 
@@ -50,6 +57,9 @@ BH_MUST_CHECK bh_status bh_io_sync(int fd, const char *name);
 BH_MUST_CHECK bh_status bh_io_append(int fd, const char *name, bh_view bytes);
 /* Contents and length, not times. */
 BH_MUST_CHECK bh_status bh_io_datasync(int fd, const char *name);
+/* Has room allocated for [off, off + len) without changing the file's length: a hint, whose failure shows in the write. Returns
+ * whether it is there, as far as anybody can tell. */
+bool bh_io_reserve(int fd, uint64_t off, uint64_t len);
 BH_MUST_CHECK bh_status bh_io_truncate(int fd, const char *name, uint64_t len);
 /* The whole of a file of at most `max_len` bytes, appended to `out`. Errors: those of open and read, BH_E_FORMAT (larger). */
 BH_MUST_CHECK bh_status bh_io_read_file(const bh_io_dir *dir, const char *name, size_t max_len, bh_buf *out);

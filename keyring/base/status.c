@@ -60,6 +60,7 @@ static const status_row rows[] = {
 	[BH_E_NO_SUCH_MERCHANT] = { "no-such-merchant", EXIT_ABSENT },
 	[BH_E_NO_SUCH_CLASS] = { "no-such-class", EXIT_ABSENT },
 	[BH_E_UNMERGED] = { "unmerged", EXIT_UNMERGED },
+	[BH_E_FULL] = { "full", EXIT_IO },
 };
 _Static_assert(sizeof(rows) / sizeof(rows[0]) == BH_E_COUNT_, "a status without a row");
 

@@ -37,13 +37,19 @@ static bh_status compare(bh_keyring *keyring, const bh_dek *answer)
 	return bh_fail(BH_E_TAG, "DEK %s: its KMS answered with another key than before", hex);
 }
 
-/* A renewal that cannot be logged is none. */
+/* A renewal that cannot be logged is none, but where there is no room for it: reads go on where a disk is full. The KMS has said
+ * yes, and has that in a log of its own; how many entries there was no room for is logged when there is. */
 static bh_status renewed_write(bh_keyring *keyring, const bh_merchant_record *merchant, const bh_dek_record *record)
 {
 	BH_CLEANUP(bh_audit_batch_clear) bh_audit_batch batch = { 0 };
 
 	BH_TRY(bh_keyring_audit_dek(keyring, &batch, BH_AUDIT_KEYS_RENEWED, merchant, record));
-	BH_TRY(bh_audit_batch_write(keyring->audit, &batch));
+	bh_status status = bh_audit_batch_write(keyring->audit, &batch);
+	if (status == BH_E_FULL) {
+		bh_audit_batch_note(keyring->audit, &batch);
+		return BH_OK;
+	}
+	BH_TRY(status);
 	return bh_keyring_audit_mark(keyring, false);
 }
 

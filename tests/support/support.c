@@ -16,6 +16,7 @@
 
 #include <xxhash.h>
 
+#include "env/room/room.h"
 #include "keyring/ring/keyring.h"
 #include "keyring/manifest/format.h"
 
@@ -103,13 +104,19 @@ struct walk {
 	void *arg;
 };
 
+/* Room that is kept: zeros, and made anew where it is missing. */
+static bool is_reserve(const char *path)
+{
+	return strcmp(strrchr(path, '/') + 1, BH_RESERVE_FILE) == 0;
+}
+
 static void walk_entry(void *arg, const char *path, const struct stat *st)
 {
 	const struct walk *walk = arg;
 
 	if (S_ISDIR(st->st_mode))
 		list(path, walk_entry, arg);
-	else if (S_ISREG(st->st_mode))
+	else if (S_ISREG(st->st_mode) && !is_reserve(path))
 		walk->each(walk->arg, path);
 }
 
@@ -135,7 +142,7 @@ static void copy_entry(void *arg, const char *path, const struct stat *st)
 	path_join(to, arg, strrchr(path, '/') + 1);
 	if (S_ISDIR(st->st_mode))
 		tree_copy(path, to);
-	else if (S_ISREG(st->st_mode))
+	else if (S_ISREG(st->st_mode) && !is_reserve(path))
 		copy_file(path, to, st->st_mode);
 }
 

@@ -279,7 +279,7 @@ static bool is_rocksdbs(const char *path)
 /* What only the live database has. */
 static bool is_live_only(const char *path)
 {
-	return strcmp(path, BH_KEYRING_FILE) == 0 || verify_is_audit(path);
+	return strcmp(path, BH_KEYRING_FILE) == 0 || strcmp(path, BH_RESERVE_FILE) == 0 || verify_is_audit(path);
 }
 
 bool verify_knows(const verify_root *root, const char *path)
@@ -295,7 +295,7 @@ bool verify_knows(const verify_root *root, const char *path)
 static bool is_leftover(const char *path)
 {
 	return tree_has_suffix(path, BH_TEMP_SUFFIX) || tree_has_suffix(path, ".dbtmp") ||
-	       strcmp(path, BH_KEYRING_FILE ".tmp") == 0 || tree_has_suffix(path, ".json" BH_CERTIFICATE_TEMP);
+	       strcmp(path, BH_KEYRING_FILE ".tmp") == 0 || strcmp(path, BH_RESERVE_PROBE) == 0 || tree_has_suffix(path, ".json" BH_CERTIFICATE_TEMP);
 }
 
 /* Whether the directory below the root is one that the layout has: tenants, a merchant's, a class's that has a family. */

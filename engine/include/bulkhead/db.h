@@ -65,6 +65,9 @@ typedef struct bh_db_options {
 	bool audit_optional;       /* with read_only, where AUDIT cannot be written: look all the same, with nothing recorded */
 	bool merge_operator_changed; /* the template's merge operator is another one than the database was opened with before, and
 					understands what that one was for */
+	uint64_t min_free_bytes;     /* the floor: writes and compactions are refused (BH_E_FULL) while less is free on the
+					database's file system; 0: 64 MiB, or a twentieth of it if that is less. Reads, and what
+					makes room (shred, erase, suspend), go on */
 	const bh_clock *clock;       /* for tests alone; NULL: the system's. Copied */
 	const char *actor;           /* who acts, for the audit log; NULL: "uid:<login name or number>" of the process */
 	const char *audit_floor;     /* "SIZE:ROOT": refuse an audit log that does not begin with that; NULL: no floor */
@@ -163,7 +166,8 @@ BH_API void bh_cf_close(bh_cf *cf);
  * prefix that is suppressed (erase.h). */
 BH_API rocksdb_column_family_handle_t *bh_cf_handle(bh_cf *cf);
 
-/* ---- reads and writes; each may end with BH_E_SHREDDED, BH_E_SUSPENDED, BH_E_TAG, BH_E_IO, BH_E_ROCKSDB; what writes a row with
+/* ---- reads and writes; a write ends with BH_E_FULL while a disk, its inodes or the process's descriptors are used up, with nothing
+ * written, and works again when there is room; each may end with BH_E_SHREDDED, BH_E_SUSPENDED, BH_E_TAG, BH_E_IO, BH_E_ROCKSDB; what writes a row with
  * BH_E_ERASED as well, under a prefix that is suppressed (erase.h) */
 
 typedef struct bh_write_options {

@@ -67,6 +67,7 @@ typedef enum bh_status {
 	BH_E_NO_SUCH_MERCHANT, /* the database has, and had, no merchant of that name */
 	BH_E_NO_SUCH_CLASS,    /* the merchant has no data class of that name */
 	BH_E_UNMERGED,         /* a row holds merges, and the merge operator that they are for is not here */
+	BH_E_FULL,             /* a disk, a quota, its inodes or the descriptors are used up. Works again when there is room */
 	BH_E_COUNT_            /* number of codes; not a code */
 } bh_status;
 

@@ -55,6 +55,7 @@ static void exit_codes_are_the_documented_ones(void **state)
 		{ BH_E_REGION, 9 },
 		{ BH_E_DAMAGED, 6 },
 		{ BH_E_IO, 10 },
+		{ BH_E_FULL, 10 },
 		{ BH_E_NO_SUCH_KEY, 3 },
 		{ BH_E_NO_SUCH_MERCHANT, 3 },
 		{ BH_E_NO_SUCH_CLASS, 3 },
