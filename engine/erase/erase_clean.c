@@ -144,7 +144,7 @@ static bh_status rewrite_tables(bh_erasure *e)
 {
 	e->unclean = true;
 	for (int round = 0; round < ROUNDS && e->unclean; round++) {
-		BH_TRY(bh_family_flush(e->db, e->family, &e->merchant->closing));
+		BH_TRY(cut_short(e, bh_family_flush(e->db, e->family, &e->merchant->closing)));
 		BH_TRY(rewrite(e, round > 0));
 		BH_TRY(scan(e));
 	}
@@ -287,7 +287,7 @@ static bh_status flush_merchant(const bh_db *db, bh_merchant *merchant)
 	for (size_t i = 0; i < merchant->class_count && status == BH_OK; i++)
 		status = bh_family_flush(db, merchant->classes[i].handle, &merchant->closing);
 	bh_gate_leave(&merchant->gate);
-	return status;
+	return atomic_load(&merchant->closing) ? BH_OK : status;
 }
 
 /* A WAL is removed once no family has rows in it that are in no SST. */

@@ -33,6 +33,8 @@
 #include "leaser.h"
 #include "pacer.h"
 #include "park.h"
+#include "parked.h"
+#include "salvage.h"
 #include "engine/core/hurt.h"
 #include "engine/erase/suppress.h"
 #include "keyring/base/base.h"
@@ -46,72 +48,6 @@
 #include "engine/core/forget.h"
 
 #define IMPORT_PREFIX "import-" /* of a link that RocksDB moves from: no name of its own looks like that */
-
-/* What was parked, opened where it is lent. All zero is closed. */
-typedef struct parked {
-	bh_buf path;
-	bh_pacer pacer; /* its WALs may hold everybody's rows */
-	bh_fs *view;    /* env's */
-	rocksdb_env_t *env;
-	rocksdb_options_t *options;
-	bh_family_set set;
-	rocksdb_t *rocks;
-	_Atomic bool hurt; /* a file was found to be damaged */
-} parked;
-
-static void note_hurt(void *arg, const bh_damage *damage)
-{
-	parked *p = arg;
-
-	(void)damage; /* the call that met it fails with the same words */
-	atomic_store(&p->hurt, true);
-}
-
-static void parked_close(parked *p)
-{
-	for (size_t i = 0; p->rocks != NULL && i < p->set.count; i++)
-		rocksdb_column_family_handle_destroy(p->set.handles[i]);
-	if (p->rocks != NULL)
-		rocksdb_close(p->rocks);
-	p->rocks = NULL;
-	bh_family_set_clear(&p->set);
-	if (p->options != NULL)
-		rocksdb_options_destroy(p->options);
-	p->options = NULL;
-	if (p->env != NULL)
-		rocksdb_env_destroy(p->env);
-	p->env = NULL;
-	bh_buf_clear(&p->path);
-}
-
-static bh_status parked_open(bh_db *db, const char *merchant, parked *p)
-{
-	BH_TRY(bh_park_lend(db, merchant, &p->path));
-	bh_crash_point("resume.lent");
-	BH_TRY(bh_fs_new_view(db->keyring, (const char *)p->path.data, merchant, &p->view));
-	bh_fs_on_damage(p->view, note_hurt, p);
-	bh_pacer_begin(&p->pacer, &db->hurry);
-	bh_fs_set_pause(p->view, bh_pacer_pause, &p->pacer);
-	BH_TRY(bh_bridge_env_new(p->view, &p->env));
-	p->options = rocksdb_options_create_copy(db->options);
-	rocksdb_options_set_env(p->options, p->env);
-	bh_bridge_options_for_export(p->options);
-	return bh_family_set_open(p->options, db->caches, (const char *)p->path.data, false, &p->set, &p->rocks);
-}
-
-static rocksdb_column_family_handle_t *parked_handle(const parked *p, const bh_merchant *merchant, const bh_class *cls)
-{
-	char name[BH_CF_NAME_SIZE];
-	bh_scope scope = { 0 };
-
-	memcpy(scope.merchant, merchant->name, sizeof(scope.merchant));
-	memcpy(scope.cls, cls->name, sizeof(scope.cls));
-	bh_cf_name_format(&scope, name);
-	for (size_t i = 0; i < p->set.count; i++)
-		if (strcmp(p->set.names[i], name) == 0)
-			return p->set.handles[i];
-	return NULL;
-}
 
 static bool is_damaged(const bh_db *db, const char *name)
 {
@@ -134,7 +70,7 @@ static void exports_clear(exports *e)
 	free(e->of);
 }
 
-static bh_status export_class(const parked *p, rocksdb_column_family_handle_t *handle, bh_export **out)
+static bh_status export_class(const bh_parked *p, rocksdb_column_family_handle_t *handle, bh_export **out)
 {
 	bh_export *made = NULL;
 
@@ -154,7 +90,7 @@ static bh_status export_class(const parked *p, rocksdb_column_family_handle_t *h
 /* Before the live database, in which everybody is, gets to see the files: RocksDB's import asserts that the first and the last
  * entry of each can be read. Of a merchant whose files were damaged all pages are looked at: it comes back whole, or says which
  * file. */
-static bh_status look_at_files(const parked *p, const bh_export *export_, rocksdb_column_family_handle_t *handle, bool whole)
+static bh_status look_at_files(const bh_parked *p, const bh_export *export_, rocksdb_column_family_handle_t *handle, bool whole)
 {
 	for (size_t i = 0; whole && i < bh_export_count(export_); i++) {
 		BH_CLEANUP(bh_buf_clear) bh_buf path = { 0 };
@@ -165,10 +101,10 @@ static bh_status look_at_files(const parked *p, const bh_export *export_, rocksd
 	return bh_bridge_check_ends(p->rocks, handle, export_);
 }
 
-static bh_status export_all(const parked *p, const bh_merchant *merchant, bool whole, exports *out)
+static bh_status export_all(const bh_parked *p, const bh_merchant *merchant, bool whole, exports *out)
 {
 	for (size_t i = 0; i < merchant->class_count; i++) {
-		rocksdb_column_family_handle_t *handle = parked_handle(p, merchant, &merchant->classes[i]);
+		rocksdb_column_family_handle_t *handle = bh_parked_handle(p, merchant, &merchant->classes[i]);
 
 		if (handle == NULL)
 			continue;
@@ -186,7 +122,7 @@ static bool is_of_files(bh_status status)
 }
 
 typedef struct suspects {
-	const parked *p;
+	const bh_parked *p;
 	const char *dir;
 } suspects;
 
@@ -207,7 +143,7 @@ static bh_status look_at_suspect(void *arg, const char *name)
 }
 
 /* Which of the files it was, and what is wrong with it, where RocksDB has other words for it. */
-static bh_status name_culprit(const parked *p, const bh_merchant *merchant)
+static bh_status name_culprit(const bh_parked *p, const bh_merchant *merchant)
 {
 	for (size_t i = 0; i < merchant->class_count; i++) {
 		BH_CLEANUP(bh_buf_clear) bh_buf dir = { 0 };
@@ -219,7 +155,7 @@ static bh_status name_culprit(const parked *p, const bh_merchant *merchant)
 	return BH_OK;
 }
 
-static bh_status better_status(const parked *p, const bh_merchant *merchant, bh_status status)
+static bh_status better_status(const bh_parked *p, const bh_merchant *merchant, bh_status status)
 {
 	const bh_message message = bh_message_keep();
 	const bh_status found = name_culprit(p, merchant);
@@ -229,14 +165,17 @@ static bh_status better_status(const parked *p, const bh_merchant *merchant, bh_
 
 static bh_status recover(bh_db *db, const bh_merchant *merchant, bool whole, exports *out, bool *hurt_out)
 {
-	BH_CLEANUP(parked_close) parked p = { 0 };
+	BH_CLEANUP(bh_parked_close) bh_parked p = { 0 };
 	bh_status status;
 
 	out->of = calloc(merchant->class_count, sizeof(*out->of));
 	if (out->of == NULL)
 		return bh_fail(BH_E_NOMEM, "no memory for %zu classes", merchant->class_count);
 	out->count = merchant->class_count;
-	status = parked_open(db, merchant->name, &p);
+	status = bh_park_lend(db, merchant->name, &p.path);
+	bh_crash_point("resume.lent");
+	if (status == BH_OK)
+		status = bh_parked_open(db, merchant->name, NULL, 0, &p);
 	if (status == BH_OK)
 		status = export_all(&p, merchant, whole, out);
 	if (status != BH_OK && p.view != NULL && whole)
@@ -318,21 +257,37 @@ static bh_status import_all(bh_db *db, bh_merchant *merchant, const exports *e)
 	return bh_merchant_sync_dirs(db, merchant);
 }
 
+/* The families are made with what can be read. */
+static bh_status salvage_in_turn(bh_db *db, bh_merchant *merchant, bh_buf *salvaged, bool *hurt_out)
+{
+	bh_status status;
+
+	pthread_mutex_lock(&db->recovering);
+	status = bh_salvage(db, merchant, salvaged);
+	pthread_mutex_unlock(&db->recovering);
+	*hurt_out = is_of_files(status);
+	return status == BH_OK ? bh_merchant_sync_dirs(db, merchant) : status;
+}
+
 /* Where its files were damaged, what lies in tenants/ was put there since. */
 static bh_status take_right_files(bh_db *db, const char *name)
 {
 	return is_damaged(db, name) ? bh_park_rest(db, name, true) : BH_OK;
 }
 
-static bh_status bring_back(bh_db *db, bh_merchant *merchant, bool *hurt_out)
+static bh_status bring_back(bh_db *db, bh_merchant *merchant, bh_buf *salvaged, bool *hurt_out)
 {
 	BH_CLEANUP(exports_clear) exports e = { 0 };
 
 	BH_TRY(take_right_files(db, merchant->name));
 	BH_TRY(bh_merchant_remove_files(db, merchant->name));
-	BH_TRY(recover_in_turn(db, merchant, &e, hurt_out));
-	bh_crash_point("resume.recovered");
-	BH_TRY(import_all(db, merchant, &e));
+	if (salvaged != NULL) {
+		BH_TRY(salvage_in_turn(db, merchant, salvaged, hurt_out));
+	} else {
+		BH_TRY(recover_in_turn(db, merchant, &e, hurt_out));
+		bh_crash_point("resume.recovered");
+		BH_TRY(import_all(db, merchant, &e));
+	}
 	bh_crash_point("resume.imported");
 	bh_park_lend_end(db, merchant->name);
 	return bh_suppress_load(merchant);
@@ -412,7 +367,7 @@ static bh_status record_resuming(bh_db *db, const bh_merchant *merchant, const c
 	return bh_keyring_merchant_set_suspended(db->keyring, merchant->name, BH_MERCHANT_RESUMING, info.cause, note);
 }
 
-bh_status bh_attach(bh_db *db, bh_merchant *merchant, const char *note)
+bh_status bh_attach(bh_db *db, bh_merchant *merchant, const char *note, bh_buf *salvaged)
 {
 	bool hurt = false;
 	bh_status status;
@@ -422,7 +377,7 @@ bh_status bh_attach(bh_db *db, bh_merchant *merchant, const char *note)
 	if (status != BH_OK)
 		return fail_attach(db, merchant, false, status, false);
 	bh_crash_point("resume.recorded");
-	status = bring_back(db, merchant, &hurt);
+	status = bring_back(db, merchant, salvaged, &hurt);
 	if (status == BH_OK)
 		status = bh_keyring_merchant_set_state(db->keyring, merchant->name, BH_MERCHANT_ACTIVE);
 	if (status != BH_OK)
@@ -441,7 +396,7 @@ bh_status bh_attach(bh_db *db, bh_merchant *merchant, const char *note)
 /* ---- the calls */
 
 /* `note` NULL: nobody asked for it, the KMS answers again. */
-static bh_status attach_locked(bh_db *db, bh_merchant *merchant, const char *note)
+static bh_status attach_locked(bh_db *db, bh_merchant *merchant, const char *note, bh_buf *salvaged)
 {
 	BH_CLEANUP(bh_merchant_info_clear) bh_merchant_info info = { 0 };
 	bh_lease_time asked;
@@ -460,12 +415,12 @@ static bh_status attach_locked(bh_db *db, bh_merchant *merchant, const char *not
 	if (note == NULL && info.cause == BH_SUSPEND_DAMAGED)
 		return bh_fail(BH_E_DAMAGED, "merchant '%s': a file of its is damaged; an operator resumes it", merchant->name);
 	asked = bh_leaser_now(db->leaser);
-	BH_TRY(bh_attach(db, merchant, note));
+	BH_TRY(bh_attach(db, merchant, note, salvaged));
 	/* The leaser knows what it has asked for itself. */
 	return note != NULL ? bh_leaser_granted(db->leaser, merchant->name, asked) : BH_OK;
 }
 
-static bh_status attach(bh_db *db, const char *name, const char *note)
+static bh_status attach(bh_db *db, const char *name, const char *note, bh_buf *salvaged)
 {
 	BH_CLEANUP(bh_merchant_info_clear) bh_merchant_info info = { 0 };
 	bh_merchant *merchant = bh_merchant_find_locked(db, name);
@@ -478,23 +433,26 @@ static bh_status attach(bh_db *db, const char *name, const char *note)
 	/* Going on with what cannot be finished would take the room of those that serve. */
 	status = bh_room_check(db->room);
 	if (status == BH_OK)
-		status = attach_locked(db, merchant, note);
+		status = attach_locked(db, merchant, note, salvaged);
 	bh_merchant_unlock(merchant);
 	return status;
 }
 
 bh_status bh_merchant_attach(bh_db *db, const char *name)
 {
-	return attach(db, name, NULL);
+	return attach(db, name, NULL, NULL);
 }
 
 static bh_status merchant_resume_inside(bh_db *db, const char *name, const bh_suspend_options *options)
 {
+	const bool salvage = options != NULL && options->salvage;
 	BH_CLEANUP(bh_buf_clear) bh_buf note = { 0 };
+	BH_CLEANUP(bh_buf_clear) bh_buf unwanted = { 0 };
+	bh_buf *salvaged = salvage && options->salvaged_out != NULL ? options->salvaged_out : &unwanted;
 
 	BH_TRY(bh_db_check_writable(db));
 	BH_TRY(bh_suspend_note(options, &note));
-	return attach(db, name, (const char *)note.data);
+	return attach(db, name, (const char *)note.data, salvage ? salvaged : NULL);
 }
 
 bh_status bh_merchant_resume(bh_db *db, const char *name, const bh_suspend_options *options)

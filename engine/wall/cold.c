@@ -298,7 +298,7 @@ static bh_status finish_one(bh_db *db, bh_merchant *merchant)
 	BH_CLEANUP(bh_merchant_info_clear) bh_merchant_info info = { 0 };
 	bh_status status;
 
-	if (merchant->attach_at_open && bh_attach(db, merchant, NULL) != BH_OK)
+	if (merchant->attach_at_open && bh_attach(db, merchant, NULL, NULL) != BH_OK)
 		bh_db_log(db, "%s", bh_status_message());
 	BH_TRY(bh_keyring_merchant(db->keyring, merchant->name, &info));
 	if (info.state == BH_MERCHANT_SUSPENDED) {

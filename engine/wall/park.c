@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "env/fs/copy.h"
 #include "env/files/raw_file.h"
@@ -292,10 +293,32 @@ static bh_status lend_one(const char *parked, const char *to, const bh_parked_fi
 	return bh_fail(status, "%s: cannot be linked to %s", text(&from), text(&target));
 }
 
-/* Of a merchant whose files are damaged: SSTs and blob files as they lie there, not as they were when it was parked. */
-static bool is_found(const bh_merchant_info *merchant, const bh_parked_file *file)
+/* Of a merchant whose files are damaged, and for a salvage: SSTs and blob files as they lie there, not as they were parked. */
+static bool is_found(const bh_merchant_info *merchant, const bh_parked_file *file, const bh_buf *report)
 {
-	return merchant->cause == BH_SUSPEND_DAMAGED && strchr(file->path, '/') != NULL;
+	return (merchant->cause == BH_SUSPEND_DAMAGED || report != NULL) && strchr(file->path, '/') != NULL;
+}
+
+static bool is_log(const char *name)
+{
+	size_t len = strlen(name);
+
+	return len > 4 && strcmp(name + len - 4, ".log") == 0;
+}
+
+/* `report` not NULL: a log that is not as it was goes without. */
+static bh_status lend_or_leave(const char *parked, const char *to, const bh_parked_file *file, bh_buf *report)
+{
+	BH_CLEANUP(bh_buf_clear) bh_buf target = { 0 };
+	bh_status status = lend_one(parked, to, file);
+
+	if (status == BH_OK || report == NULL || !is_log(file->path))
+		return status;
+	const bh_message why = bh_message_keep();
+
+	BH_TRY(path_make(&target, to, file->path));
+	(void)unlink(text(&target));
+	return bh_buf_printf(report, "lost: %s: %s\n", file->path, why.text);
 }
 
 static bh_status lend_found_pages(bh_db *db, const char *parked, const char *to, const bh_merchant_info *merchant)
@@ -305,7 +328,7 @@ static bh_status lend_found_pages(bh_db *db, const char *parked, const char *to,
 	return take_classes(&(transfer){ db, parked, to, to, "", 0, true, &unused }, merchant->name);
 }
 
-static bh_status lend_listed(bh_db *db, const char *parked, const char *to, const bh_merchant_info *merchant)
+static bh_status lend_listed(bh_db *db, const char *parked, const char *to, const bh_merchant_info *merchant, bh_buf *report)
 {
 	BH_CLEANUP(bh_inventory_clear) bh_inventory inventory = { 0 };
 	BH_CLEANUP(bh_buf_clear) bh_buf dir = { 0 };
@@ -316,9 +339,9 @@ static bh_status lend_listed(bh_db *db, const char *parked, const char *to, cons
 	BH_TRY(bh_buf_printf(&dir, "/%s", merchant->name));
 	BH_TRY(bh_dir_make(text(&dir)));
 	for (size_t i = 0; i < inventory.count; i++)
-		if (!is_found(merchant, &inventory.files[i]))
-			BH_TRY(lend_one(parked, to, &inventory.files[i]));
-	return merchant->cause == BH_SUSPEND_DAMAGED ? lend_found_pages(db, parked, to, merchant) : BH_OK;
+		if (!is_found(merchant, &inventory.files[i], report))
+			BH_TRY(lend_or_leave(parked, to, &inventory.files[i], report));
+	return merchant->cause == BH_SUSPEND_DAMAGED || report != NULL ? lend_found_pages(db, parked, to, merchant) : BH_OK;
 }
 
 static bh_status lend_found(void *arg, const char *name)
@@ -343,7 +366,18 @@ static bh_status lend_all(bh_db *db, const char *parked, const char *to, const b
 	return take_classes(&t, merchant->name);
 }
 
-bh_status bh_park_lend(bh_db *db, const char *merchant, bh_buf *path_out)
+/* The inventory itself may be what is lost. */
+static bh_status lend_left(bh_db *db, const char *parked, const char *to, const bh_merchant_info *merchant, bh_buf *report)
+{
+	bh_status status = lend_listed(db, parked, to, merchant, report);
+
+	if (status == BH_OK || strstr(bh_status_message(), "/" BH_INVENTORY_FILE) == NULL)
+		return status;
+	BH_TRY(bh_buf_printf(report, "lost: %s\n", bh_status_message()));
+	return lend_all(db, parked, to, merchant);
+}
+
+static bh_status lend(bh_db *db, const char *merchant, bh_buf *path_out, bh_buf *report)
 {
 	BH_CLEANUP(bh_merchant_info_clear) bh_merchant_info info = { 0 };
 	BH_CLEANUP(bh_buf_clear) bh_buf parked = { 0 };
@@ -355,8 +389,20 @@ bh_status bh_park_lend(bh_db *db, const char *merchant, bh_buf *path_out)
 	BH_TRY(discard(db, BH_PARKED_LENT_PREFIX, merchant));
 	BH_TRY(bh_buf_printf(path_out, "%s/" BH_PARKED_DIR "/" BH_PARKED_LENT_PREFIX "%s", db->dir, merchant));
 	BH_TRY(bh_dir_make(text(path_out)));
-	return bh_inventory_is_due(&info) ? lend_listed(db, text(&parked), text(path_out), &info)
-					  : lend_all(db, text(&parked), text(path_out), &info);
+	if (!bh_inventory_is_due(&info))
+		return lend_all(db, text(&parked), text(path_out), &info);
+	return report != NULL ? lend_left(db, text(&parked), text(path_out), &info, report)
+			      : lend_listed(db, text(&parked), text(path_out), &info, NULL);
+}
+
+bh_status bh_park_lend(bh_db *db, const char *merchant, bh_buf *path_out)
+{
+	return lend(db, merchant, path_out, NULL);
+}
+
+bh_status bh_park_lend_left(bh_db *db, const char *merchant, bh_buf *path_out, bh_buf *report)
+{
+	return lend(db, merchant, path_out, report);
 }
 
 void bh_park_lend_end(const bh_db *db, const char *merchant)

@@ -39,6 +39,9 @@ BH_MUST_CHECK bh_status bh_park_rest(const bh_db *db, const char *merchant, bool
  * failure. Errors: those of bh_inventory_load() and bh_inventory_check(): a file is missing, cut, or another one; BH_E_FORMAT (no
  * directory); BH_E_IO. */
 BH_MUST_CHECK bh_status bh_park_lend(bh_db *db, const char *merchant, bh_buf *path_out);
+/* The same for a salvage: what is there of it, whatever the inventory says of SSTs and blob files, and without logs that are not as
+ * it says, each of which is a line in `report`. CURRENT and the MANIFEST have to be right. */
+BH_MUST_CHECK bh_status bh_park_lend_left(bh_db *db, const char *merchant, bh_buf *path_out, bh_buf *report);
 void bh_park_lend_end(const bh_db *db, const char *merchant);
 /* Removes DB/parked/<merchant>, and what a failure left of parking it; BH_OK where neither is. */
 BH_MUST_CHECK bh_status bh_unpark(const bh_db *db, const char *merchant);

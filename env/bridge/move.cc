@@ -5,6 +5,7 @@
 
 #include <bulkhead/env.h>
 
+#include <rocksdb/comparator.h>
 #include <rocksdb/metadata.h>
 #include <rocksdb/sst_file_reader.h>
 
@@ -119,6 +120,11 @@ bh_status bh_bridge_family_files(rocksdb_t *db, rocksdb_column_family_handle_t *
 	for (const BlobMetaData &file : family.blob_files)
 		BH_TRY(each(arg, file.blob_file_name.c_str()));
 	return BH_OK;
+}
+
+bool bh_bridge_is_bytewise(const rocksdb_column_family_handle_t *cf)
+{
+	return cf->rep->GetComparator() == BytewiseComparator();
 }
 
 bh_status bh_bridge_settle(rocksdb_t *db, rocksdb_column_family_handle_t *cf)

@@ -31,6 +31,9 @@ bool bh_export_is_lossy(const bh_export *export_);
  * that went. `db` and `cf` are where they were exported from. Errors: those of RocksDB and the Env. */
 BH_MUST_CHECK bh_status bh_bridge_check_ends(rocksdb_t *db, rocksdb_column_family_handle_t *cf, const bh_export *export_);
 
+/* Whether its keys are ordered as bytes are. */
+bool bh_bridge_is_bytewise(const rocksdb_column_family_handle_t *cf);
+
 /* Compacts a whole column family of a database in which nobody holds a snapshot, until it has no range tombstone and no blob.
  * Errors: those of RocksDB and the Env. */
 BH_MUST_CHECK bh_status bh_bridge_settle(rocksdb_t *db, rocksdb_column_family_handle_t *cf);

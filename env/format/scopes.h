@@ -44,6 +44,8 @@ typedef struct bh_scopes {
 	const uint64_t *changes;
 	/* Before cf_added, of an edit that is being written: refuses a family that is not to be made, or has no key. NULL: none. */
 	bh_status (*cf_check_new)(void *arg, uint32_t cf_id, bh_view name);
+	/* What a MANIFEST being read says of the SST of this number is left out. NULL: of none. */
+	bool (*hides_sst)(void *arg, uint64_t number);
 } bh_scopes;
 
 #ifdef __cplusplus

@@ -33,6 +33,8 @@ struct bh_fs {
 	struct family **families; /* [family_count], by id; owned; NULL: unknown */
 	size_t family_count;
 	uint64_t changes; /* of the table and its DEKs; grows under the lock, read without it */
+	uint64_t *hidden; /* [hidden_count]: SSTs that a view does not show; owned */
+	size_t hidden_count;
 	void (*on_damage)(void *arg, const bh_damage *damage); /* NULL: nobody hears of it */
 	void *on_damage_arg;
 	void (*pause)(void *arg); /* NULL: none */
@@ -363,8 +365,8 @@ bh_status bh_fs_new(const char *root, bh_keyring *keyring, bh_fs **out)
 
 	if (fs == NULL)
 		return bh_fail(BH_E_NOMEM, "no memory for the file system of %s", root);
-	fs->scopes = (bh_scopes){ fs,    dek_for_cf, dek_by_id, cf_added,     cf_dropped,  cf_attached,
-				  false, false,      NULL,      &fs->changes, cf_check_new };
+	fs->scopes = (bh_scopes){ fs,    dek_for_cf, dek_by_id, cf_added,     cf_dropped,   cf_attached,
+				  false, false,      NULL,      &fs->changes, cf_check_new, NULL };
 	*out = fs;
 	return BH_OK;
 }
@@ -379,7 +381,8 @@ bh_status bh_fs_new_view(bh_keyring *keyring, const char *root, const char *merc
 		return bh_fail(BH_E_NOMEM, "no memory for a view of %s", root);
 	}
 	fs->only = only;
-	fs->scopes = (bh_scopes){ fs, dek_for_cf, dek_by_id, cf_added, cf_dropped, cf_attached, true, true, NULL, NULL, NULL };
+	fs->scopes =
+		(bh_scopes){ fs, dek_for_cf, dek_by_id, cf_added, cf_dropped, cf_attached, true, true, NULL, NULL, NULL, NULL };
 	*out = fs;
 	return BH_OK;
 }
@@ -397,19 +400,18 @@ bh_status bh_fs_new_scratch(const char *root, const bh_scope *scope, bh_keyring 
 		return bh_fail(BH_E_NOMEM, "no memory for the file system of %s", root);
 	fs->scratch = true;
 	fs->scratch_scope = *scope;
-	fs->scopes = (bh_scopes){
-		fs,
-		scratch_dek_for_cf,
-		dek_by_id,
-		scratch_cf_added,
-		scratch_cf_dropped,
-		scratch_cf_attached,
-		false,
-		false,
-		NULL,
-		NULL,
-		NULL,
-	};
+	fs->scopes = (bh_scopes){ fs,
+				  scratch_dek_for_cf,
+				  dek_by_id,
+				  scratch_cf_added,
+				  scratch_cf_dropped,
+				  scratch_cf_attached,
+				  false,
+				  false,
+				  NULL,
+				  NULL,
+				  NULL,
+				  NULL };
 	*out = fs;
 	return BH_OK;
 }
@@ -418,6 +420,28 @@ void bh_fs_set_pause(bh_fs *fs, void (*pause)(void *arg), void *arg)
 {
 	fs->pause = pause;
 	fs->pause_arg = arg;
+}
+
+static bool hides_sst(void *arg, uint64_t number)
+{
+	const bh_fs *fs = arg;
+
+	for (size_t i = 0; i < fs->hidden_count; i++)
+		if (fs->hidden[i] == number)
+			return true;
+	return false;
+}
+
+bh_status bh_fs_hide_sst(bh_fs *fs, uint64_t number)
+{
+	uint64_t *grown = realloc(fs->hidden, (fs->hidden_count + 1) * sizeof(*grown));
+
+	if (grown == NULL)
+		return bh_fail(BH_E_NOMEM, "no memory for a view of %s", fs->root);
+	fs->hidden = grown;
+	fs->hidden[fs->hidden_count++] = number;
+	fs->scopes.hides_sst = hides_sst;
+	return BH_OK;
 }
 
 void bh_fs_on_damage(bh_fs *fs, void (*each)(void *arg, const bh_damage *damage), void *arg)

@@ -38,6 +38,8 @@ bool bh_fs_is_view(const bh_fs *fs);
  * Before anybody reads. */
 void bh_fs_set_pause(bh_fs *fs, void (*pause)(void *arg), void *arg);
 void bh_fs_pause(const bh_fs *fs);
+/* A view that shows its merchant without this SST, whatever the MANIFEST says. Before anybody reads. Errors: BH_E_NOMEM. */
+BH_MUST_CHECK bh_status bh_fs_hide_sst(bh_fs *fs, uint64_t number);
 /* What was met in a merchant's file: blame.h says when, and by whom this is called. */
 typedef struct bh_damage {
 	const bh_scope *owner;

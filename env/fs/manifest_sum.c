@@ -18,6 +18,8 @@ void bh_manifest_sum_clear(bh_manifest_sum *m)
 {
 	bh_version_edit_clear(&m->edit);
 	free(m->families);
+	for (size_t i = 0; i < m->file_count; i++)
+		free(m->files[i].bounds);
 	free(m->files);
 	free(m->slots);
 	*m = (bh_manifest_sum){ 0 };
@@ -141,14 +143,40 @@ static void add_garbage(const bh_manifest_sum *m, uint32_t family, const bh_vers
 		file->garbage += field->count;
 }
 
+/* Internal keys end in eight bytes that are not the user's. */
+static size_t user_len(bh_view key)
+{
+	return key.len > 8 ? key.len - 8 : 0;
+}
+
+static bh_status keep_bounds(const bh_version_field *field, bh_manifest_sum_file *file)
+{
+	file->smallest_len = user_len(field->smallest);
+	file->largest_len = user_len(field->largest);
+	file->bounds = malloc(file->smallest_len + file->largest_len + 1);
+	if (file->bounds == NULL)
+		return bh_fail(BH_E_NOMEM, "no memory for the bounds of a file");
+	memcpy(file->bounds, field->smallest.data, file->smallest_len);
+	memcpy(file->bounds + file->smallest_len, field->largest.data, file->largest_len);
+	return BH_OK;
+}
+
 /* A file that moves to another level is deleted and added in one edit, in this order. */
 static bh_status add_sst(bh_manifest_sum *m, uint32_t family, const bh_version_field *field)
 {
 	bh_manifest_sum_file file = { .family = family, .number = field->number, .size = field->size, .oldest_blob = field->blob };
 	bh_manifest_sum_file *known = find_file(m, family, false, field->number);
+	bh_status status;
 
-	if (known == NULL)
-		return add_file(m, &file);
+	if (m->keeps_bounds)
+		BH_TRY(keep_bounds(field, &file));
+	if (known == NULL) {
+		status = add_file(m, &file);
+		if (status != BH_OK)
+			free(file.bounds);
+		return status;
+	}
+	free(known->bounds);
 	*known = file;
 	return BH_OK;
 }

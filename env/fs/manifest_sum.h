@@ -25,9 +25,12 @@ typedef struct bh_manifest_sum_file {
 	uint64_t oldest_blob; /* SST: the oldest blob file it refers to, 0 for none */
 	uint64_t blobs;       /* blob file: how many ... */
 	uint64_t garbage;     /* ... and how many of them nothing refers to */
+	uint8_t *bounds;      /* SST: its smallest user key, then its largest; owned by the sum, where it keeps them */
+	size_t smallest_len, largest_len;
 } bh_manifest_sum_file;
 
 typedef struct bh_manifest_sum {
+	bool keeps_bounds;    /* to be set before the first edit */
 	bh_version_edit edit; /* the last one taken */
 	bh_manifest_sum_family *families;
 	size_t family_count;

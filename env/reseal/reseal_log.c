@@ -285,7 +285,8 @@ static bh_status reseal_begin(bh_fs *fs, const char *path, reseal *r)
 
 	BH_TRY(bh_buf_printf(&fresh, "%s" BH_TEMP_SUFFIX, path));
 	*r = (reseal){ .fs = fs, .path = path, .in = -1, .out = -1, .fresh = strdup((const char *)fresh.data) };
-	r->scopes = (bh_scopes){ r, dek_for_cf, dek_by_id, cf_added, cf_dropped, cf_attached, false, false, NULL, NULL, NULL };
+	r->scopes =
+		(bh_scopes){ r, dek_for_cf, dek_by_id, cf_added, cf_dropped, cf_attached, false, false, NULL, NULL, NULL, NULL };
 	return r->fresh != NULL ? BH_OK : bh_fail(BH_E_NOMEM, "%s: no memory", path);
 }
 

@@ -159,15 +159,28 @@ static void hide_field(void *arg, const bh_version_field *field)
 		s->buf[locate(s, &cursor, field->off + i, &run)] = skip[i];
 }
 
-/* The default family cannot be presented as dropped. Where its files are not there, its edits lose them. */
-static bh_status hide_default_files(bh_spans *s, bh_view record)
+static void hide_sst(void *arg, const bh_version_field *field)
 {
+	const bh_spans *s = arg;
+	const bh_scopes *scopes = s->families.scopes;
+
+	if ((field->what == BH_VERSION_FILE_ADDED || field->what == BH_VERSION_FILE_DELETED) &&
+	    scopes->hides_sst(scopes->arg, field->number))
+		hide_field(arg, field);
+}
+
+/* The default family cannot be presented as dropped. Where its files are not there, its edits lose them; and so do those of a
+ * family some of whose SSTs are given up. */
+static bh_status hide_files(bh_spans *s, bh_view record)
+{
+	const bh_scopes *scopes = s->families.scopes;
+	const bool all = scopes->hides_default_files && s->manifest.edit.cf_id == BH_CF_DEFAULT;
 	bh_version_edit edit = { 0 };
 	bh_status status;
 
-	if (s->mode != BH_SPANS_OPEN || !s->families.scopes->hides_default_files || s->manifest.edit.cf_id != BH_CF_DEFAULT)
+	if (s->mode != BH_SPANS_OPEN || (!all && scopes->hides_sst == NULL))
 		return BH_OK;
-	status = bh_version_edit_walk(record, &edit, hide_field, s);
+	status = bh_version_edit_walk(record, &edit, all ? hide_field : hide_sst, s);
 	bh_version_edit_clear(&edit);
 	return status;
 }
@@ -288,7 +301,7 @@ static bh_status take_record(bh_spans *s)
 	BH_TRY(note_added(s, &m->edit));
 	BH_TRY(apply_spans(s));
 	BH_TRY(note_dropped(s, &m->edit));
-	BH_TRY(hide_default_files(s, record));
+	BH_TRY(hide_files(s, record));
 	BH_TRY(treat_files(s, record));
 	if (s->mode == BH_SPANS_OPEN)
 		restore_crcs(s);

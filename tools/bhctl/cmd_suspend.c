@@ -18,7 +18,8 @@ static bh_status look(const bhctl *ctl, const char *name, bh_merchant_info *out)
 	return bh_keyring_merchant(in.keyring, name, out);
 }
 
-static bh_status print_state(const bhctl *ctl, const char *name)
+/* `salvaged` NULL: nothing was. */
+static bh_status print_state(const bhctl *ctl, const char *name, const bh_buf *salvaged)
 {
 	BH_CLEANUP(bh_merchant_info_clear) bh_merchant_info merchant = { 0 };
 	json_t *document;
@@ -27,11 +28,15 @@ static bh_status print_state(const bhctl *ctl, const char *name)
 	if (ctl->json) {
 		document = json_pack("{s:s, s:s}", "merchant", name, "state", bh_merchant_state_name(merchant.state));
 		suspension_json(document, &merchant);
+		if (salvaged != NULL)
+			out_set_bytes(document, "salvaged", bh_buf_view(salvaged), false);
 		return out_json(document);
 	}
 	printf("merchant '%s' is %s", name, bh_merchant_state_name(merchant.state));
 	suspension_print(&merchant);
 	putchar('\n');
+	if (salvaged != NULL)
+		printf("%.*s", (int)salvaged->len, (const char *)salvaged->data);
 	return BH_OK;
 }
 
@@ -45,11 +50,12 @@ static bh_status change(bhctl *ctl, const char *name, const bh_suspend_options *
 }
 
 /* What suspend and resume have in common: the command line. */
-static bh_status parse(bhctl *ctl, int argc, char **argv, bh_suspend_options *out, const char **name_out)
+static bh_status parse(bhctl *ctl, int argc, char **argv, bool resumes, bh_suspend_options *out, const char **name_out)
 {
 	const bhctl_option options[] = {
 		{ .name = "reason", .value = &out->reason },
 		{ .name = "operator", .value = &out->operator_name },
+		{ .name = resumes ? "salvage" : NULL, .flag = &out->salvage },
 		{ 0 },
 	};
 	char **args;
@@ -66,9 +72,9 @@ bh_status cmd_merchant_suspend(bhctl *ctl, int argc, char **argv)
 	bh_suspend_options options = { 0 };
 	const char *name;
 
-	BH_TRY(parse(ctl, argc, argv, &options, &name));
+	BH_TRY(parse(ctl, argc, argv, false, &options, &name));
 	BH_TRY(change(ctl, name, &options, bh_merchant_suspend));
-	return print_state(ctl, name);
+	return print_state(ctl, name, NULL);
 }
 
 /* A merchant that no operator has suspended comes back when the database is opened, if its KMS lets it: then all is done. */
@@ -80,14 +86,15 @@ static bool is_back(bh_status status, bh_merchant_state before)
 bh_status cmd_merchant_resume(bhctl *ctl, int argc, char **argv)
 {
 	BH_CLEANUP(bh_merchant_info_clear) bh_merchant_info before = { 0 };
-	bh_suspend_options options = { 0 };
+	BH_CLEANUP(bh_buf_clear) bh_buf salvaged = { 0 };
+	bh_suspend_options options = { .salvaged_out = &salvaged };
 	const char *name;
 	bh_status status;
 
-	BH_TRY(parse(ctl, argc, argv, &options, &name));
+	BH_TRY(parse(ctl, argc, argv, true, &options, &name));
 	BH_TRY(look(ctl, name, &before));
 	status = change(ctl, name, &options, bh_merchant_resume);
 	if (!is_back(status, before.state))
 		BH_TRY(status);
-	return print_state(ctl, name);
+	return print_state(ctl, name, options.salvage ? &salvaged : NULL);
 }

@@ -40,7 +40,8 @@ static const bhctl_command commands[] = {
 	  "  --reason TEXT    why, and ...\n"
 	  "  --operator WHO   ... who asks for it: kept, and shown by 'merchant show'" },
 	{ "merchant resume", cmd_merchant_resume, "Switches a suspended merchant on again, with all it had",
-	  "NAME [--reason TEXT] [--operator WHO]\n\n"
+	  "NAME [--salvage] [--reason TEXT] [--operator WHO]\n\n"
+	  "  --salvage        with what can be read of its damaged files; what cannot is reported, and given up for good\n"
 	  "  --reason TEXT    why, and ...\n"
 	  "  --operator WHO   ... who asks for it" },
 	{ "merchant shred", cmd_merchant_shred, "Destroys a merchant's keys and data for good",

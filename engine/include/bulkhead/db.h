@@ -141,6 +141,11 @@ BH_API void bh_db_public_key(const bh_db *db, uint8_t out[BH_PUBLIC_KEY_LEN]);
 typedef struct bh_suspend_options {
 	const char *reason;        /* text for people; NULL: none. At most 240 bytes together with the operator */
 	const char *operator_name; /* who asks; NULL: nobody is named */
+	bool salvage;              /* resume alone: with what can be read of damaged files; what cannot is given up for good */
+	bh_buf *salvaged_out;      /* with salvage: what came back and what did not is appended, a line each: "CLASS: N rows",
+				      "CLASS: lost: from HEX to HEX: why", "CLASS: doubtful: from HEX to HEX: why" (rows of a file
+				      that is lost: what others have there is back, and may be older, or deleted since),
+				      "lost: FILE: why" (a log); keys in hex. NULL: nobody asks */
 } bh_suspend_options;
 
 /* Switches a merchant off: from the call on its operations end with BH_E_SUSPENDED, its iterators and older snapshots for good; its

@@ -43,6 +43,8 @@ void damage_make_child(void *arg);
 /* As test_db_open(); with BH_TEST_LOG set in the environment what the database says is printed. */
 bh_db *damage_open(const workspace *ws, const rocksdb_options_t *rocksdb);
 bh_status damage_try_open(const workspace *ws, const rocksdb_options_t *rocksdb, bh_db **out);
+/* The value of row `i`. */
+void damage_value(uint8_t out[200], int i);
 /* All of a merchant's rows are there. */
 void damage_expect_all(bh_db *db, const char *merchant);
 /* The `skip`-th SST of A, in the order of names; below `where`, "tenants" or "parked". */

@@ -101,8 +101,8 @@ static inline int keys_setup(void **state)
 	k->dek[PLATFORM] = fixed_dek(0xa0, 0x50, "");
 	k->dek[MERCHANT_A] = fixed_dek(0xa1, 0x51, "acme");
 	k->dek[MERCHANT_B] = fixed_dek(0xa2, 0x52, "bolt");
-	k->scopes = (bh_scopes){ k,     keys_for_cf, keys_by_id, keys_cf_added, keys_cf_dropped, keys_cf_attached, false,
-				 false, NULL,        NULL,       NULL };
+	k->scopes = (bh_scopes){ k,    keys_for_cf, keys_by_id, keys_cf_added, keys_cf_dropped, keys_cf_attached, false, false,
+				 NULL, NULL,        NULL,       NULL };
 	*state = k;
 	return 0;
 }
