@@ -17,7 +17,8 @@ namespace bridge
 {
 using namespace ROCKSDB_NAMESPACE;
 
-// What the whole process lacks is nobody's damage. The posix file system leaves the error's own text behind, no number.
+// What the whole process lacks, or the file system cannot do, is nobody's damage. The posix file system leaves the error's own text
+// behind, no number.
 inline bool IsLack(const std::string &text)
 {
 	static const int kinds[] = { ENOSPC, EDQUOT, EMFILE, ENFILE, ENOMEM, EINTR, EAGAIN };
@@ -57,7 +58,7 @@ public:
 private:
 	void Tell(const IOStatus &s) const
 	{
-		if (!s.IsNoSpace() && !IsLack(s.ToString()))
+		if (!s.IsNoSpace() && !s.IsNotSupported() && !IsLack(s.ToString()))
 			bh_fs_blame(fs_, &scope_, path_.c_str(), StatusOf(s));
 	}
 

@@ -184,6 +184,15 @@ public:
 		return StreamSize(path, info, size, dbg);
 	}
 
+	// Directories, too: one at the place of a log is opened, and refused, where RocksDB would take the log for one that never
+	// was.
+	IOStatus GetChildren(const std::string &dir, const IOOptions &options, std::vector<std::string> *result,
+			     IODebugContext *dbg) override
+	{
+		IOOptions all = options;
+		all.do_not_recurse = false;
+		return target()->GetChildren(dir, all, result, dbg);
+	}
 	IOStatus GetChildrenFileAttributes(const std::string &dir, const IOOptions &options, std::vector<FileAttributes> *result,
 					   IODebugContext *dbg) override
 	{

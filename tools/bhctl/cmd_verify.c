@@ -20,6 +20,7 @@ static const check checks[] = {
 	{ "certificates", NULL, verify_certificates },
 	{ "files present", NULL, verify_present },
 	{ "strays", NULL, verify_strays },
+	{ "opening", NULL, verify_opening },
 };
 #define CHECK_COUNT (sizeof(checks) / sizeof(checks[0]))
 
@@ -27,7 +28,7 @@ void report_failure(report *r, const char *file, const char *unit, uint64_t idx,
 {
 	json_t *failure = out_error(status);
 
-	json_object_set_new(failure, "file", json_string(file));
+	out_set_bytes(failure, "file", bh_view_str(file), false);
 	if (unit != NULL) {
 		json_object_set_new(failure, unit, json_integer((json_int_t)idx));
 		json_object_set_new(failure, "offset", json_integer((json_int_t)off));
@@ -70,8 +71,11 @@ static json_t *report_json(const report *r)
 static void print_failure(const json_t *failure, const char *unit)
 {
 	const json_t *idx = unit != NULL ? json_object_get(failure, unit) : NULL;
+	const char *file = json_string_value(json_object_get(failure, "file"));
 
-	printf("     %s", json_string_value(json_object_get(failure, "file")));
+	if (file == NULL)
+		file = json_string_value(json_object_get(failure, "file_hex")); /* no UTF-8 */
+	printf("     %s", file != NULL ? file : "?");
 	if (idx != NULL)
 		printf(": %s %lld at offset %lld", unit, (long long)json_integer_value(idx),
 		       (long long)json_integer_value(json_object_get(failure, "offset")));

@@ -58,11 +58,17 @@ bh_status inspect_unlock(const char *dir, inspect *in)
 	return inspect_files(dir, in);
 }
 
+void inspect_fs_gone(inspect *in)
+{
+	in->fs = NULL;
+	in->keyring = NULL;
+}
+
 void inspect_clear(inspect *in)
 {
 	if (in->fs != NULL)
 		bh_fs_free(in->fs);
-	else
+	else if (in->keyring != NULL)
 		bh_keyring_close(in->keyring);
 	for (size_t i = 0; i < in->merchant_count; i++)
 		bh_merchant_info_clear(&in->merchants[i]);

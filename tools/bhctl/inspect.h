@@ -33,6 +33,8 @@ BH_MUST_CHECK bh_status inspect_files(const char *dir, inspect *in);
 /* Unwraps the DEKs of every living merchant whose KMS allows it and whom no operator has suspended, then makes `fs` and
  * `scopes`. */
 BH_MUST_CHECK bh_status inspect_unlock(const char *dir, inspect *in);
+/* `fs`, and the keyring with it, was freed by who had taken it over. */
+void inspect_fs_gone(inspect *in);
 void inspect_clear(inspect *in); /* idempotent */
 
 /* Who a DEK belongs to; NULL if the keyring has never known it. */

@@ -66,7 +66,7 @@ static int by_name(const FTSENT **a, const FTSENT **b)
 bh_status tree_list(const char *root, tree *out)
 {
 	char *const roots[] = { strdup(root), NULL };
-	FTS *fts = roots[0] != NULL ? fts_open(roots, FTS_PHYSICAL | FTS_NOCHDIR, by_name) : NULL;
+	FTS *fts = roots[0] != NULL ? fts_open(roots, FTS_PHYSICAL | FTS_COMFOLLOW | FTS_NOCHDIR, by_name) : NULL;
 	bh_status status = BH_OK;
 	FTSENT *entry;
 

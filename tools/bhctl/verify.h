@@ -1,13 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * verify.h: what the parts of `verify` share: cmd_verify.c (the array of checks, the report), verify_files.c (every page and
- * frame), verify_inventory.c (what is there against what the MANIFEST says), verify_roots.c (which databases there are).
+ * frame), verify_inventory.c (what is there against what the MANIFEST says), verify_open.c (what RocksDB says to all of it),
+ * verify_roots.c (which databases there are).
  *
  * A check collects failures and goes on; it returns an error only when it cannot work at all. A failure names the file, and the
  * page or frame with its byte offset where there is one. Thread-safety: none.
  */
 #ifndef BHCTL_VERIFY_H
 #define BHCTL_VERIFY_H
+
+#include <rocksdb/c.h>
 
 #include "bhctl.h"
 #include "inspect.h"
@@ -23,10 +26,11 @@
 typedef struct verify_root {
 	char prefix[VERIFY_PREFIX_SIZE]; /* of the paths of its files: "", or "parked/<merchant>/" */
 	const char *merchant;            /* whose it is alone; NULL: the live database. Borrowed */
-	bh_fs *fs;                       /* what a file in it is; owned, but for that of the live one */
-	bh_manifest_sum manifest;        /* of the MANIFEST that CURRENT names */
-	bool have_manifest;              /* it could be read to its end */
-	char current[64];                /* its name; "": CURRENT could not be read */
+	bh_fs *fs;          /* what a file in it is; owned by `env` once there is one, before that that of the live one is `in`'s */
+	rocksdb_env_t *env; /* owned; NULL before it is opened */
+	bh_manifest_sum manifest; /* of the MANIFEST that CURRENT names */
+	bool have_manifest;       /* it could be read to its end */
+	char current[64];         /* its name; "": CURRENT could not be read */
 } verify_root;
 
 typedef struct verify {
@@ -93,6 +97,11 @@ bh_status verify_suspended(verify *v, report *r); /* who is suspended has left t
 bh_status verify_certificates(verify *v, report *r);
 bh_status verify_present(verify *v, report *r); /* every file that the MANIFEST needs is there, with its size */
 bh_status verify_strays(verify *v, report *r);  /* what else is there */
+
+/* verify_open.c */
+bh_status verify_opening(verify *v, report *r); /* the last one: it takes the file systems over */
+
+/* verify_inventory.c, for the others */
 /* Whether it is the audit log, or one that was given up. */
 bool verify_is_audit(const char *path);
 /* Whether such a database has files of that name in that place. */

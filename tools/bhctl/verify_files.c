@@ -33,7 +33,7 @@ static void fail_at(const target *t, const char *unit, uint64_t idx, uint64_t of
 	if (t->live)
 		report_failure(t->r, t->entry->path, unit, idx, off, status);
 	else
-		report_note(t->r, "%s: a leftover that RocksDB removes at the next open; it is incomplete: %s", t->entry->path,
+		report_note(t->r, "%s: a leftover that RocksDB removes at the next open; it is no whole file: %s", t->entry->path,
 			    bh_status_message());
 }
 
@@ -71,6 +71,12 @@ static bool lacks_key(const target *t, const bh_header *header)
 
 	if (dek == NULL)
 		return false;
+	if (dek->tombstone && t->live) {
+		report_failure(t->r, t->entry->path, NULL, 0, 0,
+			       bh_fail(BH_E_SHREDDED, "sealed for '%s/%s' under a DEK that is destroyed, but the MANIFEST has it",
+				       dek->scope.merchant, dek->scope.cls));
+		return true;
+	}
 	if (dek->tombstone) {
 		report_note(t->r, "%s: sealed for %s/%s, %s; nobody can read it, and it can be removed", t->entry->path,
 			    dek->scope.merchant, dek->scope.cls,
@@ -107,7 +113,7 @@ static bool check_place(const target *t, const bh_file_key *key)
 	bh_status status = bh_fs_check_place(t->entry->path, &t->info, key);
 
 	if (status != BH_OK)
-		report_failure(t->r, t->entry->path, NULL, 0, 0, status);
+		fail_at(t, NULL, 0, 0, status);
 	return status == BH_OK;
 }
 
@@ -170,17 +176,22 @@ static bh_status drop_ready(void *arg, bh_stream_reader *r)
 	return BH_OK;
 }
 
+/* Only logs may end badly, above their last synced point: a MANIFEST in the middle of a frame, a WAL in any way. */
 static void check_end(const target *t, const bh_stream_reader *stream)
 {
 	uint64_t frame = bh_stream_reader_frame(stream), off = bh_stream_reader_offset(stream);
+	bh_stream_end end = bh_stream_reader_end(stream);
+	bool may = t->info.kind == BH_KIND_WAL || (t->info.kind == BH_KIND_MANIFEST && end == BH_STREAM_TORN);
 
-	if (bh_stream_reader_end(stream) == BH_STREAM_TORN)
-		report_note(t->r, "%s: torn at offset %llu, above what was synced: %llu bytes that the next open ignores",
-			    t->entry->path, (unsigned long long)off, (unsigned long long)(t->file.size - off));
-	if (bh_stream_reader_end(stream) == BH_STREAM_DAMAGED)
-		report_failure(
-			t->r, t->entry->path, "frame", frame, off,
-			bh_fail(BH_E_TAG, "does not authenticate; it was never synced, so the next open ends the file here"));
+	if (end == BH_STREAM_OPEN || end == BH_STREAM_CLEAN)
+		return;
+	if (may)
+		report_note(t->r, "%s: %s at offset %llu, above what was synced: %llu bytes that the next open ignores",
+			    t->entry->path, end == BH_STREAM_TORN ? "torn" : "does not authenticate", (unsigned long long)off,
+			    (unsigned long long)(t->file.size - off));
+	else
+		report_failure(t->r, t->entry->path, "frame", frame, off,
+			       bh_fail(BH_E_TAG, "is torn or damaged, and nothing but the end of a log may be"));
 }
 
 /* `take` gets the logical bytes. */

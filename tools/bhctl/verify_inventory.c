@@ -220,6 +220,10 @@ static void check_file(const verify *v, report *r, const verify_root *root, cons
 		report_failure(r, path, NULL, 0, 0, bh_fail(BH_E_NOT_FOUND, "the MANIFEST has it, but it is not there"));
 		return;
 	}
+	if (entry->type != TREE_FILE) {
+		report_failure(r, path, NULL, 0, 0, bh_fail(BH_E_FORMAT, "the MANIFEST has it, but it is no regular file"));
+		return;
+	}
 	/* What is no sealed file has been reported with the pages. */
 	if (content_size(v, entry, &size) == BH_OK && size != file->size)
 		report_failure(r, path, NULL, 0, 0,
@@ -294,8 +298,8 @@ bool verify_knows(const verify_root *root, const char *path)
 
 static bool is_leftover(const char *path)
 {
-	return tree_has_suffix(path, BH_TEMP_SUFFIX) || tree_has_suffix(path, ".dbtmp") ||
-	       strcmp(path, BH_KEYRING_FILE ".tmp") == 0 || strcmp(path, BH_RESERVE_PROBE) == 0 || tree_has_suffix(path, ".json" BH_CERTIFICATE_TEMP);
+	return bh_is_temp_name(path) || tree_has_suffix(path, ".dbtmp") || strcmp(path, BH_KEYRING_FILE ".tmp") == 0 ||
+	       strcmp(path, BH_RESERVE_PROBE) == 0 || tree_has_suffix(path, ".json" BH_CERTIFICATE_TEMP);
 }
 
 /* Whether the directory below the root is one that the layout has: tenants, a merchant's, a class's that has a family. */
@@ -314,6 +318,25 @@ static bool is_merchant_dir(const verify *v, const char *path)
 	size_t skip = strlen(BH_TENANTS_DIR "/");
 
 	return strncmp(path, BH_TENANTS_DIR "/", skip) == 0 && verify_living(v, path + skip) != NULL;
+}
+
+/* What no open goes without, or goes by. */
+static bool is_due_file(const verify *v, const verify_root *root, const char *path)
+{
+	static const char *const names[] = { "CURRENT", "IDENTITY", "LOCK", BH_KEYRING_FILE, BH_AUDIT_FILE };
+	const char *below = verify_below(root, path);
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		if (strcmp(below, names[i]) == 0)
+			return true;
+	return strcmp(below, root->current) == 0 || (root->have_manifest && verify_needs(v, path));
+}
+
+static bool is_due_dir(const verify *v, const verify_root *root, const char *path)
+{
+	const char *below = verify_below(root, path);
+
+	return strcmp(below, BH_TENANTS_DIR) == 0 || is_merchant_dir(v, below) || is_family_dir(v, root, below);
 }
 
 static void check_dir(const verify *v, report *r, const verify_root *root, const char *path)
@@ -368,9 +391,14 @@ static void check_stray(const verify *v, report *r, const tree_entry *entry)
 {
 	const verify_root *root = verify_root_of(v, entry->path);
 
-	if (entry->type == TREE_STRANGE)
+	if (entry->type != TREE_FILE && root != NULL && is_due_file(v, root, entry->path))
 		report_failure(r, entry->path, NULL, 0, 0,
-			       bh_fail(BH_E_FORMAT, "is neither file nor directory; nothing of a database is that"));
+			       bh_fail(BH_E_FORMAT, "is no regular file; nothing else is opened in its place"));
+	else if (entry->type == TREE_STRANGE && root != NULL && is_due_dir(v, root, entry->path))
+		report_failure(r, entry->path, NULL, 0, 0,
+			       bh_fail(BH_E_FORMAT, "is no directory; a link is not followed in the place of one"));
+	else if (entry->type == TREE_STRANGE)
+		report_note(r, "%s: is neither file nor directory; no file of this database", entry->path);
 	else if (root != NULL)
 		check_known_place(v, r, root, entry);
 	else

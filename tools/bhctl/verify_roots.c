@@ -37,10 +37,16 @@ bool verify_is_parked(const verify *v, const bh_merchant_info *merchant)
 
 void verify_roots_clear(verify *v)
 {
-	for (size_t i = 0; i < v->root_count; i++) {
-		bh_manifest_sum_clear(&v->roots[i].manifest);
-		if (v->roots[i].merchant != NULL)
-			bh_fs_free(v->roots[i].fs);
+	for (size_t i = v->root_count; i > 0; i--) { /* the live one, which has the keyring, last */
+		verify_root *root = &v->roots[i - 1];
+
+		bh_manifest_sum_clear(&root->manifest);
+		if (root->env != NULL)
+			rocksdb_env_destroy(root->env);
+		else if (root->merchant != NULL)
+			bh_fs_free(root->fs);
+		if (root->env != NULL && root->merchant == NULL)
+			inspect_fs_gone(&v->in);
 	}
 	free(v->roots);
 	v->roots = NULL;
