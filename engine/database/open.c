@@ -23,6 +23,7 @@
 #include <bulkhead/db.h>
 
 #include "env/bridge/bridge.h"
+#include "env/fs/path.h"
 #include "engine/core/family_set.h"
 #include "engine/core/files.h"
 #include "engine/core/merchant.h"
@@ -39,6 +40,12 @@
 
 /* ---- what a kill left */
 
+/* RocksDB removes its other temporary files by itself, and these never. What is no file is nobody's leftover. */
+static bool is_leftover(const struct dirent *entry)
+{
+	return bh_is_temp_name(entry->d_name) || (entry->d_type != DT_DIR && bh_path_is_new_options(entry->d_name));
+}
+
 /* What a kill left: a log whose header was not durable, so that it never had its name and nothing in it was acknowledged; a file
  * that was being resealed, which has its name in either case. */
 static bh_status remove_leftovers(const char *path)
@@ -50,7 +57,7 @@ static bh_status remove_leftovers(const char *path)
 	if (dir == NULL)
 		return errno == ENOENT ? BH_OK : bh_fail(BH_E_IO, "%s: cannot be listed: %s", path, strerror(errno));
 	while (status == BH_OK && (entry = readdir(dir)) != NULL)
-		if (bh_is_temp_name(entry->d_name) && unlinkat(dirfd(dir), entry->d_name, 0) != 0)
+		if (is_leftover(entry) && unlinkat(dirfd(dir), entry->d_name, 0) != 0)
 			status = bh_fail(BH_E_IO, "%s/%s: cannot be removed: %s", path, entry->d_name, strerror(errno));
 	closedir(dir);
 	return status;

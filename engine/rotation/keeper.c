@@ -28,6 +28,7 @@
 #define LOOK_DEFAULT_MS 60000
 #define FIRST_LOOK_MS 1000 /* at most, after an open: sweeps that were interrupted */
 #define AGE_DEFAULT_S (90 * 24 * 3600)
+#define AHEAD_MAX_S 600 /* by which clocks of several hosts may differ */
 #define REWRAP_LOOKS 60
 
 /* What is remembered of a merchant from look to look. */
@@ -142,9 +143,17 @@ static uint64_t lies_under(const view *v, const bh_dek_info *dek)
 	return all - BH_MIN(all, older);
 }
 
+/* One that is younger than nothing was made while the clock stood ahead: nobody knows how old it is. */
+static bool is_old(const bh_keeper *k, const bh_dek_info *dek)
+{
+	int64_t age_s = time(NULL) - dek->created_at_s;
+
+	return age_s >= k->max_age_s || age_s < -AHEAD_MAX_S;
+}
+
 static bool has_had_its_time(const bh_keeper *k, const bh_dek_info *dek)
 {
-	if (k->max_age_s != 0 && time(NULL) - dek->created_at_s >= k->max_age_s)
+	if (k->max_age_s != 0 && is_old(k, dek))
 		return true;
 	return k->max_bytes != 0 && dek->sealed > k->max_bytes;
 }

@@ -18,9 +18,10 @@
 
 /* ---- directories */
 
-/* RocksDB makes one that is missing. */
-static bh_status look_at_dir(const char *path)
+/* RocksDB makes one that is missing. Who only looks has nothing to write there. */
+static bh_status look_at_dir(const bh_db *db, const char *path)
 {
+	const int rights = db->read_only ? X_OK : W_OK | X_OK;
 	int fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 
 	if (fd < 0 && errno == ENOENT)
@@ -28,7 +29,7 @@ static bh_status look_at_dir(const char *path)
 	if (fd < 0)
 		return bh_fail(BH_E_IO, "%s: %s", path, errno == ENOTDIR || errno == ELOOP ? "is no directory" : strerror(errno));
 	close(fd);
-	return faccessat(AT_FDCWD, path, W_OK | X_OK, AT_EACCESS) == 0 ? BH_OK : bh_fail(BH_E_IO, "%s: %s", path, strerror(errno));
+	return faccessat(AT_FDCWD, path, rights, AT_EACCESS) == 0 ? BH_OK : bh_fail(BH_E_IO, "%s: %s", path, strerror(errno));
 }
 
 static bh_status look_at_dirs(const bh_db *db, const bh_merchant *merchant)
@@ -37,12 +38,12 @@ static bh_status look_at_dirs(const bh_db *db, const bh_merchant *merchant)
 	size_t parent;
 
 	BH_TRY(bh_buf_printf(&path, "%s/" BH_TENANTS_DIR "/%s", db->dir, merchant->name));
-	BH_TRY(look_at_dir((const char *)path.data));
+	BH_TRY(look_at_dir(db, (const char *)path.data));
 	parent = path.len;
 	for (size_t i = 0; i < merchant->class_count; i++) {
 		path.len = parent;
 		BH_TRY(bh_buf_printf(&path, "/%s", merchant->classes[i].name));
-		BH_TRY(look_at_dir((const char *)path.data));
+		BH_TRY(look_at_dir(db, (const char *)path.data));
 	}
 	return BH_OK;
 }

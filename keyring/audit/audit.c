@@ -63,10 +63,10 @@ static void actor_default(char out[BH_NAME_MAX + 1])
 	char buffer[4096];
 	struct passwd entry, *found = NULL;
 
-	if (getpwuid_r(geteuid(), &entry, buffer, sizeof(buffer), &found) == 0 && found != NULL)
+	if (getpwuid_r(getuid(), &entry, buffer, sizeof(buffer), &found) == 0 && found != NULL)
 		snprintf(out, BH_NAME_MAX + 1, "uid:%s", found->pw_name);
 	else
-		snprintf(out, BH_NAME_MAX + 1, "uid:%lu", (unsigned long)geteuid());
+		snprintf(out, BH_NAME_MAX + 1, "uid:%lu", (unsigned long)getuid());
 }
 
 static bh_status process_fill(const char *actor, bh_audit_process *out)

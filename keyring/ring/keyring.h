@@ -34,8 +34,10 @@ typedef struct bh_keyring_options {
 	uint64_t generation_floor;            /* refuse a keyring older than this; 0: no floor */
 	const char *actor;                    /* who acts, for the audit log; NULL: "uid:<login name or number>" of the process */
 	const bh_audit_position *audit_floor; /* refuse an audit log that does not begin with this; NULL: no floor */
-	bool audit_optional; /* read-only opens: go on, with nothing recorded, where this process may not write the audit log */
-	bool audit_restart;  /* writable opens: give up the audit log that is there, lost or damaged; see audit.h */
+	bool audit_optional;    /* read-only opens: go on, with nothing recorded, where this process may not write the audit log */
+	const char *moved_from; /* the platform's CMK is looked for in `moved_to` if its URI begins with this: "local:DIR"; NULL */
+	const char *moved_to;
+	bool audit_restart; /* writable opens: give up the audit log that is there, lost or damaged; see audit.h */
 } bh_keyring_options;
 
 /* Makes DIR/KEYRING and DIR/AUDIT for a new database: fresh database id and platform DEK wrapped by `platform_cmk_uri`. DIR must
@@ -50,6 +52,12 @@ BH_MUST_CHECK bh_status bh_keyring_create(const char *dir, const char *region, c
  * process), BH_E_FORMAT, BH_E_TRUNCATED, BH_E_VERSION, BH_E_TAG, BH_E_ROLLBACK (below the floor), those of the KMS, BH_E_NO_KEY
  * (there is no such platform CMK any more), BH_E_IO. Never creates anything. */
 BH_MUST_CHECK bh_status bh_keyring_open(const char *dir, const bh_keyring_options *options, bool writable, bh_keyring **out);
+/* A KMS that lies elsewhere now: every CMK whose URI begins with options->moved_from, up to its '#', gets moved_to in its place,
+ * the platform's and the merchants', once it has unwrapped a DEK there. One replacement of KEYRING for all that have; `each` is
+ * told of every one of them ("": the platform), and why it stays where that is not BH_OK. Returns the first of these. Errors: those
+ * of bh_keyring_open(), BH_E_NOT_FOUND (no URI begins like that), BH_E_INVALID (URI too long), BH_E_IO. */
+BH_MUST_CHECK bh_status bh_keyring_relocate(const char *dir, const bh_keyring_options *options,
+					    void (*each)(void *arg, const char *merchant, bh_status status), void *arg);
 /* Wipes all DEKs (those still referenced are wiped by their last unref) and frees. NULL-safe. */
 void bh_keyring_close(bh_keyring *keyring);
 

@@ -10,6 +10,7 @@
 #include "events.h"
 #include "keyring/manifest/file.h"
 #include "live.h"
+#include "relocate.h"
 
 #include <stdlib.h>
 #include <time.h>
@@ -88,6 +89,16 @@ static bh_status passphrase_keep(const bh_kms_options *options, bh_secret *out)
 	return bh_secret_copy(out, bh_view_of(options->passphrase, strlen(options->passphrase) + 1));
 }
 
+static bh_status look_elsewhere(const bh_keyring_options *options, bh_keyring_head *head)
+{
+	char uri[BH_KMS_URI_MAX + 1];
+
+	if (options->moved_from == NULL || !bh_relocate_uri(head->cmk_uri, options, uri))
+		return BH_OK;
+	memcpy(head->cmk_uri, uri, strlen(uri) + 1);
+	return BH_OK;
+}
+
 static bh_status platform_unwrap(bh_keyring *keyring)
 {
 	const bh_keyring_head *head = &keyring->file.head;
@@ -100,8 +111,9 @@ static bh_status platform_unwrap(bh_keyring *keyring)
 		status = bh_keyring_dek_open(kms, head->database_id, head->region, &platform_scope, head->platform_dek_id, 1,
 					     bh_view_of(head->wrapped, head->wrapped_len), &keyring->platform);
 	/* "Not found" is what an open says where there is no keyring; a caller could take it for leave to make one. */
-	if (status == BH_E_NOT_FOUND)
-		status = BH_E_NO_KEY;
+	if (status == BH_E_NOT_FOUND || status == BH_E_KMS_UNREACHABLE)
+		status = bh_fail(status == BH_E_NOT_FOUND ? BH_E_NO_KEY : status,
+				 "%s; if its KMS lies elsewhere now: bhctl kms relocate", bh_status_message());
 	return bh_fail_prefix(status, "platform CMK '%s'", head->cmk_uri);
 }
 
@@ -123,6 +135,7 @@ static bh_status keyring_open(const char *dir, const bh_keyring_options *options
 	keyring->kms.passphrase = (const char *)keyring->passphrase.data;
 	BH_TRY(bh_cmk_table_new(&keyring->kms, &keyring->cmks));
 	BH_TRY(bh_keyring_file_open(dir, writable, &keyring->file));
+	BH_TRY(look_elsewhere(options, &keyring->file.head));
 	BH_TRY(platform_unwrap(keyring));
 	BH_TRY(derive(keyring->platform, keyring->file.head.database_id, &mac_key, &keyring->signer));
 	BH_TRY(bh_keyring_file_load(&keyring->file, &mac_key, options->generation_floor, apply_record, keyring));

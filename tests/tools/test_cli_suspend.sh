@@ -188,8 +188,9 @@ a_disabled_cmk_concerns_its_merchant_alone() {
 	json '.merchants[0] | .state, .cause' $'suspended\nkms-refused'
 	run 7 --db db merchant resume ann
 	run 0 kms enable local:kms#ann
-	# The next open brings it back, whoever asks for what.
-	run 0 --db db get bob/data key1
+	# A command that looks leaves it where it is; the next open that may write brings it back, whoever asks for what.
+	unchanged db 7 --db db get ann/data last
+	run 0 --db db compact bob/data
 	run 0 --db db merchant show ann --json
 	json '.merchants[0].state' active
 	rows ann >after
@@ -200,7 +201,7 @@ a_disabled_cmk_concerns_its_merchant_alone() {
 resume_after_the_kms_gives_the_key_again() {
 	fill
 	run 0 kms disable local:kms#ann
-	run 7 --db db get ann/data last
+	run 7 --db db delete ann/data none
 	run 0 kms enable local:kms#ann
 	run 0 --db db merchant resume ann --json
 	json .state active
@@ -299,7 +300,7 @@ verify_compares_states_and_directories() {
 	unchanged db 6 --db db verify
 	has out "tenants/ann: malformed"
 	run 0 --db db merchant list
-	run 0 --db db get bob/data key1
+	run 0 --db db compact bob/data
 	[[ ! -e db/tenants/ann ]] || die "it was not removed"
 	# Of nobody who is suspended: noted, and no failure.
 	mkdir db/parked/bob db/parked/.new-ann db/parked/dora
@@ -308,7 +309,7 @@ verify_compares_states_and_directories() {
 	has out "parked/bob: a leftover"
 	has out "parked/.new-ann: a leftover"
 	has out "parked/dora: belongs to no merchant that is suspended"
-	run 0 --db db get bob/data key1
+	run 0 --db db compact bob/data
 	[[ ! -e db/parked/bob && ! -e db/parked/.new-ann ]] || die "leftovers are left"
 	cp db/KEYRING db/parked/ann/
 	run 0 --db db verify
@@ -321,7 +322,7 @@ verify_after_the_kms_took_a_key() {
 	run 0 kms disable local:kms#ann
 	unchanged db 0 --db db verify
 	has out "merchant 'ann': its keys are not available (kms-refused)"
-	run 7 --db db get ann/data last
+	run 7 --db db delete ann/data none
 	[[ -n $(parked_log) ]] || die "no WAL with rows is parked"
 	unchanged db 0 --db db verify --json
 	json '[.checks[] | select(.name == "tables" or .name == "blobs").skipped_no_key > 0] | all' true
@@ -371,7 +372,7 @@ dump_while_suspended() {
 dump_of_a_parked_wal() {
 	fill
 	run 0 kms disable local:kms#ann
-	run 0 --db db get bob/data key1
+	run 0 --db db compact bob/data
 	local log
 	log=$(parked_log)
 	run 0 dump "$log"

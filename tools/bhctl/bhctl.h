@@ -42,6 +42,7 @@ bh_status cmd_kms_rotate(bhctl *ctl, int argc, char **argv);
 bh_status cmd_kms_disable(bhctl *ctl, int argc, char **argv);
 bh_status cmd_kms_enable(bhctl *ctl, int argc, char **argv);
 bh_status cmd_kms_destroy(bhctl *ctl, int argc, char **argv);
+bh_status cmd_kms_relocate(bhctl *ctl, int argc, char **argv);
 bh_status cmd_merchant_add(bhctl *ctl, int argc, char **argv);
 bh_status cmd_merchant_list(bhctl *ctl, int argc, char **argv);
 bh_status cmd_merchant_show(bhctl *ctl, int argc, char **argv);
@@ -97,6 +98,15 @@ BH_MUST_CHECK bh_status bhctl_time(const char *option, const char *text, int64_t
 BH_MUST_CHECK bh_status bhctl_public_key(const char *given, uint8_t out[BH_PUBLIC_KEY_LEN]);
 /* BH_E_INVALID with the command's usage line. */
 bh_status bhctl_usage_error(const bhctl *ctl, const char *fmt, ...) BH_PRINTF(2, 3);
+
+/* ---- whose files
+ *
+ * Run by root on a database of somebody else's, a command acts as the owner of its directory: what it makes and replaces there is
+ * the owner's, and the service can go on. The audit log names who has started it. */
+BH_MUST_CHECK bh_status bhctl_act_as_owner(const char *path);    /* BH_OK where there is no such path; BH_E_IO */
+BH_MUST_CHECK bh_status bhctl_act_as_kms_owner(const char *uri); /* the same for the directory of a local KMS */
+/* This thread reads and writes files with the caller's own rights, or no longer: what was named on the command line. */
+void bhctl_callers_files(bool callers);
 
 /* ---- the database */
 

@@ -172,7 +172,7 @@ bh_status cmd_audit_show(bhctl *ctl, int argc, char **argv)
 	s.merchant = merchant;
 	BH_TRY(audit_path(ctl, count > 0 ? args[0] : NULL, &path));
 	if (ctl->json)
-		BH_TRY(out_array_begin(&s.array, json_pack("{s:s}", "file", path), "entries"));
+		BH_TRY(out_array_begin(&s.array, out_with_text("file", path), "entries"));
 	status = bh_audit_read(path, show_entry, &s, &found);
 	if (ctl->json)
 		return show_end_json(&s, status, &found);
@@ -194,6 +194,17 @@ static bh_status own_key(const bhctl *ctl, uint8_t out[BH_SIGN_PUBLIC_LEN])
 	return BH_OK;
 }
 
+static json_t *verified_json(const char *path, const bh_audit_scan_result *found, const char *time, const char *floor,
+			     const char *public_key)
+{
+	json_t *document = json_pack("{s:b, s:I, s:I, s:I, s:s, s:s, s:s}", "ok", 1, "entries", (json_int_t)found->tree.size,
+				     "checkpoints", (json_int_t)found->checkpoints, "bytes", (json_int_t)found->good_len,
+				     "last_checkpoint_at", time, "floor", floor, "public_key", public_key);
+
+	out_set_text(document, "file", path);
+	return document;
+}
+
 static bh_status print_verified(const bhctl *ctl, const char *path, const uint8_t *key, const bh_audit_scan_result *found)
 {
 	char floor[BH_AUDIT_FLOOR_SIZE], time[BH_AUDIT_TIME_SIZE], hex[2 * BH_SIGN_PUBLIC_LEN + 1];
@@ -202,10 +213,7 @@ static bh_status print_verified(const bhctl *ctl, const char *path, const uint8_
 	bh_hex(key, BH_SIGN_PUBLIC_LEN, hex);
 	bh_audit_time_format(found->last.at_ms, time);
 	if (ctl->json)
-		return out_json(json_pack("{s:s, s:b, s:I, s:I, s:I, s:s, s:s, s:s}", "file", path, "ok", 1, "entries",
-					  (json_int_t)found->tree.size, "checkpoints", (json_int_t)found->checkpoints, "bytes",
-					  (json_int_t)found->good_len, "last_checkpoint_at", time, "floor", floor, "public_key",
-					  hex));
+		return out_json(verified_json(path, found, time, floor, hex));
 	printf("%s: verified: %llu entries, signed at %s\nfloor %s\n", path, (unsigned long long)found->tree.size, time, floor);
 	return BH_OK;
 }
@@ -249,8 +257,12 @@ bh_status cmd_audit_restart(bhctl *ctl, int argc, char **argv)
 			ctl, "the log that is there proves nothing any more afterwards; if it is lost for good, give --yes");
 	BH_TRY(bh_keyring_open(ctl->db, &keyring_options, true, &keyring));
 	bh_keyring_close(keyring);
-	if (ctl->json)
-		return out_json(json_pack("{s:s, s:b}", "database", ctl->db, "restarted", 1));
+	if (ctl->json) {
+		json_t *document = out_with_text("database", ctl->db);
+
+		json_object_set_new(document, "restarted", json_true());
+		return out_json(document);
+	}
 	printf("%s: a new audit log is begun; what was there, if anything, is kept beside it\n", ctl->db);
 	return BH_OK;
 }

@@ -336,7 +336,7 @@ bh_status cmd_dump(bhctl *ctl, int argc, char **argv)
 	if (limit != NULL)
 		BH_TRY(bhctl_number("--limit", limit, &d.limit));
 	d.path = args[0];
-	d.head = json_pack("{s:s}", "file", d.path);
+	d.head = out_with_text("file", d.path);
 	d.tail = json_object();
 	status = run(&d);
 	return ctl->json ? finish_json(&d, status) : status;

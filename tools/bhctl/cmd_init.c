@@ -50,9 +50,10 @@ static bh_status make_local_kms(bhctl *ctl, const char *region, char **uri_out)
 static bh_status print_result(const bhctl *ctl, const char *region, const char *uri, bool local)
 {
 	if (ctl->json) {
-		json_t *document = json_pack("{s:s, s:s, s:s, s:b}", "database", ctl->db, "region", region, "platform_cmk", uri,
-					     "local_kms_made", local);
+		json_t *document = json_pack("{s:s, s:b}", "region", region, "local_kms_made", local);
 
+		out_set_text(document, "database", ctl->db);
+		out_set_text(document, "platform_cmk", uri);
 		if (local && document != NULL)
 			json_object_set_new(document, "note", json_string(worth));
 		return out_json(document);

@@ -47,6 +47,12 @@ static void print_key(const bh_kms_key_info *info)
 	       info->region[0] != '\0' ? info->region : "-", pending ? "until" : "changed", when);
 }
 
+static json_t *with_uri(json_t *document, const char *uri)
+{
+	out_set_text(document, "uri", uri);
+	return document;
+}
+
 /* Prints the key of `uri` as it is now. */
 static bh_status show_key(const bhctl *ctl, const char *uri)
 {
@@ -56,7 +62,7 @@ static bh_status show_key(const bhctl *ctl, const char *uri)
 	BH_TRY(bh_kms_open(uri, &ctl->kms, &kms));
 	BH_TRY(bh_kms_describe(kms, &info));
 	if (ctl->json)
-		return out_json(json_pack("{s:s, s:o}", "uri", uri, "key", kms_key_json(&info)));
+		return out_json(with_uri(json_pack("{s:o}", "key", kms_key_json(&info)), uri));
 	print_key(&info);
 	return BH_OK;
 }
@@ -103,6 +109,7 @@ bh_status cmd_kms_create(bhctl *ctl, int argc, char **argv)
 	BH_TRY(bhctl_parse(ctl, argc, argv, options, 1, 1, &args, &count));
 	BH_TRY(bhctl_cmk_uri(ctl->db, args[0], &uri));
 	BH_TRY(key_region(ctl, given, region));
+	BH_TRY(bhctl_act_as_kms_owner(uri));
 	kms = ctl->kms; /* with the passphrase, which has been read by now */
 	BH_TRY(deletion_window(days, &kms.deletion_window_s));
 	BH_TRY(bh_kms_create(uri, region, &kms));
@@ -131,12 +138,13 @@ bh_status cmd_kms_list(bhctl *ctl, int argc, char **argv)
 	int count;
 
 	BH_TRY(bhctl_parse(ctl, argc, argv, NULL, 1, 1, &args, &count));
+	BH_TRY(bhctl_act_as_kms_owner(args[0]));
 	if (!ctl->json)
 		return bh_kms_list(args[0], &ctl->kms, print_each, NULL);
 	keys = json_array();
 	status = bh_kms_list(args[0], &ctl->kms, collect_key, keys);
 	if (status == BH_OK)
-		return out_json(json_pack("{s:s, s:o}", "uri", args[0], "keys", keys));
+		return out_json(with_uri(json_pack("{s:o}", "keys", keys), args[0]));
 	json_decref(keys);
 	return status;
 }
@@ -160,6 +168,7 @@ static bh_status change_key(bhctl *ctl, int argc, char **argv, bh_status (*chang
 	int count;
 
 	BH_TRY(bhctl_parse(ctl, argc, argv, NULL, 1, 1, &args, &count));
+	BH_TRY(bhctl_act_as_kms_owner(args[0]));
 	{
 		BH_CLEANUP(kms_close) bh_kms *kms = NULL;
 
@@ -187,4 +196,62 @@ bh_status cmd_kms_enable(bhctl *ctl, int argc, char **argv)
 bh_status cmd_kms_destroy(bhctl *ctl, int argc, char **argv)
 {
 	return change_key(ctl, argc, argv, destroy);
+}
+
+/* ---- relocate */
+
+typedef struct moves {
+	const bhctl *ctl;
+	json_t *list;
+} moves;
+
+static void print_move(void *arg, const char *merchant, bh_status status)
+{
+	moves *m = arg;
+	json_t *item = json_object();
+
+	json_object_set_new(item, "merchant", merchant[0] != '\0' ? json_string(merchant) : json_null());
+	if (status != BH_OK)
+		json_object_set_new(item, "error", out_error(status));
+	json_array_append_new(m->list, item);
+	if (m->ctl->json)
+		return;
+	if (status == BH_OK)
+		printf("%s%s: moved\n", merchant[0] != '\0' ? "merchant " : "the platform", merchant);
+	else
+		printf("merchant %s: stays where it is: %s\n", merchant, bh_status_message());
+}
+
+bh_status cmd_kms_relocate(bhctl *ctl, int argc, char **argv)
+{
+	BH_CLEANUP(bhctl_freep) char *from = NULL;
+	BH_CLEANUP(bhctl_freep) char *to = NULL;
+	moves m = { .ctl = ctl };
+	bh_keyring_options options;
+	json_t *document;
+	bh_status status;
+	char **args;
+	int count;
+
+	BH_TRY(bhctl_parse(ctl, argc, argv, NULL, 2, 2, &args, &count));
+	BH_TRY(bhctl_need_db(ctl));
+	BH_TRY(bhctl_cmk_uri(NULL, args[0], &from));
+	BH_TRY(bhctl_cmk_uri(ctl->db, args[1], &to));
+	if (strchr(from, '#') != NULL || strchr(to, '#') != NULL)
+		return bhctl_usage_error(ctl, "a KMS is named without a key: local:DIR");
+	options = (bh_keyring_options){ .kms = ctl->kms, .moved_from = from, .moved_to = to };
+	m.list = json_array();
+	status = bh_keyring_relocate(ctl->db, &options, print_move, &m);
+	document = json_pack("{s:o}", "cmks", m.list);
+	if (!ctl->json || json_array_size(m.list) == 0) {
+		json_decref(document);
+		return status;
+	}
+	if (status != BH_OK)
+		json_object_set_new(document, "error", out_error(status));
+	out_set_text(document, "from", from);
+	out_set_text(document, "to", to);
+	ctl->reported = true;
+	BH_TRY(out_json(document));
+	return status;
 }

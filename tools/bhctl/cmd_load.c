@@ -120,7 +120,9 @@ static bh_status open_input(bhctl *ctl, const char *file, const char *format, lo
 	else
 		return bhctl_usage_error(ctl, "--format '%s': it is tsv or jsonl", format);
 	l->name = strcmp(file, "-") == 0 ? "standard input" : file;
+	bhctl_callers_files(true);
 	l->input = strcmp(file, "-") == 0 ? stdin : fopen(file, "re");
+	bhctl_callers_files(false);
 	if (l->input == NULL)
 		return bh_fail(errno == ENOENT ? BH_E_NOT_FOUND : BH_E_IO, "%s: cannot be read: %s", file, strerror(errno));
 	l->progress = isatty(STDERR_FILENO);

@@ -12,7 +12,7 @@ static const char *const default_classes[] = { "data" };
 
 static bh_status print_added(const bhctl *ctl, const char *name, const char *uri, const bh_merchant_options *options)
 {
-	json_t *classes;
+	json_t *classes, *document;
 
 	if (!ctl->json) {
 		printf("merchant '%s' is added, under %s; classes:", name, uri);
@@ -24,7 +24,9 @@ static bh_status print_added(const bhctl *ctl, const char *name, const char *uri
 	classes = json_array();
 	for (size_t i = 0; i < options->class_count; i++)
 		json_array_append_new(classes, json_string(options->classes[i]));
-	return out_json(json_pack("{s:s, s:s, s:o}", "merchant", name, "cmk", uri, "classes", classes));
+	document = json_pack("{s:s, s:o}", "merchant", name, "classes", classes);
+	out_set_text(document, "cmk", uri);
+	return out_json(document);
 }
 
 bh_status cmd_merchant_add(bhctl *ctl, int argc, char **argv)

@@ -56,6 +56,7 @@ static void place_close(place *p)
 static bh_status place_open(const char *path, place *out)
 {
 	const char *slash = strrchr(path, '/');
+	bh_status status;
 
 	out->name = slash != NULL ? slash + 1 : path;
 	if (out->name[0] == '\0' || strcmp(out->name, ".") == 0 || strcmp(out->name, "..") == 0)
@@ -63,11 +64,14 @@ static bh_status place_open(const char *path, place *out)
 	out->path = slash == NULL ? strdup(".") : strndup(path, (size_t)(slash - path) + 1);
 	if (out->path == NULL)
 		return bh_fail(BH_E_NOMEM, "%s: no memory", path);
-	return bh_io_dir_open(out->path, &out->dir);
+	bhctl_callers_files(true);
+	status = bh_io_dir_open(out->path, &out->dir);
+	bhctl_callers_files(false);
+	return status;
 }
 
 /* Replaces the file, or makes it, whole. */
-static bh_status place_write(const place *p, bh_view bytes)
+static bh_status write_whole(const place *p, bh_view bytes)
 {
 	BH_CLEANUP(bh_buf_clear) bh_buf temp = { 0 };
 
@@ -75,6 +79,16 @@ static bh_status place_write(const place *p, bh_view bytes)
 	BH_TRY(bh_io_write_file(&p->dir, (const char *)temp.data, bytes));
 	BH_TRY(bh_io_rename(&p->dir, (const char *)temp.data, p->name));
 	return bh_io_dir_sync(&p->dir);
+}
+
+static bh_status place_write(const place *p, bh_view bytes)
+{
+	bh_status status;
+
+	bhctl_callers_files(true);
+	status = write_whole(p, bytes);
+	bhctl_callers_files(false);
+	return status;
 }
 
 /* ---- shred */

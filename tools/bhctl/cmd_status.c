@@ -66,7 +66,7 @@ void suspension_print(const bh_merchant_info *merchant)
 /* The CMK as its KMS sees it now, or why it cannot be asked. */
 static json_t *cmk_json(const view *v, const char *uri)
 {
-	json_t *cmk = json_pack("{s:s}", "uri", uri);
+	json_t *cmk = out_with_text("uri", uri);
 	bh_kms_key_info info;
 	bh_kms *kms = NULL;
 	bh_status status = bh_kms_open(uri, &v->ctl->kms, &kms);
@@ -195,7 +195,7 @@ static json_t *merchant_json(const view *v, const bh_merchant_info *merchant)
 	suspension_json(item, merchant);
 	if (is_parked(v, merchant)) {
 		parked_path(merchant, parked);
-		json_object_set_new(item, "parked", json_string(parked));
+		out_set_text(item, "parked", parked);
 	}
 	if (merchant->state == BH_MERCHANT_SHREDDED)
 		json_object_set_new(item, "certificate", json_string(merchant->cmk_pending ? "PENDING" : "FINAL"));
@@ -238,10 +238,11 @@ static json_t *database_json(const view *v)
 
 	(void)(bh_keyring_cmk_uri(keyring, "", platform) == BH_OK); /* the platform always has one */
 	json_t *database =
-		json_pack("{s:s, s:s, s:I, s:s, s:o, s:o}", "path", v->ctl->db, "region", bh_keyring_region(keyring),
-			  "keyring_generation", (json_int_t)bh_keyring_generation(v->in.keyring), "aead",
-			  bh_aead_engine_name(bh_aead_default()), "platform_cmk", cmk_json(v, platform), "logs", logs_json(v));
+		json_pack("{s:s, s:I, s:s, s:o, s:o}", "region", bh_keyring_region(keyring), "keyring_generation",
+			  (json_int_t)bh_keyring_generation(v->in.keyring), "aead", bh_aead_engine_name(bh_aead_default()),
+			  "platform_cmk", cmk_json(v, platform), "logs", logs_json(v));
 
+	out_set_text(database, "path", v->ctl->db);
 	out_set_id(database, "id", bh_keyring_database_id(keyring));
 	bh_signer_public(bh_keyring_signer(keyring), public_key);
 	bh_hex(public_key, sizeof(public_key), hex);
@@ -254,13 +255,6 @@ static json_t *database_json(const view *v)
 
 /* ---- the text */
 
-static const char *text_of(const json_t *object, const char *name)
-{
-	const char *text = json_string_value(json_object_get(object, name));
-
-	return text != NULL ? text : "";
-}
-
 static long long number_of(const json_t *object, const char *name)
 {
 	return (long long)json_integer_value(json_object_get(object, name));
@@ -270,12 +264,12 @@ static void print_cmk(const char *what, const json_t *cmk)
 {
 	const json_t *error = json_object_get(cmk, "error");
 
-	printf("  %s %s\n", what, text_of(cmk, "uri"));
+	printf("  %s %s\n", what, out_text_of(cmk, "uri"));
 	if (error != NULL)
-		printf("      %s: %s\n", text_of(error, "name"), text_of(error, "message"));
+		printf("      %s: %s\n", out_text_of(error, "name"), out_text_of(error, "message"));
 	else
-		printf("      %s, version %lld%s%s\n", text_of(cmk, "state"), number_of(cmk, "version"),
-		       json_object_get(cmk, "region") != NULL ? ", in " : "", text_of(cmk, "region"));
+		printf("      %s, version %lld%s%s\n", out_text_of(cmk, "state"), number_of(cmk, "version"),
+		       json_object_get(cmk, "region") != NULL ? ", in " : "", out_text_of(cmk, "region"));
 }
 
 static void print_pins(const json_t *pins)
@@ -284,7 +278,7 @@ static void print_pins(const json_t *pins)
 		return;
 	printf("          still needed by %lld files (%lld bytes), %lld WALs, %lld MANIFESTs%s%s\n", number_of(pins, "files"),
 	       number_of(pins, "bytes"), number_of(pins, "wals"), number_of(pins, "manifests"),
-	       json_object_get(pins, "log") != NULL ? ": " : "", text_of(pins, "log"));
+	       json_object_get(pins, "log") != NULL ? ": " : "", out_text_of(pins, "log"));
 }
 
 static void print_class(const json_t *cls)
@@ -292,18 +286,18 @@ static void print_class(const json_t *cls)
 	const json_t *dek;
 	size_t i;
 
-	printf("  class %s: %lld SST files, %lld bytes; %lld blob files, %lld bytes\n", text_of(cls, "name"),
+	printf("  class %s: %lld SST files, %lld bytes; %lld blob files, %lld bytes\n", out_text_of(cls, "name"),
 	       number_of(cls, "sst_files"), number_of(cls, "sst_bytes"), number_of(cls, "blob_files"),
 	       number_of(cls, "blob_bytes"));
 	json_array_foreach(json_object_get(cls, "deks"), i, dek)
 	{
-		printf("      DEK %s generation %lld", text_of(dek, "id"), number_of(dek, "generation"));
+		printf("      DEK %s generation %lld", out_text_of(dek, "id"), number_of(dek, "generation"));
 		if (json_is_true(json_object_get(dek, "destroyed")))
 			printf(", %s%s\n", json_object_get(dek, "retired_at") != NULL ? "retired " : "destroyed",
-			       text_of(dek, "retired_at"));
+			       out_text_of(dek, "retired_at"));
 		else
 			printf(", wrapped by CMK version %lld, of %s, %lld bytes sealed%s%s\n", number_of(dek, "cmk_version"),
-			       text_of(dek, "created_at"), number_of(dek, "sealed"),
+			       out_text_of(dek, "created_at"), number_of(dek, "sealed"),
 			       json_object_get(dek, "sweep") != NULL ? ", to be swept" : "",
 			       json_object_get(dek, "exposed") != NULL ? ", exposed" : "");
 		print_pins(json_object_get(dek, "needed_by"));
@@ -312,16 +306,16 @@ static void print_class(const json_t *cls)
 
 static void print_suspension(const json_t *merchant)
 {
-	const char *hex = text_of(merchant, "note_hex");
+	const char *hex = out_text_of(merchant, "note_hex");
 
-	printf("  %s since %s", text_of(merchant, "cause"), text_of(merchant, "since"));
-	if (text_of(merchant, "note")[0] != '\0')
+	printf("  %s since %s", out_text_of(merchant, "cause"), out_text_of(merchant, "since"));
+	if (out_text_of(merchant, "note")[0] != '\0')
 		printf(": ");
-	out_bytes(bh_view_str(text_of(merchant, "note")), false, 0);
+	out_bytes(bh_view_str(out_text_of(merchant, "note")), false, 0);
 	if (hex[0] != '\0')
 		printf(": (hex) %s", hex);
-	if (json_object_get(merchant, "parked") != NULL)
-		printf("; its files are in %s", text_of(merchant, "parked"));
+	if (out_text_of(merchant, "parked")[0] != '\0')
+		printf("; its files are in %s", out_text_of(merchant, "parked"));
 	putchar('\n');
 }
 
@@ -330,15 +324,17 @@ static void print_merchant(const json_t *merchant)
 	const json_t *cls;
 	size_t i;
 
-	printf("merchant %s: %s (id %s)\n", text_of(merchant, "name"), text_of(merchant, "state"), text_of(merchant, "id"));
+	printf("merchant %s: %s (id %s)\n", out_text_of(merchant, "name"), out_text_of(merchant, "state"),
+	       out_text_of(merchant, "id"));
 	if (json_object_get(merchant, "cause") != NULL)
 		print_suspension(merchant);
 	print_cmk("CMK", json_object_get(merchant, "cmk"));
 	if (number_of(merchant, "behind") > 0)
 		printf("      %lld wraps below version %lld: run 'bhctl rewrap %s'\n", number_of(merchant, "behind"),
-		       number_of(json_object_get(merchant, "cmk"), "version"), text_of(merchant, "name"));
-	if (strcmp(text_of(merchant, "certificate"), "PENDING") == 0)
-		printf("      not known to be destroyed: run 'bhctl merchant shred %s --finalize'\n", text_of(merchant, "name"));
+		       number_of(json_object_get(merchant, "cmk"), "version"), out_text_of(merchant, "name"));
+	if (strcmp(out_text_of(merchant, "certificate"), "PENDING") == 0)
+		printf("      not known to be destroyed: run 'bhctl merchant shred %s --finalize'\n",
+		       out_text_of(merchant, "name"));
 	status_live_print_merchant(merchant);
 	json_array_foreach(json_object_get(merchant, "classes"), i, cls) print_class(cls);
 }
@@ -347,11 +343,11 @@ static void print_database(const json_t *database)
 {
 	const json_t *logs = json_object_get(database, "logs");
 
-	printf("database %s (id %s)\n  region %s, keyring generation %lld, AES-256-GCM by %s\n", text_of(database, "path"),
-	       text_of(database, "id"), text_of(database, "region"), number_of(database, "keyring_generation"),
-	       text_of(database, "aead"));
-	printf("  signs certificates and the audit log with key %s\n", text_of(database, "public_key"));
-	printf("  audit floor %s\n", text_of(database, "audit_floor"));
+	printf("database %s (id %s)\n  region %s, keyring generation %lld, AES-256-GCM by %s\n", out_text_of(database, "path"),
+	       out_text_of(database, "id"), out_text_of(database, "region"), number_of(database, "keyring_generation"),
+	       out_text_of(database, "aead"));
+	printf("  signs certificates and the audit log with key %s\n", out_text_of(database, "public_key"));
+	printf("  audit floor %s\n", out_text_of(database, "audit_floor"));
 	print_cmk("platform CMK", json_object_get(database, "platform_cmk"));
 	status_live_print_database(database);
 	printf("  logs: %lld files, %lld bytes\n", number_of(logs, "files"), number_of(logs, "bytes"));
@@ -388,10 +384,14 @@ static void report_free(bh_db_report **report)
 static bh_status look_live(bhctl *ctl, const char *prometheus, bh_db_report **out)
 {
 	BH_CLEANUP(bhctl_db_close) bh_db *db = NULL;
+	bh_status status = BH_OK;
 
 	BH_TRY(bhctl_open_to_look(ctl, &db));
+	bhctl_callers_files(true);
 	if (prometheus != NULL)
-		BH_TRY(bh_db_metrics_write(db, prometheus));
+		status = bh_db_metrics_write(db, prometheus);
+	bhctl_callers_files(false);
+	BH_TRY(status);
 	return bh_db_status(db, out);
 }
 

@@ -28,7 +28,7 @@ void report_failure(report *r, const char *file, const char *unit, uint64_t idx,
 {
 	json_t *failure = out_error(status);
 
-	out_set_bytes(failure, "file", bh_view_str(file), false);
+	out_set_text(failure, "file", file);
 	if (unit != NULL) {
 		json_object_set_new(failure, unit, json_integer((json_int_t)idx));
 		json_object_set_new(failure, "offset", json_integer((json_int_t)off));
@@ -39,14 +39,12 @@ void report_failure(report *r, const char *file, const char *unit, uint64_t idx,
 void report_note(report *r, const char *fmt, ...)
 {
 	char text[600];
-	json_t *note;
 	va_list ap;
 
 	va_start(ap, fmt);
 	vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
-	note = json_string(text);
-	json_array_append_new(r->notes, note != NULL ? note : json_string("(a name that is no UTF-8)"));
+	json_array_append_new(r->notes, out_sentence(text));
 }
 
 static json_t *report_json(const report *r)
@@ -71,11 +69,8 @@ static json_t *report_json(const report *r)
 static void print_failure(const json_t *failure, const char *unit)
 {
 	const json_t *idx = unit != NULL ? json_object_get(failure, unit) : NULL;
-	const char *file = json_string_value(json_object_get(failure, "file"));
 
-	if (file == NULL)
-		file = json_string_value(json_object_get(failure, "file_hex")); /* no UTF-8 */
-	printf("     %s", file != NULL ? file : "?");
+	printf("     %s", out_text_of(failure, "file"));
 	if (idx != NULL)
 		printf(": %s %lld at offset %lld", unit, (long long)json_integer_value(idx),
 		       (long long)json_integer_value(json_object_get(failure, "offset")));
@@ -135,6 +130,14 @@ static bh_status open_all(verify *v)
 	return verify_roots_find(v);
 }
 
+static bh_status print_json(const verify *v, size_t failures)
+{
+	json_t *document = json_pack("{s:b, s:I, s:O}", "ok", failures == 0, "failures", (json_int_t)failures, "checks", v->checks);
+
+	out_set_text(document, "database", v->ctl->db);
+	return out_json(document);
+}
+
 bh_status cmd_verify(bhctl *ctl, int argc, char **argv)
 {
 	BH_CLEANUP(verify_clear) verify v = { .ctl = ctl };
@@ -154,8 +157,7 @@ bh_status cmd_verify(bhctl *ctl, int argc, char **argv)
 	}
 	if (ctl->json) {
 		ctl->reported = true;
-		BH_TRY(out_json(json_pack("{s:s, s:b, s:I, s:O}", "database", ctl->db, "ok", failures == 0, "failures",
-					  (json_int_t)failures, "checks", v.checks)));
+		BH_TRY(print_json(&v, failures));
 	}
 	if (status == BH_E_IO || status == BH_E_NOMEM)
 		return bh_fail(status, "%s: could not be verified as a whole: see above", ctl->db);

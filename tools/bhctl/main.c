@@ -29,6 +29,10 @@ static const bhctl_command commands[] = {
 	{ "kms enable", cmd_kms_enable, "Lets a disabled key work again, or one that is pending deletion", "URI" },
 	{ "kms destroy", cmd_kms_destroy,
 	  "Destroys a key for good, and all that it has wrapped: at once, or after its deletion window", "URI" },
+	{ "kms relocate", cmd_kms_relocate,
+	  "Says where a KMS lies now: CMKs that are the same, by what they unwrap, get their new URIs",
+	  "FROM TO\n\n"
+	  "  FROM, TO   local:DIR or agent:SOCKET, without a key; as it was, and as it is" },
 	{ "merchant add", cmd_merchant_add, "Adds a merchant under a key of its own",
 	  "NAME --cmk URI [--class C]...\n\n"
 	  "  --cmk URI   its key, which exists and which nobody else uses\n"
@@ -217,6 +221,8 @@ static bh_status run(bhctl *ctl, int argc, char **argv)
 
 	BH_TRY(take_global(ctl, argc, argv));
 	BH_TRY(find_command(argv + optind, BH_MIN(argc - optind, WORDS_MAX), &ctl->command, &used));
+	if (ctl->db != NULL)
+		BH_TRY(bhctl_act_as_owner(ctl->db));
 	/* The last word of the name stands where getopt expects the program's. */
 	return ctl->command->run(ctl, argc - optind - used + 1, argv + optind + used - 1);
 }

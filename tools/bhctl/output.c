@@ -86,14 +86,21 @@ bh_status out_array_end(out_array *array, json_t *tail)
 	return status == BH_OK ? out_finish() : status;
 }
 
+json_t *out_sentence(const char *text)
+{
+	BH_CLEANUP(bh_buf_clear) bh_buf escaped = { 0 };
+	json_t *sentence = json_string(text);
+
+	/* A path in it may be no UTF-8. */
+	if (sentence == NULL && out_escape(bh_view_str(text), false, &escaped) == BH_OK)
+		sentence = json_stringn((const char *)escaped.data, escaped.len);
+	return sentence;
+}
+
 json_t *out_error(bh_status status)
 {
-	json_t *text = json_string(bh_status_message());
-
-	/* A path in the message may be no UTF-8. */
-	if (text == NULL)
-		text = json_string("(the message is on standard error)");
-	return json_pack("{s:i, s:s, s:o}", "code", bh_status_exit_code(status), "name", bh_status_name(status), "message", text);
+	return json_pack("{s:i, s:s, s:o}", "code", bh_status_exit_code(status), "name", bh_status_name(status), "message",
+			 out_sentence(bh_status_message()));
 }
 
 /* ---- values */
@@ -120,6 +127,30 @@ void out_set_bytes(json_t *object, const char *name, bh_view bytes, bool hex)
 	}
 	snprintf(name_hex, sizeof(name_hex), "%s_hex", name);
 	json_object_set_new(object, name_hex, json_stringn(text.len > 0 ? (const char *)text.data : "", text.len));
+}
+
+void out_set_text(json_t *object, const char *name, const char *text)
+{
+	out_set_bytes(object, name, bh_view_str(text), false);
+}
+
+const char *out_text_of(const json_t *object, const char *name)
+{
+	const json_t *value = json_object_get(object, name);
+	char name_hex[64];
+
+	snprintf(name_hex, sizeof(name_hex), "%s_hex", name);
+	if (value == NULL)
+		value = json_object_get(object, name_hex);
+	return json_is_string(value) ? json_string_value(value) : "";
+}
+
+json_t *out_with_text(const char *name, const char *text)
+{
+	json_t *object = json_object();
+
+	out_set_text(object, name, text);
+	return object;
 }
 
 void out_set_id(json_t *object, const char *name, const uint8_t id[BH_ID_LEN])

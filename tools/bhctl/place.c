@@ -2,9 +2,13 @@
  *
  * place.c: where things lie: absolute paths, CMK URIs, and opening the database of --db.
  */
+#include <errno.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/fsuid.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "bhctl.h"
 
@@ -120,6 +124,38 @@ bh_status bhctl_cmk_uri(const char *db, const char *uri, char **out)
 	BH_TRY(bhctl_absolute(place, &absolute));
 	BH_TRY(check_outside(db, absolute, uri));
 	return asprintf(out, "%.*s%s%s", (int)scheme, uri, absolute, hash != NULL ? hash : "") >= 0 ? BH_OK : no_memory(uri);
+}
+
+/* ---- whose files */
+
+bh_status bhctl_act_as_owner(const char *path)
+{
+	struct stat st;
+
+	if (getuid() != 0 || stat(path, &st) != 0)
+		return BH_OK;
+	if (seteuid(0) != 0 || setegid(st.st_gid) != 0 || seteuid(st.st_uid) != 0)
+		return bh_fail(BH_E_IO, "%s: its owner, uid %lu, cannot be stood in for: %s", path, (unsigned long)st.st_uid,
+			       strerror(errno));
+	return BH_OK;
+}
+
+void bhctl_callers_files(bool callers)
+{
+	setfsuid(callers ? getuid() : geteuid());
+	setfsgid(callers ? getgid() : getegid());
+}
+
+bh_status bhctl_act_as_kms_owner(const char *uri)
+{
+	const char *hash = strrchr(uri, '#');
+	BH_CLEANUP(bhctl_freep) char *dir = NULL;
+
+	if (strncmp(uri, LOCAL_SCHEME, strlen(LOCAL_SCHEME)) != 0)
+		return BH_OK;
+	uri += strlen(LOCAL_SCHEME);
+	dir = hash != NULL ? strndup(uri, (size_t)(hash - uri)) : strdup(uri);
+	return dir != NULL ? bhctl_act_as_owner(dir) : no_memory(uri);
 }
 
 /* ---- the database */

@@ -240,6 +240,28 @@ static rocksdb_options_t *strict(void)
 	return test_options_with(rocksdb_options_create(), "fail_if_options_file_error=true");
 }
 
+/* ---- what a kill left of one */
+
+static void a_leftover_goes(void *arg)
+{
+	const workspace *ws = arg;
+	char options[PATH_SIZE], current[PATH_SIZE];
+
+	test_db_create(ws, NULL);
+	path_join(options, ws->db, "OPTIONS-000999.dbtmp");
+	path_join(current, ws->db, "000999.dbtmp");
+	file_write(options, bh_view_str("half of it"));
+	file_write(current, bh_view_str("half of it"));
+	bh_db_close(test_db_open(ws, NULL));
+	test_check(!file_exists(options));
+	test_check(!file_exists(current));
+}
+
+static void what_a_kill_left_is_removed(void **state)
+{
+	test_child_ok(a_leftover_goes, *state);
+}
+
 static void written_each_time(void *arg)
 {
 	static const char *const classes[] = { "rows" };
@@ -297,6 +319,7 @@ int main(void)
 		CASE(it_is_written_when_the_database_is_closed),
 		CASE(after_a_kill_the_manifest_counts),
 		CASE(that_it_cannot_be_written_is_said_and_costs_nobody_anything),
+		CASE(what_a_kill_left_is_removed),
 		CASE(whoever_insists_on_it_has_it_written_each_time),
 	};
 

@@ -195,6 +195,44 @@ static void readable_where_nothing_can_be_written(void **state)
 	test_check(umount(place) == 0);
 }
 
+/* ---- damage */
+
+static void flip_in_last_page(const char *path)
+{
+	bh_buf bytes = file_read(path);
+
+	test_check(bytes.len > 4096);
+	bytes.data[bytes.len - 20] ^= 1;
+	file_write(path, bh_buf_view(&bytes));
+	bh_buf_clear(&bytes);
+}
+
+static void look_beside_damage(void *arg)
+{
+	const workspace *ws = arg;
+	uint64_t before = tree_hash(ws->db);
+	bh_cf *cf = NULL;
+	bh_db *db = NULL;
+
+	test_ok(bh_db_open(ws->db, &to_look, &db));
+	is_shown(db, "b");
+	test_status(bh_cf_open(db, "a", "events", &cf), BH_E_DAMAGED);
+	bh_db_close(db);
+	test_check(tree_hash(ws->db) == before);
+}
+
+static void others_are_shown_beside_damage(void **state)
+{
+	const workspace *ws = *state;
+	char dir[PATH_SIZE], path[PATH_SIZE];
+
+	test_child_killed(fill_and_die, *state);
+	path_join(dir, ws->db, "tenants/a");
+	test_check(file_find(dir, ".sst", 0, path));
+	flip_in_last_page(path);
+	test_child_ok(look_beside_damage, *state);
+}
+
 /* ---- a lease, and no more */
 
 static void look_too_long(void *arg)
@@ -223,10 +261,8 @@ int main(void)
 {
 #define CASE(name) cmocka_unit_test_setup_teardown(name, test_workspace_make, test_workspace_drop)
 	const struct CMUnitTest tests[] = {
-		CASE(nobody_is_detached_or_finished),
-		CASE(changes_are_refused),
-		CASE(readable_where_nothing_can_be_written),
-		CASE(served_for_one_lease),
+		CASE(nobody_is_detached_or_finished), CASE(changes_are_refused),  CASE(readable_where_nothing_can_be_written),
+		CASE(others_are_shown_beside_damage), CASE(served_for_one_lease),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -9,6 +9,8 @@
 #include <unistd.h>
 
 #include "rotation_fixture.h"
+
+#include <stdatomic.h>
 #include "keyring/base/random.h"
 
 enum { LOOK_MS = 20, PATIENCE_MS = 60000 };
@@ -123,6 +125,51 @@ static void rotated_by_age(void *arg)
 
 	await(db, a_second_generation, "a rotation by age");
 	expect_both(db, false);
+	bh_db_close(db);
+}
+
+static _Atomic int ahead_s; /* of the wall clock */
+
+time_t __real_time(time_t *out);
+time_t __wrap_time(time_t *out);
+time_t __wrap_time(time_t *out)
+{
+	time_t now = __real_time(NULL) + atomic_load(&ahead_s);
+
+	if (out != NULL)
+		*out = now;
+	return now;
+}
+
+/* Its DEKs will be made only tomorrow. */
+static void rotated_though_made_ahead_of_time(void *arg)
+{
+	const workspace *ws = arg;
+	bh_db *db;
+
+	atomic_store(&ahead_s, 24 * 3600);
+	make_two(ws);
+	atomic_store(&ahead_s, 0);
+	db = open_kept(ws, (bh_db_options){ .maintenance_ms = LOOK_MS });
+	await(db, a_second_generation, "a rotation of what is younger than nothing");
+	usleep(10 * LOOK_MS * 1000);
+	test_check(generations_of(db, "a").newest == 2); /* once is enough */
+	expect_both(db, false);
+	bh_db_close(db);
+}
+
+/* Clocks of several hosts differ by a little. */
+static void not_rotated_for_a_minute_ahead(void *arg)
+{
+	const workspace *ws = arg;
+	bh_db *db;
+
+	atomic_store(&ahead_s, 60);
+	make_two(ws);
+	atomic_store(&ahead_s, 0);
+	db = open_kept(ws, (bh_db_options){ .maintenance_ms = LOOK_MS });
+	usleep(10 * LOOK_MS * 1000);
+	test_check(generations_of(db, "a").newest == 1);
 	bh_db_close(db);
 }
 
@@ -408,6 +455,8 @@ static void ends_at_suspend(void *arg)
 IN_A_CHILD(retired_by_compaction)
 IN_A_CHILD(no_call_from_who_reads_and_writes)
 IN_A_CHILD(rotated_by_age)
+IN_A_CHILD(rotated_though_made_ahead_of_time)
+IN_A_CHILD(not_rotated_for_a_minute_ahead)
 IN_A_CHILD(rotated_by_bytes)
 IN_A_CHILD(not_rotated_before)
 IN_A_CHILD(rotated_by_what_was_sealed)
@@ -425,6 +474,8 @@ int main(void)
 		SUSPEND_CASE(test_retired_by_compaction),
 		SUSPEND_CASE(test_no_call_from_who_reads_and_writes),
 		SUSPEND_CASE(test_rotated_by_age),
+		SUSPEND_CASE(test_rotated_though_made_ahead_of_time),
+		SUSPEND_CASE(test_not_rotated_for_a_minute_ahead),
 		SUSPEND_CASE(test_rotated_by_bytes),
 		SUSPEND_CASE(test_not_rotated_before),
 		SUSPEND_CASE(test_rotated_by_what_was_sealed),
