@@ -28,7 +28,7 @@ struct bh_db {
 	struct bh_block_caches *caches; /* whose blocks lie in the template's caches */
 	rocksdb_env_t *env;             /* owns fs */
 	bh_fs *fs;
-	bh_keyring *keyring; /* owned by fs */
+	bh_keyring *keyring;    /* owned by fs */
 	bh_room *room;          /* before the keyring is opened, which writes */
 	struct bh_watch *watch; /* NULL: not yet */
 	rocksdb_t *rocks;

@@ -62,8 +62,8 @@ static bh_status check_room(const bh_db *db)
 	(void)bh_room_look(db->room);
 	bh_room_info_get(db->room, &info);
 	if (info.free_bytes < ROLL_BYTES || info.free_inodes < ROLL_INODES || info.free_descriptors < ROLL_DESCRIPTORS)
-		return bh_fail(BH_E_FULL, "%s: has no room for another log: %llu bytes, %llu inodes, %llu descriptors are free", db->dir,
-			       (unsigned long long)info.free_bytes, (unsigned long long)info.free_inodes,
+		return bh_fail(BH_E_FULL, "%s: has no room for another log: %llu bytes, %llu inodes, %llu descriptors are free",
+			       db->dir, (unsigned long long)info.free_bytes, (unsigned long long)info.free_inodes,
 			       (unsigned long long)info.free_descriptors);
 	return bh_room_check_log(db->room);
 }

@@ -9,9 +9,9 @@
 
 #include "db.h"
 
-/* Has RocksDB begin another WAL and write to its MANIFEST. A flush that fails stops everybody's writes until it has room, so none is
- * begun where there is next to none. Errors: BH_E_FULL, BH_E_IO (the WAL that is there cannot be continued), those of RocksDB and
- * the Env. */
+/* Has RocksDB begin another WAL and write to its MANIFEST. A flush that fails stops everybody's writes until it has room, so none
+ * is begun where there is next to none. Errors: BH_E_FULL, BH_E_IO (the WAL that is there cannot be continued), those of RocksDB
+ * and the Env. */
 BH_MUST_CHECK bh_status bh_wal_roll(bh_db *db);
 /* Closes the WALs up to number `newest`; all of their bytes are durable then. Errors: BH_E_BUSY (one is still open: somebody else
  * is at it), those of bh_wal_roll(). */

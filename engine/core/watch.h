@@ -4,10 +4,10 @@
  *
  *     every 100 ms    asks the file system and counts descriptors; says when writes begin to be refused, and when they go on
  *     when there is   makes the reserves anew that were given up
- *     RocksDB stopped tries again by itself, once a second; where it gave up (a family was dropped in the middle of it), it is made to
- *                     begin again. Its own call for that, DB::Resume, leaves 7.8 with flushes that nobody waits for.
- *     the MANIFEST    could not be written when a family was made or dropped: another edit is written, which has RocksDB begin a new
- *     failed          MANIFEST. Until then it deletes nothing: that is what its recovery from other errors insists on
+ *     RocksDB stopped tries again by itself, once a second; where it gave up (a family was dropped in the middle of it), it is made
+ * to begin again. Its own call for that, DB::Resume, leaves 7.8 with flushes that nobody waits for. the MANIFEST    could not be
+ * written when a family was made or dropped: another edit is written, which has RocksDB begin a new failed          MANIFEST. Until
+ * then it deletes nothing: that is what its recovery from other errors insists on
  */
 #ifndef BH_WATCH_H
 #define BH_WATCH_H

@@ -138,8 +138,8 @@ static bh_status take_log(void *arg, const char *name)
 	return bh_fs_is_live(t->db->fs, text(&from)) ? copy_one(t, name) : link_log(t, name);
 }
 
-/* While a database is being opened nobody writes to these two, and RocksDB begins others: a link will do, which a full disk has room
- * for. */
+/* While a database is being opened nobody writes to these two, and RocksDB begins others: a link will do, which a full disk has
+ * room for. */
 static bh_status take_stream(const transfer *t, const char *name)
 {
 	return t->db->rocks != NULL ? copy_one(t, name) : link_log(t, name);

@@ -41,7 +41,7 @@ struct bh_fs {
 	void *pause_arg;
 	bh_room *room; /* borrowed; NULL: none */
 	bool voids;
-	bool sync_fails; /* the next one; by atomics */
+	bool sync_fails;          /* the next one; by atomics */
 	bh_live live;             /* logs being written; has a lock of its own */
 	bh_page_readers *readers; /* paged files being read or written; has locks of its own */
 };

@@ -29,8 +29,8 @@ struct bh_infolog_file {
 static int open_anew(const char *path)
 {
 	struct stat st;
-	int fd = TEMP_FAILURE_RETRY(
-		open(path, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0640));
+	int fd =
+		TEMP_FAILURE_RETRY(open(path, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0640));
 
 	if (fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode))
 		return fd;

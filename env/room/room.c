@@ -46,7 +46,7 @@ struct bh_room {
 	int64_t probe_at_ms, descriptors_at_ms; /* not before that */
 	bh_room_info seen;
 	uint64_t total_bytes;
-	DIR *descriptors; /* /proc/self/fd, kept open: opening it would need one. NULL: there is no /proc */
+	DIR *descriptors;              /* /proc/self/fd, kept open: opening it would need one. NULL: there is no /proc */
 	int spares[SPARE_DESCRIPTORS]; /* -1: lent */
 };
 
@@ -92,8 +92,7 @@ static void look_at_files(bh_room *room)
 		return;
 	room->total_bytes = (uint64_t)st.f_blocks * st.f_frsize;
 	seen->free_bytes = (uint64_t)st.f_bavail * st.f_frsize;
-	seen->floor_bytes =
-		room->floor_asked != 0 ? room->floor_asked : BH_MIN(FLOOR_DEFAULT, room->total_bytes / FLOOR_SHARE);
+	seen->floor_bytes = room->floor_asked != 0 ? room->floor_asked : BH_MIN(FLOOR_DEFAULT, room->total_bytes / FLOOR_SHARE);
 	seen->free_inodes = st.f_files != 0 ? (uint64_t)st.f_favail : UINT64_MAX;
 	seen->floor_inodes = BH_MIN((uint64_t)FLOOR_INODES, (uint64_t)st.f_files / FLOOR_SHARE);
 }
@@ -181,12 +180,12 @@ static bh_status say_what(const bh_room *room, const bh_room_info *seen, uint64_
 			       (unsigned long long)(seen->floor_descriptors + descriptors));
 	if (seen->free_inodes < seen->floor_inodes + inodes)
 		return bh_fail(BH_E_FULL, "%s: the file system's inodes are used up: %llu are left, and %llu have to stay",
-			       room->dir, (unsigned long long)seen->free_inodes,
-			       (unsigned long long)(seen->floor_inodes + inodes));
-	return bh_fail(BH_E_FULL,
-		       "%s: the disk is full: %llu bytes are free, and %llu have to stay (min_free_bytes); writes go on when there is "
-		       "room",
-		       room->dir, (unsigned long long)seen->free_bytes, (unsigned long long)(seen->floor_bytes + bytes));
+			       room->dir, (unsigned long long)seen->free_inodes, (unsigned long long)(seen->floor_inodes + inodes));
+	return bh_fail(
+		BH_E_FULL,
+		"%s: the disk is full: %llu bytes are free, and %llu have to stay (min_free_bytes); writes go on when there is "
+		"room",
+		room->dir, (unsigned long long)seen->free_bytes, (unsigned long long)(seen->floor_bytes + bytes));
 }
 
 static bh_status say_log(bh_room *room)
@@ -309,8 +308,7 @@ static void reserve_make(bh_room *room, uint64_t wanted)
 		return;
 	if ((uint64_t)st.st_size >= len && (uint64_t)st.st_blocks * 512 >= len)
 		room->seen.reserve_bytes = len;
-	else if (atomic_load(&room->above) > 2 * len && ftruncate(fd, (off_t)len) == 0 &&
-		 posix_fallocate(fd, 0, (off_t)len) == 0)
+	else if (atomic_load(&room->above) > 2 * len && ftruncate(fd, (off_t)len) == 0 && posix_fallocate(fd, 0, (off_t)len) == 0)
 		room->seen.reserve_bytes = len;
 	else
 		reserve_remove(room); /* half of one would be no use to anybody */
