@@ -23,11 +23,10 @@ static bh_status refuse(bh_status reason, const char *who)
 	case BH_E_KMS_UNREACHABLE:
 		return bh_fail(reason, "merchant '%s': its KMS has not answered for too long; it serves again when it does", who);
 	case BH_E_IO: /* bh_leaser_decide() */
-		return bh_fail(
-			reason,
-			"merchant '%s': its lease ended, since its renewal failed here, not at its KMS (is the audit log writable?); "
-			"it serves again when one succeeds",
-			who);
+		return bh_fail(reason,
+			       "merchant '%s': its lease ended, since its renewal failed here, not at its KMS (is the audit log "
+			       "writable?); it serves again when one succeeds",
+			       who);
 	case BH_E_TAG:
 		return bh_fail(reason, "merchant '%s': its KMS answered with something wrong; look into it, then resume it", who);
 	case BH_E_DAMAGED:

@@ -162,7 +162,7 @@ void bh_bridge_options_for_export(rocksdb_options_t *options)
 	options->rep.wal_dir.clear(); // nothing of the live database's
 	options->rep.db_paths.clear();
 	options->rep.db_log_dir.clear();
-	options->rep.listeners.clear(); // they are the live database's
+	options->rep.listeners.clear();                  // they are the live database's
 	options->rep.fail_if_options_file_error = false; // a view has none: fs.h
 	options->rep.disable_auto_compactions = true;
 	options->rep.max_file_opening_threads = 1;

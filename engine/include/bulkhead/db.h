@@ -171,9 +171,9 @@ BH_API void bh_cf_close(bh_cf *cf);
  * prefix that is suppressed (erase.h). */
 BH_API rocksdb_column_family_handle_t *bh_cf_handle(bh_cf *cf);
 
-/* ---- reads and writes; a write ends with BH_E_FULL while a disk, its inodes or the process's descriptors are used up, with nothing
- * written, and works again when there is room; each may end with BH_E_SHREDDED, BH_E_SUSPENDED, BH_E_TAG, BH_E_IO, BH_E_ROCKSDB; what writes a row with
- * BH_E_ERASED as well, under a prefix that is suppressed (erase.h) */
+/* ---- reads and writes; a write ends with BH_E_FULL while a disk, its inodes or the process's descriptors are used up, with
+ * nothing written, and works again when there is room; each may end with BH_E_SHREDDED, BH_E_SUSPENDED, BH_E_TAG, BH_E_IO,
+ * BH_E_ROCKSDB; what writes a row with BH_E_ERASED as well, under a prefix that is suppressed (erase.h) */
 
 typedef struct bh_write_options {
 	bool sync;   /* durable before the call returns (fsync of the WAL) */

@@ -47,6 +47,14 @@ static void expect_rows(bh_cf *cf, int count)
 	bh_buf_clear(&value);
 }
 
+/* Where there is no room it fails, which concerns nobody else. */
+static void flush_perhaps(bh_cf *cf)
+{
+	bh_status status = bh_flush(cf);
+
+	test_check(status == BH_OK || status == BH_E_FULL);
+}
+
 /* ---- a small disk, with the database on it and the KMS beside it */
 
 typedef struct disk {
@@ -122,6 +130,8 @@ static void expect_writes_go_on(bh_cf *cf)
 
 	for (int waited_ms = 0; waited_ms < PATIENCE_MS && status != BH_OK; waited_ms += 20) {
 		status = put_row(cf, 901);
+		if (status == BH_OK)
+			status = bh_flush(cf);
 		usleep(20000);
 	}
 	test_status_at(status, BH_OK, "a write, when there is room again", __FILE__, __LINE__);
@@ -138,14 +148,6 @@ static void run_on_disk(void (*body)(void *arg), void *arg)
 
 /* ---- a disk that others fill */
 
-/* It may have room or not. */
-static void flush_or_not(bh_cf *cf)
-{
-	const bh_status status = bh_flush(cf);
-
-	test_check(status == BH_OK || bh_status_message()[0] != '\0');
-}
-
 static void a_full_disk_body(void *arg)
 {
 	disk d;
@@ -156,12 +158,11 @@ static void a_full_disk_body(void *arg)
 		expect_refused(d.a, "bytes are free");
 		expect_rows(d.b, 20);
 	}
-	flush_or_not(d.b); /* it may have room or not; nobody else is concerned */
+	flush_perhaps(d.b);
 	expect_rows(d.a, 20);
 	unlink(d.ballast);
 	expect_writes_go_on(d.a);
 	expect_writes_go_on(d.b);
-	test_ok(bh_flush(d.b));
 	disk_close(&d);
 	disk_open(&d);
 	expect_rows(d.a, 20);
@@ -187,7 +188,7 @@ static void it_fills_itself_body(void *arg)
 		test_check(status == BH_OK || status == BH_E_FULL);
 		refused += status != BH_OK;
 		if (rows % 500 == 0)
-			flush_or_not(d.a);
+			flush_perhaps(d.a);
 	}
 	test_check(refused == 1);
 	expect_rows(d.a, rows - 1);
@@ -284,13 +285,13 @@ static void no_inodes_body(void *arg)
 	usleep(300000);
 	expect_refused(d.a, "inodes");
 	expect_rows(d.a, 20);
-	flush_or_not(d.a);
+	flush_perhaps(d.a);
 	for (int i = 0; i < made; i++) {
 		snprintf(path, sizeof(path), "%.400s/file%d", d.dir, i);
 		unlink(path);
 	}
 	expect_writes_go_on(d.a);
-	test_ok(bh_flush(d.b));
+	expect_writes_go_on(d.b);
 	disk_close(&d);
 	disk_open(&d);
 	expect_rows(d.a, 20);
@@ -349,7 +350,6 @@ static void no_descriptors_body(void *arg)
 	while (count > 0)
 		close(taken[--count]);
 	expect_writes_go_on(a);
-	test_ok(bh_flush(a));
 	bh_cf_close(a);
 	bh_db_close(db);
 	db = test_db_open(ws, NULL);
@@ -367,24 +367,26 @@ static void used_up_descriptors_refuse_writes_alone(void **state)
 static void many_body(void *arg)
 {
 	const workspace *ws = arg;
-	int before;
+	int before, after;
 	bh_db *db;
 
 	limit_descriptors(160);
 	test_db_create(ws, NULL);
 	db = test_db_open(ws, NULL);
 	test_merchant_add(ws, db, "first", "data", "more");
-	before = open_descriptors();
+	before = open_descriptors(); /* and perhaps eight that are kept: env/room/room.h */
 	for (int i = 0; i < MANY; i++) {
 		char name[16];
 
 		snprintf(name, sizeof(name), "m%d", i);
 		test_merchant_add(ws, db, name, "data", "more");
 	}
-	test_check(open_descriptors() <= before + 4);
+	after = open_descriptors();
+	if (after > before + 12)
+		test_fail_at(__FILE__, __LINE__, "%d descriptors before, %d after", before, after);
 	bh_db_close(db);
 	db = test_db_open(ws, NULL);
-	test_check(open_descriptors() <= before + 4);
+	test_check(open_descriptors() <= before + 12);
 	bh_db_close(db);
 }
 

@@ -288,8 +288,8 @@ static bool log_has(const workspace *ws, const char *action)
 	return found;
 }
 
-/* A renewal that cannot be logged does not count: the KMSs say yes, and the leases run out all the same. But where the log has no room
- * it does, since reads go on where a disk is full; and the log says how many entries it lacks when there is room. */
+/* A renewal that cannot be logged does not count: the KMSs say yes, and the leases run out all the same. But where the log has no
+ * room it does, since reads go on where a disk is full; and the log says how many entries it lacks when there is room. */
 static void renew_without_log(void *arg)
 {
 	static const bh_clock clock = { now, now, NULL };
