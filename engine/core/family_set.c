@@ -83,7 +83,9 @@ static bh_status class_options(const rocksdb_options_t *template, bh_block_cache
 	bh_scope scope;
 
 	status = bh_cf_name_parse(bh_view_str(name), &scope);
-	if (status == BH_OK && !bh_scope_is_platform(&scope))
+	if (status == BH_OK && bh_scope_is_platform(&scope))
+		bh_block_caches_tag(caches, options, "");
+	else if (status == BH_OK)
 		status = bh_class_options_set(options, caches, dir, &scope);
 	if (status == BH_OK)
 		*out = options;

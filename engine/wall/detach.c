@@ -93,21 +93,17 @@ static bh_status settle_logs(bh_db *db, const bh_merchant *merchant, uint64_t *n
 static bh_status park_live(bh_db *db, const bh_merchant *merchant, bh_suspend_cause cause)
 {
 	const bool flushed = is_flushed(db, merchant, cause);
+	bh_keeping keeping = { .merchant = merchant->name };
 	uint64_t logs = 0;
-	char *error = NULL;
 	bh_status status;
 
 	bh_crash_point("suspend.flushed");
 	if (!flushed)
 		BH_TRY(settle_logs(db, merchant, &logs));
 	bh_crash_point("suspend.logs-closed");
-	rocksdb_disable_file_deletions(db->rocks, &error);
-	BH_TRY(bh_status_of_rocksdb(error));
+	bh_fs_keep_begin(db->fs, &keeping);
 	status = bh_park(db, merchant->name, logs);
-	rocksdb_enable_file_deletions(db->rocks, 0, &error);
-	if (status == BH_OK)
-		return bh_status_of_rocksdb(error);
-	rocksdb_free(error);
+	bh_fs_keep_end(db->fs, &keeping);
 	return status;
 }
 

@@ -218,8 +218,13 @@ public:
 
 	IOStatus RenameFile(const std::string &from, const std::string &to, const IOOptions &options, IODebugContext *dbg) override
 	{
+		bool kept = false;
 		IOStatus s = ToIOStatus(bh_fs_check_move(fs_, from.c_str(), to.c_str()));
-		return s.ok() ? Below(target()->RenameFile(from, to, options, dbg)) : s;
+		if (s.ok())
+			s = ToIOStatus(bh_fs_keep(fs_, from.c_str(), &kept));
+		if (!s.ok())
+			return s;
+		return kept ? LinkBelow(from, to, options, dbg) : Below(target()->RenameFile(from, to, options, dbg));
 	}
 	IOStatus LinkFile(const std::string &from, const std::string &to, const IOOptions &options, IODebugContext *dbg) override
 	{
@@ -244,7 +249,9 @@ public:
 	}
 	IOStatus DeleteFile(const std::string &path, const IOOptions &options, IODebugContext *dbg) override
 	{
-		return Below(target()->DeleteFile(path, options, dbg));
+		bool kept = false;
+		IOStatus s = ToIOStatus(bh_fs_keep(fs_, path.c_str(), &kept));
+		return !s.ok() || kept ? s : Below(target()->DeleteFile(path, options, dbg));
 	}
 
 private:

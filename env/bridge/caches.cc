@@ -66,8 +66,10 @@ public:
 	void Note(const Slice &key, Cache *cache)
 	{
 		uint64_t prefix = PrefixOf(key);
+		if (prefix == 0) // no block's: what RocksDB reserves memory by
+			return;
 		std::atomic<uint64_t> &recent = recent_[prefix % recent_.size()];
-		if (prefix != 0 && recent.load() == prefix)
+		if (recent.load() == prefix)
 			return;
 		std::lock_guard<std::mutex> lock(mutex_);
 		prefixes_.insert(prefix);
@@ -144,8 +146,8 @@ public:
 	const char *Name() const override { return "BulkheadTaggedCache"; }
 	Status Insert(const Slice &key, void *value, size_t charge, DeleterFn deleter, Handle **handle, Priority priority) override
 	{
-		// RocksDB's collector of statistics, which stays in the cache with a pointer to the one it was put in by: that of
-		// the platform's family serves for all.
+		// RocksDB's collector of statistics, which stays in the cache with pointers to the front and to the clock of the
+		// database that it was put in by, and is found there by the next one when these are gone.
 		if (charge == 0)
 			return Status::NotSupported("an entry that takes no room");
 		Status s = target_->Insert(key, value, charge, deleter, handle, priority);

@@ -27,7 +27,8 @@ bh_block_caches *bh_block_caches_new(void);
 /* Takes out everything that any merchant has in them. After the database is closed. NULL-safe. */
 void bh_block_caches_free(bh_block_caches *caches);
 
-/* Lets tables and blob files that are opened with `options` fill their caches (of blocks, of blobs) as `merchant`'s. */
+/* Lets tables and blob files that are opened with `options` fill their caches (of blocks, of blobs) as `merchant`'s; "": the
+ * platform's. All families of a database get their options from here: RocksDB's statistics of what a cache holds are none then. */
 void bh_block_caches_tag(bh_block_caches *caches, rocksdb_options_t *options, const char *merchant);
 
 /* Takes out what is cached of the merchant. A block that is being read leaves when its reader has ended. */

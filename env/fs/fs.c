@@ -43,6 +43,7 @@ struct bh_fs {
 	bool voids;
 	bool sync_fails;          /* the next one; by atomics */
 	bh_live live;             /* logs being written; has a lock of its own */
+	bh_kept kept;             /* files that RocksDB has removed and that stay for now; the same */
 	bh_page_readers *readers; /* paged files being read or written; has locks of its own */
 };
 
@@ -350,6 +351,7 @@ static bh_fs *fs_make(const char *root, bh_keyring *keyring)
 	if (fs->root != NULL && bh_path_resolve(root, &fs->resolved_root) == BH_OK && bh_page_readers_new(&fs->readers) == BH_OK &&
 	    pthread_rwlock_init(&fs->lock, NULL) == 0) {
 		bh_live_init(&fs->live);
+		bh_kept_init(&fs->kept);
 		return fs;
 	}
 	bh_page_readers_free(fs->readers);
@@ -509,6 +511,7 @@ void bh_fs_free(bh_fs *fs)
 	for (size_t i = 0; i < fs->family_count; i++)
 		family_free(fs->families[i]);
 	bh_live_clear(&fs->live);
+	bh_kept_clear(&fs->kept);
 	bh_page_readers_free(fs->readers);
 	free(fs->families);
 	free(fs->resolved_root);
@@ -554,6 +557,30 @@ void bh_fs_keys_changed(bh_fs *fs)
 {
 	families_forget(fs);
 	bh_live_forget_keys(&fs->live);
+}
+
+/* ---- files that stay for now */
+
+void bh_fs_keep_begin(bh_fs *fs, bh_keeping *keeping)
+{
+	bh_kept_begin(&fs->kept, keeping);
+}
+
+void bh_fs_keep_end(bh_fs *fs, const bh_keeping *keeping)
+{
+	bh_kept_end(&fs->kept, keeping);
+}
+
+bh_status bh_fs_keep(bh_fs *fs, const char *path, bool *kept_out)
+{
+	bh_path_info info;
+
+	*kept_out = false;
+	if (bh_fs_classify(fs, path, &info) != BH_OK)
+		return BH_OK; /* nobody's file */
+	if (info.kind == BH_KIND_WAL || info.kind == BH_KIND_MANIFEST)
+		return bh_kept_remove(&fs->kept, NULL, path, kept_out);
+	return bh_file_kind_is_paged(info.kind) ? bh_kept_remove(&fs->kept, info.scope.merchant, path, kept_out) : BH_OK;
 }
 
 /* ---- files */

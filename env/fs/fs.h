@@ -12,6 +12,7 @@
 #ifndef BH_FS_H
 #define BH_FS_H
 
+#include "env/files/kept.h"
 #include "env/files/page_readers.h"
 #include "env/room/room.h"
 #include "env/stream/stream.h"
@@ -106,6 +107,13 @@ typedef struct bh_family_claim {
 void bh_fs_guard_families(bh_fs *fs);
 void bh_fs_family_begin(bh_fs *fs, bh_family_claim *claim, const bh_scope *scope);
 void bh_fs_family_end(bh_fs *fs, const bh_family_claim *claim);
+
+/* While a merchant is parked: from begin to end its page files, and all WALs and MANIFESTs, stay where they are though RocksDB
+ * removes them (kept.h). Others' files go as ever, and nobody waits. */
+void bh_fs_keep_begin(bh_fs *fs, bh_keeping *keeping);
+void bh_fs_keep_end(bh_fs *fs, const bh_keeping *keeping);
+/* The file at `path` is to be removed. *kept_out: it stays for now; else it is the caller's to remove. Errors: BH_E_NOMEM. */
+BH_MUST_CHECK bh_status bh_fs_keep(bh_fs *fs, const char *path, bool *kept_out);
 
 /* The logs being written. */
 struct bh_live *bh_fs_live(bh_fs *fs);
