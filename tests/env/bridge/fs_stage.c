@@ -28,7 +28,7 @@ const char *at(const stage *s, const char *name)
 	static unsigned next;
 	char *path = paths[next++ % 8];
 
-	path_join(path, s->dir, name);
+	path_join(path, strstr(name, ".log") != NULL ? s->logs : s->dir, name);
 	return path;
 }
 
@@ -50,6 +50,7 @@ stage stage_open_own(const workspace *ws, const char *spelled)
 	stage_make_database(ws);
 	test_ok(bh_env_create(spelled != NULL ? spelled : ws->db, NULL, &s.env));
 	path_join(s.dir, ws->db, "tenants/ann/data");
+	path_join(s.logs, ws->db, ""); /* a WAL is made there alone */
 	return s;
 }
 
@@ -63,6 +64,7 @@ stage stage_open_scratch(const workspace *ws)
 	s.env = fs_env_of_uri(uri);
 	test_check(s.env != NULL);
 	path_join(s.dir, ws->root, "scratch");
+	path_join(s.logs, ws->root, "scratch");
 	test_ok(fs_make_dir(s.env, s.dir));
 	return s;
 }

@@ -15,10 +15,11 @@
 typedef struct stage {
 	const workspace *ws;
 	rocksdb_env_t *env;
-	char dir[PATH_SIZE]; /* where files are tried; exists */
+	char dir[PATH_SIZE];  /* where files are tried; exists */
+	char logs[PATH_SIZE]; /* where WALs are */
 } stage;
 
-/* The path of that name in the stage's directory: one of eight, used in turn. */
+/* The path of that name in the stage's directory, or of a WAL in its own: one of eight, used in turn. */
 const char *at(const stage *s, const char *name);
 
 /* Makes the database; both merchants have the class data. */
