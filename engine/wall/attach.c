@@ -331,24 +331,13 @@ bh_status bh_attach_undo(bh_db *db, bh_merchant *merchant, const char *note)
 	return record_given_up(db, merchant, note);
 }
 
-/* What was read among the links lies in parked/<merchant>: that is where the right file belongs. */
-static void name_parked(bh_message *message, const char *merchant)
-{
-	char lent[BH_NAME_MAX + sizeof(BH_PARKED_LENT_PREFIX) + 2], *at;
-	const size_t skip = strlen(BH_PARKED_LENT_PREFIX);
-
-	snprintf(lent, sizeof(lent), "/" BH_PARKED_LENT_PREFIX "%s/", merchant);
-	while ((at = strstr(message->text, lent)) != NULL)
-		memmove(at + 1, at + 1 + skip, strlen(at + 1 + skip) + 1);
-}
-
 /* The status of the try, with its own message, whatever undoing says. `begun`: RESUMING is recorded; `hurt`: the files are to
  * blame. */
 static bh_status fail_attach(bh_db *db, bh_merchant *merchant, bool begun, bh_status status, bool hurt)
 {
 	bh_message message = bh_message_keep();
 
-	name_parked(&message, merchant->name);
+	bh_park_name_lent(message.text, merchant->name);
 	if (!begun)
 		bh_forget(db, merchant->name);
 	else if (bh_attach_undo(db, merchant, hurt ? bh_hurt_shorter(db, message.text) : NULL) != BH_OK)

@@ -405,6 +405,16 @@ bh_status bh_park_lend_left(bh_db *db, const char *merchant, bh_buf *path_out, b
 	return lend(db, merchant, path_out, report);
 }
 
+void bh_park_name_lent(char *message, const char *merchant)
+{
+	char lent[BH_NAME_MAX + sizeof(BH_PARKED_LENT_PREFIX) + 2], *at;
+	const size_t skip = strlen(BH_PARKED_LENT_PREFIX);
+
+	snprintf(lent, sizeof(lent), "/" BH_PARKED_LENT_PREFIX "%s/", merchant);
+	while ((at = strstr(message, lent)) != NULL)
+		memmove(at + 1, at + 1 + skip, strlen(at + 1 + skip) + 1);
+}
+
 void bh_park_lend_end(const bh_db *db, const char *merchant)
 {
 	if (discard(db, BH_PARKED_LENT_PREFIX, merchant) != BH_OK)

@@ -42,6 +42,8 @@ BH_MUST_CHECK bh_status bh_park_lend(bh_db *db, const char *merchant, bh_buf *pa
 /* The same for a salvage: what is there of it, whatever the inventory says of SSTs and blob files, and without logs that are not as
  * it says, each of which is a line in `report`. CURRENT and the MANIFEST have to be right. */
 BH_MUST_CHECK bh_status bh_park_lend_left(bh_db *db, const char *merchant, bh_buf *path_out, bh_buf *report);
+/* What was read among the links lies in parked/<merchant>, and that is where the right file belongs: a text that names it so. */
+void bh_park_name_lent(char *text, const char *merchant);
 void bh_park_lend_end(const bh_db *db, const char *merchant);
 /* Removes DB/parked/<merchant>, and what a failure left of parking it; BH_OK where neither is. */
 BH_MUST_CHECK bh_status bh_unpark(const bh_db *db, const char *merchant);

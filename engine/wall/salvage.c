@@ -65,13 +65,14 @@ static const bh_manifest_sum_family *own_family(const salvage *s, const bh_manif
 static bh_status leave_out(salvage *s, const bh_manifest_sum_file *file)
 {
 	const bh_manifest_sum_family *family = own_family(s, file);
-	const bh_message why = bh_message_keep();
+	bh_message why = bh_message_keep();
 	uint64_t *grown = realloc(s->hidden, (s->hidden_count + 1) * sizeof(*grown));
 
 	if (grown == NULL)
 		return bh_fail(BH_E_NOMEM, "no memory for the list of files that are lost");
 	s->hidden = grown;
 	s->hidden[s->hidden_count++] = file->number;
+	bh_park_name_lent(why.text, s->merchant->name);
 	BH_TRY(bh_buf_printf(s->report, "%s: doubtful: from ", family->scope.cls));
 	BH_TRY(bh_salvage_hex(s->report, bh_view_of(file->bounds, file->smallest_len)));
 	BH_TRY(bh_buf_printf(s->report, " to "));
@@ -217,7 +218,7 @@ bh_status bh_salvage(bh_db *db, bh_merchant *merchant, bh_buf *report)
 	BH_CLEANUP(bh_parked_close) bh_parked p = { 0 };
 
 	BH_TRY(bh_park_lend_left(db, merchant->name, &s.path, report));
-	BH_TRY(look(&s, BH_PAGE_LOOK_ENDS));
+	BH_TRY(look(&s, BH_PAGE_LOOK_LAST));
 	BH_TRY(open_what_opens(&s, &p));
 	return rows_of_all(&s, &p);
 }

@@ -13,13 +13,18 @@
 
 #include "env/bridge/move.h"
 #include "engine/core/hurt.h"
+#include "park.h"
 
 #define FILE_MAX_BYTES (64u << 20) /* of one SST that is made */
 #define NUMBER_MIN 24u             /* bytes of a key that is tried; longer where keys are */
 
 typedef struct rows {
 	bh_db *db;
+	const char *merchant;
 	bh_class *cls;
+	rocksdb_t *rocks; /* where the rows come from, */
+	rocksdb_column_family_handle_t *from;
+	rocksdb_readoptions_t *how;
 	rocksdb_iterator_t *iter;
 	rocksdb_options_t *options;
 	rocksdb_envoptions_t *env_options;
@@ -34,6 +39,8 @@ static void rows_clear(rows *r)
 {
 	if (r->iter != NULL)
 		rocksdb_iter_destroy(r->iter);
+	if (r->how != NULL)
+		rocksdb_readoptions_destroy(r->how);
 	if (r->writer != NULL)
 		rocksdb_sstfilewriter_destroy(r->writer);
 	if (r->env_options != NULL)
@@ -55,8 +62,9 @@ bh_status bh_salvage_hex(bh_buf *report, bh_view key)
 	return key.len > 0 ? BH_OK : bh_buf_printf(report, "-");
 }
 
-static bh_status report_lost(const rows *r, bh_view to, const char *why)
+static bh_status report_lost(const rows *r, bh_view to, char *why)
 {
+	bh_park_name_lent(why, r->merchant);
 	BH_TRY(bh_buf_printf(r->report, "%s: lost: from ", r->cls->name));
 	BH_TRY(bh_salvage_hex(r->report, bh_buf_view(&r->last)));
 	BH_TRY(bh_buf_printf(r->report, " to "));
@@ -121,8 +129,13 @@ static bool stands_at(rows *r, const uint8_t *number, size_t len)
 
 	rocksdb_iter_seek(r->iter, (const char *)number, len);
 	rocksdb_iter_get_error(r->iter, &error);
+	if (error == NULL)
+		return true;
 	rocksdb_free(error);
-	return error == NULL;
+	/* One that has failed may fail elsewhere, too. */
+	rocksdb_iter_destroy(r->iter);
+	r->iter = rocksdb_create_iterator_cf(r->rocks, r->how, r->from);
+	return false;
 }
 
 /* number += 1 << bit; false: over the end, and then it is the greatest. */
@@ -203,7 +216,7 @@ static bh_status pass_over(rows *r, bool *more_out)
 	return BH_OK;
 }
 
-static bh_status pass_over_reported(rows *r, const char *why, bool bytewise, bool *more_out)
+static bh_status pass_over_reported(rows *r, char *why, bool bytewise, bool *more_out)
 {
 	bh_view to = { 0 };
 	size_t len = 0;
@@ -236,7 +249,7 @@ static bh_status copy(rows *r, bool bytewise)
 		status = bh_status_of_rocksdb(error);
 		if (status == BH_E_NOMEM)
 			return status;
-		const bh_message why = bh_message_keep();
+		bh_message why = bh_message_keep();
 
 		BH_TRY(pass_over_reported(r, why.text, bytewise, &more));
 	}
@@ -246,18 +259,19 @@ static bh_status copy(rows *r, bool bytewise)
 bh_status bh_salvage_rows(bh_db *db, const bh_merchant *merchant, bh_class *cls, rocksdb_t *rocks,
 			  rocksdb_column_family_handle_t *from, bh_buf *report)
 {
-	BH_CLEANUP(rows_clear) rows r = { .db = db, .cls = cls, .report = report };
-	rocksdb_readoptions_t *how = rocksdb_readoptions_create();
+	BH_CLEANUP(rows_clear) rows r = { .db = db, .merchant = merchant->name, .cls = cls, .report = report };
 	bh_status status;
 
-	rocksdb_readoptions_set_fill_cache(how, 0);
-	r.iter = rocksdb_create_iterator_cf(rocks, how, from);
+	r.rocks = rocks;
+	r.from = from;
+	r.how = rocksdb_readoptions_create();
+	rocksdb_readoptions_set_fill_cache(r.how, 0);
+	r.iter = rocksdb_create_iterator_cf(rocks, r.how, from);
 	r.options = rocksdb_options_create_copy(db->options);
 	r.env_options = rocksdb_envoptions_create();
 	status = bh_buf_printf(&r.path, "%s/" BH_TENANTS_DIR "/%s/%s/salvage.sst", db->dir, merchant->name, cls->name);
 	if (status == BH_OK)
 		status = copy(&r, bh_bridge_is_bytewise(from));
-	rocksdb_readoptions_destroy(how);
 	BH_TRY(status);
 	return bh_buf_printf(report, "%s: %llu rows\n", cls->name, (unsigned long long)r.count);
 }

@@ -69,8 +69,9 @@ static bh_status look_at(look *l, bh_page_look how)
 	const uint64_t size = bh_page_file_size(l->file);
 
 	BH_TRY(bh_buf_reserve(&l->plain, CHUNK));
-	if (how == BH_PAGE_LOOK_ENDS || size == 0) {
-		BH_TRY(open_range(l, 0, 1));
+	if (how != BH_PAGE_LOOK_WHOLE || size == 0) {
+		if (how != BH_PAGE_LOOK_LAST || size < 2)
+			BH_TRY(open_range(l, 0, 1));
 		return size > 1 ? open_range(l, size - 1, 1) : BH_OK;
 	}
 	for (uint64_t off = 0; off < size; off += CHUNK)

@@ -13,7 +13,8 @@ extern "C" {
 #endif
 
 typedef enum bh_page_look {
-	BH_PAGE_LOOK_ENDS,  /* the header, the first page and the last */
+	BH_PAGE_LOOK_LAST,  /* the header and the last page: without them it cannot be opened */
+	BH_PAGE_LOOK_ENDS,  /* and the first page */
 	BH_PAGE_LOOK_WHOLE, /* every page */
 } bh_page_look;
 

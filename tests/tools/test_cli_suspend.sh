@@ -382,4 +382,54 @@ dump_of_a_parked_wal() {
 	has out 'put ann/data "last" = "in the WAL"'
 }
 
+# flip FILE OFFSET: one bit of it.
+flip() {
+	local byte
+	byte=$(od -An -tu1 -j "$2" -N 1 "$1")
+	# shellcheck disable=SC2059 # the byte is the format
+	printf "\\x$(printf %x $((byte ^ 1)))" | dd of="$1" bs=1 seek="$2" conv=notrunc status=none
+}
+
+# A page of ann's is damaged: she is off, bob is served, and she comes back with the right file.
+a_damaged_file_takes_its_merchant_out() {
+	fill
+	run 0 --db db compact ann/data
+	local file
+	file=$(find db/tenants/ann/data -name '*.sst' | head -n 1)
+	cp "$file" right
+	flip "$file" 4200
+	run 6 --db db compact ann/data
+	run 0 --db db get bob/data key1
+	run 6 --db db get ann/data key1
+	run 0 --db db merchant show ann
+	has out damaged
+	has out "${file##*/}"
+	run 6 --db db merchant resume ann
+	has err "${file##*/}"
+	cp right "db/parked/ann/tenants/ann/data/${file##*/}"
+	run 0 --db db merchant resume ann
+	run 0 --db db get ann/data key1
+}
+
+# No right file is left: what can be read, in the operator's own words.
+salvage_brings_back_what_can_be_read() {
+	fill
+	run 0 --db db compact ann/events
+	local file
+	file=$(find db/tenants/ann/events -name '*.sst' | head -n 1)
+	flip "$file" 4200
+	run 6 --db db compact ann/events
+	run 0 --db db get bob/data key1
+	run 2 --db db merchant suspend ann --salvage
+	run 6 --db db merchant resume ann
+	run 0 --db db merchant resume ann --salvage --operator eve
+	has out "events: lost: from "
+	has out "data: "
+	run 0 --db db get ann/data key1
+	run 0 --db db scan ann/events
+	run 0 --db db audit show --merchant ann
+	has out "salvage (by eve)"
+	run 0 --db db verify
+}
+
 run_checks "$@"
