@@ -8,7 +8,12 @@
 
 # ---- the database: SSTs and blob files of two merchants, a WAL with rows, an older generation of keys that is retired
 
-rows() { awk -v name="$1" -v from="$2" 'BEGIN { for (i = from; i < from + 60; i++) printf "row%04d\t%s-%d-%s\n", i, name, i, sprintf("%0" i % 50 + 10 "d", i) }'; }
+rows() {
+	awk -v name="$1" -v from="$2" 'BEGIN {
+		for (i = from; i < from + 60; i++)
+			printf "row%04d\t%s-%d-%s\n", i, name, i, sprintf("%0" i % 50 + 10 "d", i)
+	}'
+}
 
 # Makes ./good, of which each case is a copy. One merchant more, cleo, is suspended.
 made() {
@@ -48,7 +53,8 @@ everything() {
 	for scope in ann/data ann/events bob/data bob/events; do
 		"$bhctl" --db db scan "$scope" >>rows-read 2>>open-err </dev/null || return
 	done
-	"$bhctl" --db db merchant list --json 2>/dev/null | jq -e 'all(.merchants[]; .name == "cleo" or .state == "active")' >/dev/null || return 6
+	"$bhctl" --db db merchant list --json 2>/dev/null |
+		jq -e 'all(.merchants[]; .name == "cleo" or .state == "active")' >/dev/null || return 6
 	"$bhctl" --db db compact ann/data >/dev/null 2>>open-err </dev/null || return
 	"$bhctl" --db db get cleo/data row0001 >/dev/null 2>&1 </dev/null
 	code=$?
@@ -79,7 +85,8 @@ agree() {
 	# What is served is served whole.
 	if ((opened == 0)); then
 		[[ -e all-rows ]] || mv rows-read all-rows
-		cmp -s rows-read all-rows || [[ ! -e rows-read ]] || die "$what: rows are missing: $(diff rows-read all-rows | head -n 5)"
+		cmp -s rows-read all-rows || [[ ! -e rows-read ]] ||
+			die "$what: rows are missing: $(diff rows-read all-rows | head -n 5)"
 	fi
 	echo "    $what: $wanted"
 }
