@@ -5,6 +5,7 @@
 #ifndef BH_BRIDGE_STREAMS_HH
 #define BH_BRIDGE_STREAMS_HH
 
+#include "blame.hh"
 #include "common.hh"
 
 #include "env/spans/wal_void.h"
@@ -102,9 +103,19 @@ private:
 		finished_ = status == BH_OK && (damaged || (got.empty() && !live));
 		if (finished_)
 			status = bh_stream_reader_finish(reader_.get());
+		if (status != BH_OK)
+			Blame(status);
 		failed_ = status == BH_OK ? AtEnd() : FromStatus(status, path_);
 		*more = failed_.ok() && (!got.empty() || finished_);
 		return failed_;
+	}
+
+	// What is wrong may be one merchant's bytes alone.
+	void Blame(bh_status status) const
+	{
+		const bh_scope *whose = bh_stream_reader_blamed(reader_.get());
+		if (whose != nullptr)
+			bh_fs_blame(fs_, whose, path_.c_str(), status);
 	}
 
 	// Above the last synced point a log just ends. How it ends is shown to RocksDB as the kind of record it has rules for: a

@@ -4,7 +4,7 @@
  *
  * Key schedule (RFC 5869, HKDF-SHA256): ikm = DEK, salt = the file's salt,
  *     info = "bulkhead/1/file" 00 || header bytes 8..24 || encryption context    -> 32 bytes file key || 32 bytes key commitment
- *     info = "bulkhead/1/span" 00 || encryption context                          -> 32 bytes span key
+ *     info = "bulkhead/1/family" 00 || header bytes 8..24 || u32 family id || encryption context    -> 32 bytes family key
  * GCM does not commit to its key; the commitment does, so a header opens under one key alone.
  */
 #include <endian.h>
@@ -34,7 +34,7 @@ enum {
 #define BOUND_FIELDS_LEN (AT_SALT - AT_VERSION) /* version .. number go into the key */
 
 static const char file_info[] = "bulkhead/1/file";
-static const char span_info[] = "bulkhead/1/span";
+static const char family_info[] = "bulkhead/1/family";
 
 const char *bh_file_kind_name(bh_file_kind kind)
 {
@@ -111,14 +111,6 @@ static bh_status derive_file_key(const bh_dek *dek, const uint8_t *header, bh_se
 		      FILE_KEY_LEN + COMMITMENT_LEN, okm_out);
 }
 
-bh_status bh_span_key(const bh_dek *dek, const uint8_t salt[BH_SALT_LEN], bh_ctr **out)
-{
-	BH_CLEANUP(bh_secret_clear) bh_secret key = { 0 };
-
-	BH_TRY(derive(dek, span_info, sizeof(span_info), bh_view_of(NULL, 0), salt, BH_DEK_LEN, &key));
-	return bh_ctr_new(bh_secret_view(&key), out);
-}
-
 static void put_fields(const bh_header *h, uint8_t *p)
 {
 	memset(p, 0, BH_HEADER_LEN);
@@ -130,6 +122,18 @@ static void put_fields(const bh_header *h, uint8_t *p)
 	bh_put_u64(p + AT_NUMBER, h->number);
 	memcpy(p + AT_SALT, h->salt, BH_SALT_LEN);
 	memcpy(p + AT_DEK_ID, h->dek_id, BH_ID_LEN);
+}
+
+bh_status bh_family_key(const bh_dek *dek, const bh_header *header, uint32_t cf_id, bh_aead **out)
+{
+	BH_CLEANUP(bh_secret_clear) bh_secret key = { 0 };
+	uint8_t bytes[BH_HEADER_LEN], fields[BOUND_FIELDS_LEN + 4];
+
+	put_fields(header, bytes);
+	memcpy(fields, bytes + AT_VERSION, BOUND_FIELDS_LEN);
+	bh_put_u32(fields + BOUND_FIELDS_LEN, cf_id);
+	BH_TRY(derive(dek, family_info, sizeof(family_info), bh_view_of(fields, sizeof(fields)), header->salt, BH_DEK_LEN, &key));
+	return bh_aead_new(NULL, bh_secret_view(&key), out);
 }
 
 static void get_fields(const uint8_t *p, bh_header *h)

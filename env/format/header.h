@@ -23,8 +23,8 @@ extern "C" {
 /* Of a physical page, of a paged file. */
 #define BH_PAGE_SIZE_MIN 512u
 #define BH_PAGE_SIZE_MAX 65536u /* powers of two between */
-#define BH_FORMAT_VERSION 1u
-#define BH_SUITE_AES256GCM 1u /* AES-256-GCM pages and frames, AES-256-CTR spans, HKDF-SHA256 */
+#define BH_FORMAT_VERSION 2u
+#define BH_SUITE_AES256GCM 1u /* AES-256-GCM pages, frames and sections of frames, HKDF-SHA256 */
 
 typedef enum bh_file_kind {
 	BH_KIND_SST = 1,      /* sealed pages */
@@ -45,6 +45,7 @@ enum {
 	BH_NONCE_LAST_PAGE = 1, /* index of the last page of a file */
 	BH_NONCE_HEADER = 2,    /* counter 0 */
 	BH_NONCE_SYNC = 3,      /* sequence number of the sync mark */
+	BH_NONCE_FAMILY = 4,    /* frame number; under a family's key */
 };
 void bh_nonce(uint8_t domain, uint64_t counter, uint8_t out[BH_NONCE_LEN]);
 
@@ -78,8 +79,8 @@ BH_MUST_CHECK bh_status bh_header_parse(bh_view bytes, bh_header *out);
  * Further errors: those of dek_by_id; BH_E_NO_KEY "wrong key" (commitment differs); BH_E_TAG. */
 BH_MUST_CHECK bh_status bh_header_open(bh_view bytes, const bh_scopes *scopes, bh_file_key *key_out);
 
-/* The CTR context for spans of `dek` in the file with this salt. */
-BH_MUST_CHECK bh_status bh_span_key(const bh_dek *dek, const uint8_t salt[BH_SALT_LEN], bh_ctr **out);
+/* The key of a column family's sections in the file with this header. Errors: BH_E_NOMEM, BH_E_CRYPTO. */
+BH_MUST_CHECK bh_status bh_family_key(const bh_dek *dek, const bh_header *header, uint32_t cf_id, bh_aead **out);
 
 #ifdef __cplusplus
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * fs.c: the column-family table, the files that are open, and the keyring's answers (fs.h).
+ * fs.c: the keyring's answers, and the files that are open (fs.h).
  */
 #include "fs.h"
 
@@ -9,14 +9,8 @@
 
 #include "env/files/live.h"
 #include "env/format/pages.h"
+#include "family_table.h"
 #include "look.h"
-
-/* A column family that a MANIFEST edit has added and none dropped. Ids grow for as long as the database lives: the table is indexed
- * by id, and the ids of the past cost a pointer each. */
-struct family {
-	bh_scope scope;
-	bh_dek *dek; /* newest, cached; NULL: not asked yet (or the platform's) */
-};
 
 struct bh_fs {
 	char *root;          /* as its paths begin */
@@ -28,11 +22,9 @@ struct bh_fs {
 	bh_family_claim *claims; /* borrowed */
 	bool scratch;            /* all files are of scratch_scope */
 	bh_scope scratch_scope;
-	char *only;               /* a view: the one merchant whose families it shows; owned. NULL: all */
-	pthread_rwlock_t lock;    /* guards the family table */
-	struct family **families; /* [family_count], by id; owned; NULL: unknown */
-	size_t family_count;
-	uint64_t changes; /* of the table and its DEKs; grows under the lock, read without it */
+	char *only; /* a view: the one merchant whose families it shows; owned. NULL: all */
+	pthread_rwlock_t lock;
+	bh_family_table families;
 	uint64_t *hidden; /* [hidden_count]: SSTs that a view does not show; owned */
 	size_t hidden_count;
 	void (*on_damage)(void *arg, const bh_damage *damage); /* NULL: nobody hears of it */
@@ -52,108 +44,24 @@ static void freep(char **p)
 	free(*p);
 }
 
-static bh_status grow_families(bh_fs *fs, uint32_t cf_id)
-{
-	size_t count = fs->family_count;
-	struct family **grown;
-
-	if (cf_id < count)
-		return BH_OK;
-	if (cf_id >= BH_CF_ID_MAX)
-		return bh_fail(BH_E_FORMAT, "column-family id %u is out of range", cf_id);
-	count = BH_MAX((size_t)cf_id + 1, count * 2);
-	grown = realloc(fs->families, count * sizeof(*grown));
-	if (grown == NULL)
-		return bh_fail(BH_E_NOMEM, "no memory for %zu column families", count);
-	memset(grown + fs->family_count, 0, (count - fs->family_count) * sizeof(*grown));
-	fs->families = grown;
-	fs->family_count = count;
-	return BH_OK;
-}
-
-static struct family *family_of(const bh_fs *fs, uint32_t cf_id)
-{
-	return cf_id < fs->family_count ? fs->families[cf_id] : NULL;
-}
-
-static void family_free(struct family *family)
-{
-	if (family == NULL)
-		return;
-	bh_dek_unrefp(&family->dek);
-	free(family);
-}
-
-static void note_change(bh_fs *fs)
-{
-	__atomic_add_fetch(&fs->changes, 1, __ATOMIC_RELEASE);
-}
-
-/* Under the lock: the id is of this scope from now on. */
-static bh_status set_family(bh_fs *fs, uint32_t cf_id, const bh_scope *scope)
-{
-	struct family *family;
-
-	BH_TRY(grow_families(fs, cf_id));
-	family = calloc(1, sizeof(*family));
-	if (family == NULL)
-		return bh_fail(BH_E_NOMEM, "no memory for column family %u", cf_id);
-	family->scope = *scope;
-	family_free(fs->families[cf_id]);
-	fs->families[cf_id] = family;
-	note_change(fs);
-	return BH_OK;
-}
-
 /* ---- bh_scopes */
-
-/* The cached DEK of a known family, counted; NULL if it has to be asked for. Sets *known_out and, for a known one, *scope_out. */
-static bh_dek *cached_dek(bh_fs *fs, uint32_t cf_id, bool *known_out, bh_scope *scope_out)
-{
-	const struct family *family;
-	bh_dek *dek = NULL;
-
-	pthread_rwlock_rdlock(&fs->lock);
-	family = family_of(fs, cf_id);
-	*known_out = family != NULL;
-	if (family != NULL) {
-		*scope_out = family->scope;
-		dek = family->dek != NULL ? bh_dek_ref(family->dek) : NULL;
-	}
-	pthread_rwlock_unlock(&fs->lock);
-	return dek;
-}
-
-/* Not if anything changed since the DEK was asked for: it may be an old one by now, or one that was taken away. */
-static void cache_dek(bh_fs *fs, uint32_t cf_id, bh_dek *dek, uint64_t changes)
-{
-	struct family *family;
-
-	pthread_rwlock_wrlock(&fs->lock);
-	family = family_of(fs, cf_id);
-	if (family != NULL && family->dek == NULL && fs->changes == changes)
-		family->dek = bh_dek_ref(dek);
-	pthread_rwlock_unlock(&fs->lock);
-}
 
 static bh_status dek_for_cf(void *arg, uint32_t cf_id, bh_dek **out)
 {
 	bh_fs *fs = arg;
+	uint64_t changes = bh_family_table_changes(&fs->families);
+	bh_dek *dek = NULL;
 	bh_scope scope;
-	bh_dek *dek;
-	bool known;
-	uint64_t changes = __atomic_load_n(&fs->changes, __ATOMIC_ACQUIRE);
 
 	if (cf_id == BH_CF_DEFAULT) {
 		*out = NULL;
 		return BH_OK;
 	}
-	dek = cached_dek(fs, cf_id, &known, &scope);
-	if (!known)
+	if (!bh_family_table_find(&fs->families, cf_id, &scope, NULL, &dek))
 		return bh_fail(BH_E_NOT_FOUND, "column family %u is unknown: no MANIFEST edit has added it", cf_id);
 	if (dek == NULL) {
 		BH_TRY(bh_keyring_dek_current(fs->keyring, &scope, &dek));
-		cache_dek(fs, cf_id, dek, changes);
+		bh_family_table_keep_dek(&fs->families, cf_id, dek, changes);
 	}
 	*out = dek;
 	return BH_OK;
@@ -181,7 +89,6 @@ static bh_status cf_added(void *arg, uint32_t cf_id, bh_view name)
 {
 	bh_fs *fs = arg;
 	BH_CLEANUP(bh_merchant_info_clear) bh_merchant_info merchant = { 0 };
-	bh_status status;
 	bh_scope scope;
 
 	BH_TRY(bh_cf_name_parse(name, &scope));
@@ -193,27 +100,24 @@ static bh_status cf_added(void *arg, uint32_t cf_id, bh_view name)
 	if (bh_keyring_merchant(fs->keyring, scope.merchant, &merchant) != BH_OK)
 		return bh_fail(BH_E_INVALID, "column family '%.*s': the keyring has no merchant '%s'; add it first", (int)name.len,
 			       (const char *)name.data, scope.merchant);
-	pthread_rwlock_wrlock(&fs->lock);
-	status = set_family(fs, cf_id, &scope);
-	pthread_rwlock_unlock(&fs->lock);
-	return status;
+	return bh_family_table_set(&fs->families, cf_id, &scope);
 }
 
 /* Whether a family is known by this id, or is one that the engine makes right now; for a bh_fs that nobody has guarded, any. */
 static bool is_expected(bh_fs *fs, uint32_t cf_id, const bh_scope *scope)
 {
 	const bh_family_claim *claim;
-	const struct family *family;
-	bool known;
+	bh_scope known;
+	bool expected;
 
+	if (bh_family_table_find(&fs->families, cf_id, &known, NULL, NULL) && bh_scope_is_same(&known, scope))
+		return true;
 	pthread_rwlock_rdlock(&fs->lock);
-	claim = fs->claims;
-	family = family_of(fs, cf_id);
-	known = !fs->guarded || (family != NULL && bh_scope_is_same(&family->scope, scope));
-	for (; claim != NULL && !known; claim = claim->next)
-		known = bh_scope_is_same(claim->scope, scope);
+	expected = !fs->guarded;
+	for (claim = fs->claims; claim != NULL && !expected; claim = claim->next)
+		expected = bh_scope_is_same(claim->scope, scope);
 	pthread_rwlock_unlock(&fs->lock);
-	return known;
+	return expected;
 }
 
 /* A family that somebody makes by RocksDB's own handle would keep its files where no merchant's are, or have no key at all, which
@@ -263,35 +167,62 @@ void bh_fs_family_end(bh_fs *fs, const bh_family_claim *claim)
 
 static bh_status cf_dropped(void *arg, uint32_t cf_id)
 {
-	bh_fs *fs = arg;
-
-	pthread_rwlock_wrlock(&fs->lock);
-	if (family_of(fs, cf_id) != NULL) {
-		family_free(fs->families[cf_id]);
-		fs->families[cf_id] = NULL;
-		note_change(fs);
-	}
-	pthread_rwlock_unlock(&fs->lock);
+	bh_family_table_drop(&((bh_fs *)arg)->families, cf_id);
 	return BH_OK;
+}
+
+static void cf_log_number(void *arg, uint32_t cf_id, uint64_t number)
+{
+	bh_family_table_note_log(&((bh_fs *)arg)->families, cf_id, number);
+}
+
+static bh_status cf_scope(void *arg, uint32_t cf_id, bh_scope *out)
+{
+	return bh_family_table_find(&((bh_fs *)arg)->families, cf_id, out, NULL, NULL) ? BH_OK : BH_E_NOT_FOUND;
+}
+
+static bool is_attached(const bh_fs *fs, const bh_scope *scope)
+{
+	BH_CLEANUP(bh_merchant_info_clear) bh_merchant_info merchant = { 0 };
+	BH_CLEANUP(bh_dek_unrefp) bh_dek *dek = NULL;
+
+	if (!is_shown(fs, scope) || bh_keyring_merchant(fs->keyring, scope->merchant, &merchant) != BH_OK)
+		return false;
+	if (fs->only == NULL && merchant.state != BH_MERCHANT_CREATING && merchant.state != BH_MERCHANT_ACTIVE)
+		return false;
+	return bh_keyring_dek_current(fs->keyring, scope, &dek) == BH_OK;
 }
 
 static bool cf_attached(void *arg, bh_view name)
 {
-	const bh_fs *fs = arg;
-	BH_CLEANUP(bh_merchant_info_clear) bh_merchant_info merchant = { 0 };
-	BH_CLEANUP(bh_dek_unrefp) bh_dek *dek = NULL;
 	bh_scope scope;
 
-	if (bh_cf_name_parse(name, &scope) != BH_OK)
-		return false;
-	if (bh_scope_is_platform(&scope))
-		return true;
-	if (!is_shown(fs, &scope) || bh_keyring_merchant(fs->keyring, scope.merchant, &merchant) != BH_OK)
-		return false;
-	if (fs->only == NULL && merchant.state != BH_MERCHANT_CREATING && merchant.state != BH_MERCHANT_ACTIVE)
-		return false;
-	return bh_keyring_dek_current(fs->keyring, &scope, &dek) == BH_OK;
+	return bh_cf_name_parse(name, &scope) == BH_OK && (bh_scope_is_platform(&scope) || is_attached(arg, &scope));
 }
+
+/* RocksDB passes over entries of families that it does not have, and of those whose log number is above the WAL's. */
+static bh_status cf_blank(void *arg, uint32_t cf_id, const bh_header *file)
+{
+	bh_fs *fs = arg;
+	uint64_t log_number;
+	bh_scope scope;
+
+	if (!bh_family_table_find(&fs->families, cf_id, &scope, &log_number, NULL) || !is_attached(fs, &scope))
+		return BH_OK;
+	return file->kind == BH_KIND_WAL && file->number < log_number ? BH_OK : BH_E_TAG;
+}
+
+static const bh_scopes database_scopes = {
+	.dek_for_cf = dek_for_cf,
+	.dek_by_id = dek_by_id,
+	.cf_added = cf_added,
+	.cf_dropped = cf_dropped,
+	.cf_log_number = cf_log_number,
+	.cf_scope = cf_scope,
+	.cf_blank = cf_blank,
+	.cf_attached = cf_attached,
+	.hides_blank_files = true,
+};
 
 /* ---- bh_scopes of a scratch: every column family is of the class */
 
@@ -320,6 +251,28 @@ static bh_status scratch_cf_dropped(void *arg, uint32_t cf_id)
 	return BH_OK;
 }
 
+static void scratch_cf_log_number(void *arg, uint32_t cf_id, uint64_t number)
+{
+	(void)arg;
+	(void)cf_id;
+	(void)number;
+}
+
+static bh_status scratch_cf_scope(void *arg, uint32_t cf_id, bh_scope *out)
+{
+	(void)cf_id;
+	*out = ((const bh_fs *)arg)->scratch_scope;
+	return BH_OK;
+}
+
+static bh_status scratch_cf_blank(void *arg, uint32_t cf_id, const bh_header *file)
+{
+	(void)arg;
+	(void)cf_id;
+	(void)file;
+	return BH_E_TAG;
+}
+
 static bool scratch_cf_attached(void *arg, bh_view name)
 {
 	(void)arg;
@@ -327,17 +280,18 @@ static bool scratch_cf_attached(void *arg, bh_view name)
 	return true;
 }
 
-/* ---- life */
+static const bh_scopes scratch_scopes = {
+	.dek_for_cf = scratch_dek_for_cf,
+	.dek_by_id = dek_by_id,
+	.cf_added = scratch_cf_added,
+	.cf_dropped = scratch_cf_dropped,
+	.cf_log_number = scratch_cf_log_number,
+	.cf_scope = scratch_cf_scope,
+	.cf_blank = scratch_cf_blank,
+	.cf_attached = scratch_cf_attached,
+};
 
-static void families_forget(bh_fs *fs)
-{
-	pthread_rwlock_wrlock(&fs->lock);
-	for (size_t i = 0; i < fs->family_count; i++)
-		if (fs->families[i] != NULL)
-			bh_dek_unrefp(&fs->families[i]->dek);
-	note_change(fs);
-	pthread_rwlock_unlock(&fs->lock);
-}
+/* ---- life */
 
 /* All but the scopes; NULL for lack of memory. */
 static bh_fs *fs_make(const char *root, bh_keyring *keyring)
@@ -349,7 +303,7 @@ static bh_fs *fs_make(const char *root, bh_keyring *keyring)
 	fs->keyring = keyring;
 	fs->root = strdup(root);
 	if (fs->root != NULL && bh_path_resolve(root, &fs->resolved_root) == BH_OK && bh_page_readers_new(&fs->readers) == BH_OK &&
-	    pthread_rwlock_init(&fs->lock, NULL) == 0) {
+	    pthread_rwlock_init(&fs->lock, NULL) == 0 && bh_family_table_init(&fs->families)) {
 		bh_live_init(&fs->live);
 		bh_kept_init(&fs->kept);
 		return fs;
@@ -367,8 +321,10 @@ bh_status bh_fs_new(const char *root, bh_keyring *keyring, bh_fs **out)
 
 	if (fs == NULL)
 		return bh_fail(BH_E_NOMEM, "no memory for the file system of %s", root);
-	fs->scopes = (bh_scopes){ fs,    dek_for_cf, dek_by_id, cf_added,     cf_dropped,   cf_attached,
-				  false, false,      NULL,      &fs->changes, cf_check_new, NULL };
+	fs->scopes = database_scopes;
+	fs->scopes.arg = fs;
+	fs->scopes.changes = &fs->families.changes;
+	fs->scopes.cf_check_new = cf_check_new;
 	*out = fs;
 	return BH_OK;
 }
@@ -383,8 +339,10 @@ bh_status bh_fs_new_view(bh_keyring *keyring, const char *root, const char *merc
 		return bh_fail(BH_E_NOMEM, "no memory for a view of %s", root);
 	}
 	fs->only = only;
-	fs->scopes =
-		(bh_scopes){ fs, dek_for_cf, dek_by_id, cf_added, cf_dropped, cf_attached, true, true, NULL, NULL, NULL, NULL };
+	fs->scopes = database_scopes;
+	fs->scopes.arg = fs;
+	fs->scopes.hides_default_files = true;
+	fs->scopes.sieves_logs = true;
 	*out = fs;
 	return BH_OK;
 }
@@ -402,18 +360,8 @@ bh_status bh_fs_new_scratch(const char *root, const bh_scope *scope, bh_keyring 
 		return bh_fail(BH_E_NOMEM, "no memory for the file system of %s", root);
 	fs->scratch = true;
 	fs->scratch_scope = *scope;
-	fs->scopes = (bh_scopes){ fs,
-				  scratch_dek_for_cf,
-				  dek_by_id,
-				  scratch_cf_added,
-				  scratch_cf_dropped,
-				  scratch_cf_attached,
-				  false,
-				  false,
-				  NULL,
-				  NULL,
-				  NULL,
-				  NULL };
+	fs->scopes = scratch_scopes;
+	fs->scopes.arg = fs;
 	*out = fs;
 	return BH_OK;
 }
@@ -508,12 +456,10 @@ void bh_fs_free(bh_fs *fs)
 {
 	if (fs == NULL)
 		return;
-	for (size_t i = 0; i < fs->family_count; i++)
-		family_free(fs->families[i]);
+	bh_family_table_clear(&fs->families);
 	bh_live_clear(&fs->live);
 	bh_kept_clear(&fs->kept);
 	bh_page_readers_free(fs->readers);
-	free(fs->families);
 	free(fs->resolved_root);
 	free(fs->root);
 	pthread_rwlock_destroy(&fs->lock);
@@ -555,7 +501,7 @@ bh_status bh_fs_look(const bh_fs *fs, const char *path)
 
 void bh_fs_keys_changed(bh_fs *fs)
 {
-	families_forget(fs);
+	bh_family_table_forget(&fs->families);
 	bh_live_forget_keys(&fs->live);
 }
 

@@ -7,7 +7,7 @@
  *     CF name "<merchant>/<class>"        that merchant's class       "default"                            the platform
  * A sealed file is used only where its DEK's scope is the scope of its path, and only under the file number it was made for.
  *
- * Thread-safety: all calls may come from many threads. `lock` (rwlock) guards the column-family table.
+ * Thread-safety: all calls may come from many threads. `lock` (rwlock) guards the claims; the family table has its own.
  */
 #ifndef BH_FS_H
 #define BH_FS_H

@@ -37,7 +37,6 @@ typedef struct reseal {
 	bh_scopes scopes; /* of the reader and of the writer */
 	choice *choices;  /* [choice_count], by family */
 	size_t choice_count;
-	bh_status lost; /* a family's bytes were not readable, but needed */
 	int in, out;
 	char *fresh; /* path of `out`; owned */
 	bh_stream_reader *reader;
@@ -147,6 +146,30 @@ static bh_status cf_dropped(void *arg, uint32_t cf_id)
 	return BH_OK;
 }
 
+static void cf_log_number(void *arg, uint32_t cf_id, uint64_t number)
+{
+	(void)arg;
+	(void)cf_id;
+	(void)number;
+}
+
+static bh_status cf_scope(void *arg, uint32_t cf_id, bh_scope *out)
+{
+	const bh_scopes *real = bh_fs_scopes(((const reseal *)arg)->fs);
+
+	return real->cf_scope(real->arg, cf_id, out);
+}
+
+/* What goes under a random key may be blank as well. The keys of what is needed may just be leaving memory. */
+static bh_status cf_blank(void *arg, uint32_t cf_id, const bh_header *file)
+{
+	const choice *c = NULL;
+
+	(void)file;
+	BH_TRY(choice_of(arg, cf_id, &c));
+	return c->needed ? bh_fail(BH_E_NO_KEY, "the key of column family %u's bytes is not in memory", cf_id) : BH_OK;
+}
+
 static bool cf_attached(void *arg, bh_view name)
 {
 	(void)arg;
@@ -154,25 +177,16 @@ static bool cf_attached(void *arg, bh_view name)
 	return true;
 }
 
-/* Bytes that the reader blanked may only be of a family that needs them no more. */
-static void check_span(void *arg, uint64_t off, size_t len, uint32_t cf_id)
-{
-	reseal *r = arg;
-	uint8_t dek_id[BH_ID_LEN];
-	const choice *c = NULL;
-	bool available = false;
-
-	(void)len;
-	if (cf_id == BH_CF_DEFAULT) /* blanked because its file is gone; never sealed */
-		return;
-	if (r->lost == BH_OK)
-		r->lost = choice_of(r, cf_id, &c);
-	if (r->lost == BH_OK && c->needed)
-		r->lost = bh_spans_family(bh_stream_reader_spans(r->reader), cf_id, dek_id, &available);
-	if (r->lost == BH_OK && c->needed && !available)
-		r->lost = bh_fail(BH_E_NO_KEY, "the key of column family %u's bytes at offset %llu is not in memory", cf_id,
-				  (unsigned long long)off);
-}
+static const bh_scopes reseal_scopes = {
+	.dek_for_cf = dek_for_cf,
+	.dek_by_id = dek_by_id,
+	.cf_added = cf_added,
+	.cf_dropped = cf_dropped,
+	.cf_log_number = cf_log_number,
+	.cf_scope = cf_scope,
+	.cf_blank = cf_blank,
+	.cf_attached = cf_attached,
+};
 
 /* ---- from one file to the other */
 
@@ -202,7 +216,6 @@ static bh_status begin_reading(reseal *r, bh_path_info *info)
 	BH_TRY(bh_fs_check_place(r->path, info, bh_stream_reader_key(r->reader)));
 	if (bh_stream_reader_spans(r->reader) == NULL)
 		return bh_fail(BH_E_INVALID, "%s: is neither a WAL nor a MANIFEST", r->path);
-	bh_spans_observe(bh_stream_reader_spans(r->reader), check_span, r);
 	return BH_OK;
 }
 
@@ -223,7 +236,6 @@ static bh_status pass_on(reseal *r)
 {
 	bh_view ready = bh_stream_reader_ready(r->reader);
 
-	BH_TRY(r->lost);
 	BH_TRY(bh_stream_writer_append(r->writer, ready, &r->sealed));
 	bh_stream_reader_consume(r->reader, ready.len);
 	if (r->pace != NULL && r->sealed.len > 0)
@@ -285,8 +297,8 @@ static bh_status reseal_begin(bh_fs *fs, const char *path, reseal *r)
 
 	BH_TRY(bh_buf_printf(&fresh, "%s" BH_TEMP_SUFFIX, path));
 	*r = (reseal){ .fs = fs, .path = path, .in = -1, .out = -1, .fresh = strdup((const char *)fresh.data) };
-	r->scopes =
-		(bh_scopes){ r, dek_for_cf, dek_by_id, cf_added, cf_dropped, cf_attached, false, false, NULL, NULL, NULL, NULL };
+	r->scopes = reseal_scopes;
+	r->scopes.arg = r;
 	return r->fresh != NULL ? BH_OK : bh_fail(BH_E_NOMEM, "%s: no memory", path);
 }
 

@@ -8,7 +8,7 @@
  * refused, as is a fragment that does not continue what came before it.
  *
  * The parser keeps no payload. It is told the bytes in order, in pieces of any size, and says what they are. The CRC is not looked
- * at: sealed files store zero there; spans.c looks at it before that. Thread-safety: none.
+ * at: sealed files do not have it; spans.c looks at it before that. Thread-safety: none.
  */
 #ifndef BH_LOGFMT_H
 #define BH_LOGFMT_H

@@ -305,9 +305,17 @@ static bh_status take_field(edit_parser *p, uint32_t tag)
 	switch (tag) {
 	case TAG_COMPARATOR: (void)take_text(p, BH_VERSION_COMPARATOR); return BH_OK;
 	case TAG_DB_ID: (void)take_text(p, BH_VERSION_DB_ID); return BH_OK;
-	case TAG_LOG_NUMBER: take_number(p, BH_VERSION_LOG_NUMBER); return BH_OK;
+	case TAG_LOG_NUMBER:
+		take_number(p, BH_VERSION_LOG_NUMBER);
+		p->edit->has_log_number = true;
+		p->edit->log_number = p->field.number;
+		return BH_OK;
 	case TAG_NEXT_FILE_NUMBER: take_number(p, BH_VERSION_NEXT_FILE); return BH_OK;
-	case TAG_LAST_SEQUENCE: take_number(p, BH_VERSION_LAST_SEQUENCE); return BH_OK;
+	case TAG_LAST_SEQUENCE:
+		take_number(p, BH_VERSION_LAST_SEQUENCE);
+		p->edit->has_last_sequence = true;
+		p->edit->last_sequence = p->field.number;
+		return BH_OK;
 	case TAG_PREV_LOG_NUMBER: take_number(p, BH_VERSION_PREV_LOG); return BH_OK;
 	case TAG_MIN_LOG_NUMBER_TO_KEEP: take_number(p, BH_VERSION_MIN_LOG); return BH_OK;
 	case TAG_WAL_DELETION: take_number(p, BH_VERSION_WAL_DELETED); return BH_OK;

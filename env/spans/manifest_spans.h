@@ -7,7 +7,7 @@
  * timestamps, the history cut-off, and custom fields of files and blobs that this build does not know. A field this build does not
  * know is refused, also one that RocksDB would skip: nobody here can say whose bytes it holds.
  *
- * Spans are skipped by their length, so the parser works on sealed records as on plain ones. Thread-safety: none.
+ * Spans are skipped by their length, so the parser works on records with zeros for spans as on plain ones. Thread-safety: none.
  */
 #ifndef BH_MANIFEST_SPANS_H
 #define BH_MANIFEST_SPANS_H
@@ -33,6 +33,10 @@ typedef struct bh_version_edit {
 	size_t span_cap;
 	uint32_t cf_id;     /* of the whole edit; BH_CF_DEFAULT where it names none */
 	uint32_t max_cf_id; /* largest id the edit mentions */
+	bool has_log_number;
+	uint64_t log_number; /* WALs below hold nothing more of the family that is needed */
+	bool has_last_sequence;
+	uint64_t last_sequence; /* of the database */
 	bool cf_add;
 	bool cf_drop;
 	bh_view cf_name;     /* cf_add: borrowed from the record */

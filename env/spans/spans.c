@@ -1,31 +1,33 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * spans.c: the span codec's buffer and its WAL side; see spans.h. The MANIFEST side is spans_manifest.c.
+ * spans.c: the span codec: its buffers and its life; see spans.h. What knows the two formats is spans_wal.c and spans_manifest.c.
  */
 #include "spans.h"
 
 #include <stdlib.h>
 
 #include "crc32c.h"
-#include "spans_internal.h"
+#include "spans_manifest.h"
+#include "spans_wal.h"
 
 #define BUFFER_MIN (64u * 1024)
 
-bh_status bh_spans_new(bh_file_kind kind, bh_spans_mode mode, const uint8_t salt[BH_SALT_LEN], const bh_scopes *scopes,
-		       bh_spans **out)
+bh_status bh_spans_new(bh_spans_mode mode, const bh_header *header, const bh_scopes *scopes, bh_spans **out)
 {
-	bh_status st;
+	const bool is_wal = header->kind == BH_KIND_WAL;
+	bh_status st = BH_OK;
 	bh_spans *s;
 
-	if (kind != BH_KIND_WAL && kind != BH_KIND_MANIFEST)
-		return bh_fail(BH_E_INVALID, "a file of kind %d has no spans", (int)kind);
+	if (!is_wal && header->kind != BH_KIND_MANIFEST)
+		return bh_fail(BH_E_INVALID, "a %s file has no spans", bh_file_kind_name(header->kind));
 	s = calloc(1, sizeof(*s));
 	if (!s)
 		return bh_fail(BH_E_NOMEM, "no memory for a span codec");
-	s->kind = kind;
+	s->kind = header->kind;
 	s->mode = mode;
-	bh_families_init(&s->families, salt, scopes);
-	st = kind == BH_KIND_WAL && mode == BH_SPANS_OPEN && scopes->sieves_logs ? bh_wal_sieve_new(&s->sieve) : BH_OK;
+	bh_families_init(&s->families, header, scopes);
+	if (is_wal && mode == BH_SPANS_OPEN && scopes->sieves_logs)
+		st = bh_wal_sieve_new(&s->sieve);
 	if (st == BH_OK)
 		*out = s;
 	else
@@ -33,7 +35,7 @@ bh_status bh_spans_new(bh_file_kind kind, bh_spans_mode mode, const uint8_t salt
 	return st;
 }
 
-/* Plaintext passes through the buffer, so no memory of it goes back to the heap as it is. */
+/* Plaintext passes through the buffers, so no memory of them goes back to the heap as it is. */
 static void free_wiped(uint8_t *p, size_t len)
 {
 	if (p)
@@ -46,14 +48,20 @@ void bh_spans_free(bh_spans *s)
 	if (!s)
 		return;
 	free_wiped(s->buf, s->cap);
+	free_wiped(s->spans.data, s->spans.cap);
+	bh_buf_clear(&s->part);
 	bh_wal_sieve_free(s->sieve);
 	bh_spans_manifest_clear(&s->manifest);
 	bh_families_clear(&s->families);
+	free(s->pieces);
+	free(s->done);
 	bh_wipe(s, sizeof(*s));
 	free(s);
 }
 
-/* Wipes what the move leaves behind: of a MANIFEST being sealed it is plaintext. */
+/* ---- the buffer */
+
+/* Wipes what the move leaves behind. */
 static void compact(bh_spans *s)
 {
 	size_t held = s->len - s->head;
@@ -94,6 +102,137 @@ bh_status bh_spans_reserve(bh_spans *s, size_t extra)
 	return BH_OK;
 }
 
+bh_status bh_spans_add_piece(bh_spans *s, size_t at, size_t len, unsigned share)
+{
+	if (s->piece_count == s->piece_cap) {
+		size_t cap = s->piece_cap ? 2 * s->piece_cap : 64;
+		bh_span_piece *pieces = realloc(s->pieces, cap * sizeof(*pieces));
+
+		if (!pieces)
+			return bh_fail(BH_E_NOMEM, "no memory for the spans of a frame");
+		s->pieces = pieces;
+		s->piece_cap = cap;
+	}
+	s->pieces[s->piece_count++] = (bh_span_piece){ .at = at, .len = len, .share = share };
+	return BH_OK;
+}
+
+static bh_status fail_sticky(const bh_spans *s)
+{
+	return bh_fail(s->failed, "log refused after an earlier error");
+}
+
+static void wipe_spans(bh_spans *s)
+{
+	if (s->spans.len > 0)
+		bh_wipe(s->spans.data, s->spans.len);
+	s->spans.len = 0;
+}
+
+/* What was not final when the error came never leaves. */
+static bh_status fail(bh_spans *s, bh_status st)
+{
+	s->failed = st;
+	if (s->len > s->ready)
+		bh_wipe(s->buf + s->ready, s->len - s->ready);
+	s->len = s->ready;
+	wipe_spans(s);
+	return st;
+}
+
+/* ---- sealing */
+
+bh_status bh_spans_begin_part(bh_spans *s, size_t structure)
+{
+	s->part.len = 0;
+	BH_TRY(bh_buf_reserve(&s->part, BH_PART_AT + BH_FRAME_FAMILIES_MAX * BH_ANNOUNCEMENT_LEN + structure));
+	bh_place_encode(s->off, &s->log, &s->wal, s->part.data);
+	s->part.len = BH_PART_AT;
+	bh_families_begin(&s->families);
+	s->piece_count = 0;
+	return BH_OK;
+}
+
+/* Count and announcements go in front of the structure, but are known behind it. */
+static void end_part(bh_spans *s)
+{
+	const size_t announced = s->families.pending_count * BH_ANNOUNCEMENT_LEN;
+	uint8_t *begin = s->part.data + BH_PART_AT;
+
+	s->part.data[BH_PLACE_LEN] = (uint8_t)s->families.pending_count;
+	if (announced == 0)
+		return;
+	memmove(begin + announced, begin, s->part.len - BH_PART_AT);
+	s->part.len += announced;
+	for (unsigned i = 0; i < s->families.pending_count; i++)
+		bh_announcement_put(begin + i * BH_ANNOUNCEMENT_LEN, &s->families.pending[i]);
+}
+
+bh_status bh_spans_check_crc(bh_spans *s, const bh_log_piece *piece, const uint8_t *data)
+{
+	if (piece->header_end)
+		s->fragment_crc = bh_crc32c(0, s->log.header + 6, 1);
+	else if (piece->what == BH_LOG_IS_PAYLOAD)
+		s->fragment_crc = bh_crc32c(s->fragment_crc, data, piece->len);
+	if (piece->fragment_end && bh_crc32c_mask(s->fragment_crc) != bh_get_u32(s->log.header))
+		return bh_fail(BH_E_FORMAT, "a log record's checksum differs: it was damaged in memory, before it was sealed");
+	return BH_OK;
+}
+
+bh_status bh_spans_gather(bh_spans *s, bh_view *data, bool *due_out)
+{
+	bh_status st;
+
+	if (s->failed != BH_OK)
+		return fail_sticky(s);
+	*due_out = false;
+	if (data->len == 0)
+		return BH_OK;
+	st = s->kind == BH_KIND_WAL ? bh_spans_wal_gather(s, data, due_out) : bh_spans_manifest_gather(s, data, due_out);
+	if (st != BH_OK)
+		return fail(s, st);
+	if (*due_out)
+		end_part(s);
+	return BH_OK;
+}
+
+size_t bh_spans_sections_len(const bh_spans *s)
+{
+	return bh_families_sections_len(&s->families);
+}
+
+bh_view bh_spans_part(const bh_spans *s)
+{
+	return bh_view_of(s->part.data + BH_PLACE_LEN, s->part.len - BH_PLACE_LEN);
+}
+
+/* Brings each family's runs together, with room for the tags. */
+static void collect(const bh_spans *s, uint8_t *sections)
+{
+	uint8_t *at[BH_FRAME_FAMILIES_MAX];
+
+	for (unsigned i = 0; i < s->families.share_count; i++) {
+		at[i] = sections;
+		sections += s->families.shares[i].len + BH_TAG_LEN;
+	}
+	for (size_t i = 0; i < s->piece_count; i++) {
+		const bh_span_piece *p = &s->pieces[i];
+
+		memcpy(at[p->share], s->source + p->at, p->len);
+		at[p->share] += p->len;
+	}
+}
+
+bh_status bh_spans_seal(bh_spans *s, uint64_t number, uint8_t *sections_out)
+{
+	bh_status st;
+
+	collect(s, sections_out);
+	wipe_spans(s);
+	st = bh_families_seal(&s->families, number, s->part.data, s->part.len, sections_out);
+	return st == BH_OK ? BH_OK : fail(s, st);
+}
+
 void bh_spans_forget(bh_spans *s)
 {
 	bh_families_forget(&s->families);
@@ -105,158 +244,70 @@ void bh_spans_rebind(bh_spans *s, const bh_scopes *scopes)
 	bh_families_forget(&s->families);
 }
 
-bh_status bh_spans_key(bh_spans *s, uint32_t cf_id, bh_ctr **out)
-{
-	return s->mode == BH_SPANS_SEAL ? bh_families_seal(&s->families, cf_id, out) : bh_families_open(&s->families, cf_id, out);
-}
+/* ---- opening */
 
-bh_status bh_spans_apply(bh_spans *s, uint32_t cf_id, bh_ctr *ctr, size_t at, size_t len)
+bh_status bh_spans_take_structure(bh_spans *s, bh_view *rest, size_t len, bh_log_piece *out)
 {
-	if (s->observer)
-		s->observer(s->observer_arg, s->base + at, len, cf_id);
-	if (s->mode == BH_SPANS_SEAL)
-		bh_families_sealed(&s->families, cf_id, len);
-	if (ctr)
-		return bh_span_run_add(&s->run, ctr, s->buf, s->base, at, len);
-	memset(s->buf + at, 0, len);
-	return BH_OK;
-}
+	static const uint8_t no_crc[BH_LOG_CRC];
 
-static bh_status wal_payload(bh_spans *s, size_t at, size_t len)
-{
-	while (len > 0) {
-		bh_ctr *ctr;
-		bh_wal_piece piece;
-
-		BH_TRY(bh_wal_next(&s->wal, s->buf + at, len, &piece));
-		at += piece.skip;
-		if (piece.len > 0) {
-			BH_TRY(bh_spans_key(s, piece.cf_id, &ctr));
-			s->of_use |= ctr != NULL;
-			BH_TRY(bh_spans_apply(s, piece.cf_id, ctr, at, piece.len));
-		}
-		at += piece.len;
-		len -= piece.skip + piece.len;
+	/* A CRC comes with the byte behind it. */
+	if (s->log.header_len == 0 && BH_LOG_BLOCK - s->log.block_off >= BH_LOG_HEADER) {
+		BH_TRY(bh_log_next(&s->log, no_crc, sizeof(no_crc), out));
+		memset(s->buf + s->len, 0, sizeof(no_crc));
+		s->len += sizeof(no_crc);
+		s->off += sizeof(no_crc);
 	}
+	BH_TRY(bh_log_next(&s->log, rest->data, len, out));
+	memcpy(s->buf + s->len, rest->data, out->len);
+	s->len += out->len;
+	s->off += out->len;
+	*rest = bh_view_of(rest->data + out->len, rest->len - out->len);
 	return BH_OK;
 }
 
-/* The fragment that ends at buf[end] is as RocksDB wrote it, but for its CRC. */
-static bh_status show_fragment(bh_spans *s, size_t end)
+bh_status bh_spans_open_sections(bh_spans *s, uint64_t number, bh_frame_content *frame)
 {
-	size_t begin = (size_t)(s->fragment_off - s->base);
-
-	BH_TRY(bh_span_run_flush(&s->run, s->buf, s->base));
-	if (s->sieve)
-		return bh_wal_sieve_add(s->sieve, bh_view_of(s->buf + begin + BH_LOG_HEADER, end - begin - BH_LOG_HEADER));
-	bh_log_fill_crc(s->buf + begin, end - begin);
-	return BH_OK;
-}
-
-static bh_status wal_piece(bh_spans *s, const bh_log_piece *piece, size_t at)
-{
-	size_t end = at + piece->len;
-
-	if (piece->record_begin) {
-		bh_wal_begin(&s->wal);
-		s->of_use = false;
-	}
-	if (piece->what == BH_LOG_IS_PAYLOAD)
-		BH_TRY(wal_payload(s, at, piece->len));
-	if (piece->record_end)
-		BH_TRY(bh_wal_end(&s->wal));
-	if (s->mode == BH_SPANS_SEAL)
+	s->spans.len = 0;
+	if (s->families.share_count == 0)
 		return BH_OK;
-	if (piece->fragment_end)
-		BH_TRY(show_fragment(s, end));
-	if (piece->fragment_end || piece->what == BH_LOG_IS_TRAILER)
-		s->ready = end;
-	if (!s->sieve)
-		return BH_OK;
-	s->head = s->ready;
-	if (piece->record_end)
-		return bh_wal_sieve_record(s->sieve, s->of_use || s->wal.bare);
-	return BH_OK;
+	BH_TRY(bh_buf_reserve(&s->spans, frame->sections.len));
+	s->spans.len = frame->sections.len - s->families.share_count * BH_TAG_LEN;
+	return bh_families_open(&s->families, number, frame->plain.data, frame->plain.len, frame->sections.data, s->spans.data);
 }
 
-/* The CRC gives away the plaintext it covers: sealed files have zeros there. Sealed input has them already. */
-static void note_header(bh_spans *s, const bh_log_piece *piece, size_t at)
+static bh_status open_frame(bh_spans *s, uint64_t number, bh_frame_content *frame)
 {
-	if (piece->header_at == 0)
-		s->fragment_off = s->base + at;
-	if (piece->header_at < BH_LOG_CRC)
-		memset(s->buf + at, 0, BH_MIN(piece->len, (size_t)(BH_LOG_CRC - piece->header_at)));
-}
+	for (size_t i = 0; i < bh_frame_announcement_count(frame); i++) {
+		bh_announcement a = bh_frame_announcement(frame, i);
 
-/* Sealing: the last look at the CRC that RocksDB made. What was damaged in memory since would be authenticated as it is. */
-static bh_status check_crc(bh_spans *s, const bh_log_piece *piece, size_t at)
-{
-	if (piece->header_end)
-		s->fragment_crc = bh_crc32c(0, s->log.header + 6, 1);
-	else if (piece->what == BH_LOG_IS_PAYLOAD)
-		s->fragment_crc = bh_crc32c(s->fragment_crc, s->buf + at, piece->len);
-	if (piece->fragment_end && bh_crc32c_mask(s->fragment_crc) != bh_get_u32(s->log.header))
-		return bh_fail(BH_E_FORMAT,
-			       "log record at %llu: its checksum differs: it was damaged in memory, before it was sealed",
-			       (unsigned long long)s->fragment_off);
-	return BH_OK;
-}
-
-static bh_status take(bh_spans *s, size_t at)
-{
-	while (at < s->len) {
-		bh_log_piece piece;
-
-		BH_TRY(bh_log_next(&s->log, s->buf + at, s->len - at, &piece));
-		if (s->mode == BH_SPANS_SEAL)
-			BH_TRY(check_crc(s, &piece, at));
-		if (piece.what == BH_LOG_IS_HEADER)
-			note_header(s, &piece, at);
-		if (s->kind == BH_KIND_WAL)
-			BH_TRY(wal_piece(s, &piece, at));
-		else
-			BH_TRY(bh_spans_manifest_piece(s, &piece, at));
-		at += piece.len;
+		BH_TRY(bh_families_announced(&s->families, &a));
 	}
-	BH_TRY(bh_span_run_flush(&s->run, s->buf, s->base));
-	if (s->kind == BH_KIND_WAL && s->mode == BH_SPANS_SEAL)
-		s->ready = s->len;
+	bh_place_encode(s->off, &s->log, &s->wal, frame->plain.data);
+	bh_families_begin(&s->families);
+	s->piece_count = 0;
+	if (s->kind == BH_KIND_WAL)
+		BH_TRY(bh_spans_wal_open(s, number, frame));
+	else
+		BH_TRY(bh_spans_manifest_open(s, number, frame));
+	wipe_spans(s);
 	return BH_OK;
 }
 
-/* What was not final when the error came never leaves: when sealing it may still be plaintext. */
-static bh_status fail(bh_spans *s, bh_status st)
-{
-	s->failed = st;
-	s->run.ctr = NULL;
-	if (s->len > s->ready)
-		bh_wipe(s->buf + s->ready, s->len - s->ready);
-	s->len = s->ready;
-	return st;
-}
-
-bh_status bh_spans_feed(bh_spans *s, bh_view data)
+bh_status bh_spans_open(bh_spans *s, uint64_t number, bh_frame_content *frame)
 {
 	bh_status st;
-	size_t at;
 
 	if (s->failed != BH_OK)
-		return bh_fail(s->failed, "log refused after an earlier error");
+		return fail_sticky(s);
 	if (s->finished)
 		return bh_fail(BH_E_INVALID, "log bytes after the end of the log");
-	if (data.len == 0)
-		return BH_OK;
-	st = bh_spans_reserve(s, data.len);
-	if (st != BH_OK)
-		return fail(s, st);
-	/* A family's DEK may change only between bytes that leave apart: its announcement goes before all that is ready. */
-	if (s->head == s->ready)
-		s->families.epoch++;
-	at = s->len;
-	memcpy(s->buf + at, data.data, data.len);
-	s->len += data.len;
-	st = take(s, at);
+	st = open_frame(s, number, frame);
 	return st == BH_OK ? BH_OK : fail(s, st);
+}
+
+const bh_scope *bh_spans_blamed(const bh_spans *s)
+{
+	return s->failed == BH_E_TAG && s->families.blames ? &s->families.blamed : NULL;
 }
 
 bh_status bh_spans_finish(bh_spans *s)
@@ -266,7 +317,7 @@ bh_status bh_spans_finish(bh_spans *s)
 	if (s->mode != BH_SPANS_OPEN)
 		return bh_fail(BH_E_INVALID, "a log being sealed has no end");
 	if (s->failed != BH_OK)
-		return bh_fail(s->failed, "log refused after an earlier error");
+		return fail_sticky(s);
 	if (s->finished)
 		return BH_OK;
 	if (s->kind == BH_KIND_MANIFEST)
@@ -303,22 +354,9 @@ void bh_spans_consume(bh_spans *s, size_t len)
 		s->head += BH_MIN(len, s->ready - s->head);
 }
 
-const bh_announcement *bh_spans_announcements(const bh_spans *s, size_t *count_out)
+const bh_log_parser *bh_spans_log(const bh_spans *s)
 {
-	*count_out = s->families.pending_count;
-	return s->families.pending;
-}
-
-void bh_spans_announcements_clear(bh_spans *s)
-{
-	s->families.pending_count = 0;
-}
-
-bh_status bh_spans_announced(bh_spans *s, const bh_announcement *a)
-{
-	if (s->mode != BH_SPANS_OPEN)
-		return bh_fail(BH_E_INVALID, "a log being sealed takes no announcements");
-	return bh_families_announced(&s->families, a);
+	return &s->log;
 }
 
 void bh_spans_observe(bh_spans *s, bh_spans_observer fn, void *arg)
@@ -329,11 +367,5 @@ void bh_spans_observe(bh_spans *s, bh_spans_observer fn, void *arg)
 
 bh_status bh_spans_family(bh_spans *s, uint32_t cf_id, uint8_t dek_id_out[BH_ID_LEN], bool *available_out)
 {
-	bh_ctr *ctr;
-
-	if (!bh_families_find(&s->families, cf_id, dek_id_out))
-		return bh_fail(BH_E_NOT_FOUND, "no key of column family %u was announced", (unsigned)cf_id);
-	BH_TRY(bh_families_open(&s->families, cf_id, &ctr));
-	*available_out = ctr != NULL;
-	return BH_OK;
+	return bh_families_find(&s->families, cf_id, dek_id_out, available_out);
 }

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * spans_internal.h: the span codec's state, shared by spans.c (buffer, WAL) and spans_manifest.c.
+ * spans_internal.h: the span codec's state, shared by spans.c and by what knows one of the two formats (spans_wal.h,
+ * spans_manifest.h).
  *
- * buf[head..ready) is final and waits to be taken, buf[ready..len) is held back: nothing when sealing a WAL, a fragment when
- * opening one, a record when sealing a MANIFEST, a record or an atomic group when opening one. Positions that live longer than one
- * call are logical file offsets, because the buffer moves.
+ * Sealing: `part` has room for the place, then the platform's part of the frame that is due; `pieces` are its spans, in `source`.
+ * Opening: buf[head..ready) is final and waits to be taken, buf[ready..len) is held back: a fragment of a WAL, an atomic group of a
+ * MANIFEST. Positions that live longer than one call are logical file offsets, because the buffer moves.
  */
 #ifndef BH_SPANS_INTERNAL_H
 #define BH_SPANS_INTERNAL_H
@@ -12,15 +13,32 @@
 #include "logfmt.h"
 #include "manifest_spans.h"
 #include "span_families.h"
-#include "span_run.h"
 #include "spans.h"
 #include "wal_sieve.h"
 #include "wal_spans.h"
 
-/* A fragment of the MANIFEST record being collected. */
+#define BH_PART_AT (BH_PLACE_LEN + 1u) /* of the structure in `part`, as long as nothing is announced */
+
+/* A run of span bytes of the current frame. */
+typedef struct bh_span_piece {
+	size_t at; /* sealing: in `source`; opening: in buf */
+	size_t len;
+	unsigned share;
+} bh_span_piece;
+
+/* A fragment that is complete with the current frame. */
+typedef struct bh_wal_done {
+	size_t begin; /* in buf: its header */
+	size_t end;
+	uint64_t shares; /* by bits: the families that have bytes between this one and the one before */
+	bool record_end;
+	bool bare; /* record_end: bh_wal_parser's */
+} bh_wal_done;
+
+/* A fragment of a MANIFEST's record. */
 typedef struct bh_fragment {
-	uint64_t off; /* logical offset of its header */
-	size_t len;   /* of its payload */
+	size_t at;  /* of its header, behind the beginning of the frame */
+	size_t len; /* of its payload */
 } bh_fragment;
 
 /* A family that the MANIFEST has added and not dropped. */
@@ -38,10 +56,11 @@ typedef struct bh_manifest_state {
 	uint8_t *joined;   /* scratch: the payload of a record of several fragments */
 	size_t joined_cap;
 	bh_version_edit edit; /* scratch */
-	bool in_group;        /* opening: an atomic group has begun ... */
+	bool in_group;        /* an atomic group has begun ... */
 	uint32_t group_left;  /* ... of which as many edits are to come */
 	uint32_t max_cf_id;
-	bh_live_family *live;
+	uint64_t last_sequence; /* the largest that an edit has named */
+	bh_live_family *live;   /* opening */
 	size_t live_count;
 	size_t live_cap;
 } bh_manifest_state;
@@ -51,35 +70,64 @@ struct bh_spans {
 	bh_spans_mode mode;
 	bh_status failed; /* sticky */
 	bool finished;
+	uint64_t off; /* logical offset of the next byte to come in */
+	bh_log_parser log;
+	bh_wal_parser wal;
+	bh_families families;
+	bh_span_piece *pieces;
+	size_t piece_count;
+	size_t piece_cap;
+
+	/* sealing */
+	bh_buf part;
+	const uint8_t *source;
+	uint32_t fragment_crc; /* of what has come of the current fragment */
+
+	/* opening; a MANIFEST that is sealed as well: the record that is held */
 	uint8_t *buf;
 	size_t cap;
 	size_t head;
 	size_t ready;
 	size_t len;
-	uint64_t base; /* logical offset of buf[0] */
-	bh_log_parser log;
-	bh_wal_parser wal;
-	bh_wal_sieve *sieve;   /* NULL: everything is shown. Else it has what is ready, and buf none of it */
-	bool of_use;           /* the current record has a span whose DEK is available */
+	uint64_t base;   /* logical offset of buf[0] */
+	size_t frame_at; /* in buf: where the current frame begins; a MANIFEST being sealed: 0 */
+	bh_buf spans;    /* the frame's spans, opened or to be sealed, one family behind the other */
+
+	/* opening a WAL */
 	uint64_t fragment_off; /* logical offset of the current fragment's header */
-	uint32_t fragment_crc; /* sealing: of what has come of it */
+	bh_wal_done *done;     /* of the current frame */
+	size_t done_count;
+	size_t done_cap;
+	uint64_t touched;    /* shares that have bytes behind the last of these */
+	bh_wal_sieve *sieve; /* NULL: everything is shown. Else it has what is ready, and buf none of it */
+	bool of_use;         /* the current record has bytes of a family whose DEK is available */
+
 	bh_manifest_state manifest;
-	bh_span_run run;
-	bh_families families;
 	bh_spans_observer observer;
 	void *observer_arg;
 };
 
-/* Encrypts, decrypts or blanks buf[at..at+len), which are bytes of the family whose keystream is `ctr` (NULL: blank). */
-BH_MUST_CHECK bh_status bh_spans_apply(bh_spans *s, uint32_t cf_id, bh_ctr *ctr, size_t at, size_t len);
-/* The keystream for the family in this file, NULL: blank. */
-BH_MUST_CHECK bh_status bh_spans_key(bh_spans *s, uint32_t cf_id, bh_ctr **out);
-/* Room for `extra` more bytes; what the buffer leaves behind is wiped. */
+/* Adds a run. Errors: BH_E_NOMEM. */
+BH_MUST_CHECK bh_status bh_spans_add_piece(bh_spans *s, size_t at, size_t len, unsigned share);
+/* Room for `extra` more bytes in buf; what it leaves behind is wiped. */
 BH_MUST_CHECK bh_status bh_spans_reserve(bh_spans *s, size_t extra);
+/* Sealing: `part` begins with the place of the frame that begins now, and has room for `structure` bytes behind. */
+BH_MUST_CHECK bh_status bh_spans_begin_part(bh_spans *s, size_t structure);
+/* Sealing: the last look at the CRC that RocksDB made, with the piece at `data`. What was damaged in memory since would be
+ * authenticated as it is. Errors: BH_E_FORMAT. */
+BH_MUST_CHECK bh_status bh_spans_check_crc(bh_spans *s, const bh_log_piece *piece, const uint8_t *data);
+/* Appends the bytes of a header that are behind the CRC. `at`: index of the first byte in the header. */
+static inline void bh_spans_put_header(bh_buf *out, const uint8_t *data, size_t len, size_t at)
+{
+	const size_t crc = at < BH_LOG_CRC ? BH_MIN(len, (size_t)BH_LOG_CRC - at) : 0;
 
-/* MANIFEST: takes in the piece that begins at buf[at]. */
-BH_MUST_CHECK bh_status bh_spans_manifest_piece(bh_spans *s, const bh_log_piece *piece, size_t at);
-BH_MUST_CHECK bh_status bh_spans_manifest_finish(bh_spans *s);
-void bh_spans_manifest_clear(bh_manifest_state *m);
+	memcpy(out->data + out->len, data + crc, len - crc);
+	out->len += len - crc;
+}
+/* Opening: what comes next in the log, of structure alone: the next piece of it at the front of *rest, which it moves past, copied
+ * into buf with zeros for a CRC. For payload the caller says how much of it it is. Errors: BH_E_FORMAT, BH_E_UNSUPPORTED. */
+BH_MUST_CHECK bh_status bh_spans_take_structure(bh_spans *s, bh_view *rest, size_t len, bh_log_piece *out);
+/* Opening: all sections, into `spans`. */
+BH_MUST_CHECK bh_status bh_spans_open_sections(bh_spans *s, uint64_t number, bh_frame_content *frame);
 
 #endif

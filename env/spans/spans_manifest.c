@@ -1,18 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * spans_manifest.c: the span codec's MANIFEST side; see spans.h.
+ * spans_manifest.c: see spans_manifest.h.
  *
- * A version edit names its family after the keys of its files, so a record is held until it is complete. When opening, so is an
- * atomic group: one that the file's end cuts off has no effect, and must not stand in front of the synthetic edits, where RocksDB
- * would call it corrupt.
+ * When opening, an atomic group is held until it is complete: one that the file's end cuts off has no effect, and must not stand in
+ * front of the synthetic edits, where RocksDB would call it corrupt.
  */
+#include "spans_manifest.h"
+
 #include <stdlib.h>
-#include <bulkhead/status.h>
 
 #include "manifest_files.h"
-#include "spans_internal.h"
-#include "spans.h"
-#include "env/format/header.h"
 
 static void free_live(bh_live_family *live)
 {
@@ -33,7 +30,7 @@ void bh_spans_manifest_clear(bh_manifest_state *m)
 
 /* ---- the record */
 
-static bh_status add_fragment(bh_spans *s)
+static bh_status add_fragment(bh_spans *s, size_t at)
 {
 	bh_manifest_state *m = &s->manifest;
 
@@ -46,13 +43,31 @@ static bh_status add_fragment(bh_spans *s)
 		m->fragments = fragments;
 		m->fragment_cap = cap;
 	}
-	m->fragments[m->fragment_count++] = (bh_fragment){ .off = s->fragment_off };
+	m->fragments[m->fragment_count++] = (bh_fragment){ .at = at };
 	return BH_OK;
 }
 
-static uint8_t *payload_of(const bh_spans *s, const bh_fragment *f)
+/* Takes note of the piece that was put in buf, `at` behind the beginning of the frame. */
+static bh_status note_piece(bh_spans *s, const bh_log_piece *piece, size_t at)
 {
-	return s->buf + (size_t)(f->off - s->base) + BH_LOG_HEADER;
+	bh_manifest_state *m = &s->manifest;
+
+	if (piece->record_begin) {
+		m->fragment_count = 0;
+		m->record_len = 0;
+	}
+	if (piece->header_end)
+		BH_TRY(add_fragment(s, at + piece->len - BH_LOG_HEADER));
+	if (piece->what == BH_LOG_IS_PAYLOAD) {
+		m->fragments[m->fragment_count - 1].len += piece->len;
+		m->record_len += piece->len;
+	}
+	return BH_OK;
+}
+
+static size_t payload_at(const bh_spans *s, const bh_fragment *f)
+{
+	return s->frame_at + f->at + BH_LOG_HEADER;
 }
 
 /* The record's payload in one piece: where it lies, or joined in scratch memory. */
@@ -62,7 +77,7 @@ static bh_status join_record(bh_spans *s, bh_view *out)
 	size_t at = 0;
 
 	if (m->fragment_count == 1) {
-		*out = bh_view_of(payload_of(s, &m->fragments[0]), m->record_len);
+		*out = bh_view_of(s->buf + payload_at(s, &m->fragments[0]), m->record_len);
 		return BH_OK;
 	}
 	if (m->joined_cap < m->record_len) {
@@ -78,7 +93,7 @@ static bh_status join_record(bh_spans *s, bh_view *out)
 		memset(m->joined, 0, m->joined_cap);
 	}
 	for (size_t i = 0; i < m->fragment_count; i++) {
-		memcpy(m->joined + at, payload_of(s, &m->fragments[i]), m->fragments[i].len);
+		memcpy(m->joined + at, s->buf + payload_at(s, &m->fragments[i]), m->fragments[i].len);
 		at += m->fragments[i].len;
 	}
 	*out = bh_view_of(m->joined, m->record_len);
@@ -104,43 +119,79 @@ static size_t locate(const bh_spans *s, payload_cursor *c, size_t off, size_t *r
 		f = &s->manifest.fragments[++c->fragment];
 	}
 	*run_out = f->len - (off - c->fragment_at);
-	return (size_t)(f->off - s->base) + BH_LOG_HEADER + (off - c->fragment_at);
+	return payload_at(s, f) + (off - c->fragment_at);
 }
 
-static bh_status apply_span(bh_spans *s, bh_ctr *ctr, const bh_manifest_span *span, payload_cursor *c)
+/* What is done with a run of span bytes, buf[at..at+len). */
+typedef void (*run_fn)(bh_spans *s, size_t at, size_t len);
+
+static void each_run(bh_spans *s, const bh_manifest_span *span, payload_cursor *c, run_fn fn)
 {
-	payload_cursor begin = *c;
-	size_t off = span->off;
-	size_t left = span->len;
-	size_t run;
+	size_t off = span->off, left = span->len, run;
 
 	while (left > 0) {
-		size_t at = locate(s, c, off, &run);
-		size_t n = BH_MIN(left, run);
+		size_t at = locate(s, c, off, &run), n = BH_MIN(left, run);
 
-		BH_TRY(bh_spans_apply(s, s->manifest.edit.cf_id, ctr, at, n));
+		fn(s, at, n);
 		off += n;
 		left -= n;
 	}
-	/* A blank key reads as user key 0...0, sequence number 0, type 1 (a value): RocksDB refuses a record with a key that is
-	 * none. */
-	if (!ctr && span->internal_key)
-		s->buf[locate(s, &begin, off - BH_INTERNAL_KEY_TRAILER, &run)] = 1;
-	return BH_OK;
 }
 
-static bh_status apply_spans(bh_spans *s)
+static void each_span(bh_spans *s, run_fn fn)
 {
-	const bh_version_edit *edit = &s->manifest.edit;
 	payload_cursor cursor = { 0 };
-	bh_ctr *ctr;
 
-	if (edit->cf_id == BH_CF_DEFAULT || edit->span_count == 0)
-		return BH_OK;
-	BH_TRY(bh_spans_key(s, edit->cf_id, &ctr));
+	for (size_t i = 0; i < s->manifest.edit.span_count; i++)
+		each_run(s, &s->manifest.edit.spans[i], &cursor, fn);
+}
+
+static size_t spans_len(const bh_version_edit *edit)
+{
+	size_t len = 0;
+
 	for (size_t i = 0; i < edit->span_count; i++)
-		BH_TRY(apply_span(s, ctr, &edit->spans[i], &cursor));
-	return bh_span_run_flush(&s->run, s->buf, s->base);
+		len += edit->spans[i].len;
+	return len;
+}
+
+static void zero_run(bh_spans *s, size_t at, size_t len)
+{
+	memset(s->buf + at, 0, len);
+}
+
+/* Out of the record, into `spans`, which has room. */
+static void take_run(bh_spans *s, size_t at, size_t len)
+{
+	memcpy(s->spans.data + s->spans.len, s->buf + at, len);
+	s->spans.len += len;
+	zero_run(s, at, len);
+}
+
+/* ... and back; `spans.len` counts what is there already. */
+static void put_run(bh_spans *s, size_t at, size_t len)
+{
+	if (s->observer)
+		s->observer(s->observer_arg, s->base + at, len, s->manifest.edit.cf_id);
+	memcpy(s->buf + at, s->spans.data + s->spans.len, len);
+	s->spans.len += len;
+}
+
+/* A blank key reads as user key 0...0, sequence number 0, type 1 (a value): RocksDB refuses a record with a key that is none. */
+static void mark_blank(bh_spans *s, const bh_manifest_span *span, payload_cursor *c)
+{
+	size_t run;
+
+	if (span->internal_key)
+		s->buf[locate(s, c, span->off + span->len - BH_INTERNAL_KEY_TRAILER, &run)] = 1;
+}
+
+static void mark_all_blank(bh_spans *s)
+{
+	payload_cursor cursor = { 0 };
+
+	for (size_t i = 0; i < s->manifest.edit.span_count; i++)
+		mark_blank(s, &s->manifest.edit.spans[i], &cursor);
 }
 
 /* ---- what a view hides */
@@ -159,6 +210,16 @@ static void hide_field(void *arg, const bh_version_field *field)
 		s->buf[locate(s, &cursor, field->off + i, &run)] = skip[i];
 }
 
+/* The default family cannot be presented as dropped. Where its files are not there, its edits lose them. So do those of a family
+ * without its key: RocksDB asserts at some of what it is told of files. */
+static bool hides_all(const bh_spans *s)
+{
+	const bh_scopes *scopes = s->families.scopes;
+
+	return s->manifest.edit.cf_id == BH_CF_DEFAULT ? scopes->hides_default_files
+						       : scopes->hides_blank_files && s->families.available == 0;
+}
+
 static void hide_sst(void *arg, const bh_version_field *field)
 {
 	const bh_spans *s = arg;
@@ -169,16 +230,15 @@ static void hide_sst(void *arg, const bh_version_field *field)
 		hide_field(arg, field);
 }
 
-/* The default family cannot be presented as dropped. Where its files are not there, its edits lose them; and so do those of a
- * family some of whose SSTs are given up. */
+/* Some SSTs of a family may be given up as well. */
 static bh_status hide_files(bh_spans *s, bh_view record)
 {
 	const bh_scopes *scopes = s->families.scopes;
-	const bool all = scopes->hides_default_files && s->manifest.edit.cf_id == BH_CF_DEFAULT;
+	const bool all = hides_all(s);
 	bh_version_edit edit = { 0 };
 	bh_status status;
 
-	if (s->mode != BH_SPANS_OPEN || (!all && scopes->hides_sst == NULL))
+	if (!all && scopes->hides_sst == NULL)
 		return BH_OK;
 	status = bh_version_edit_walk(record, &edit, all ? hide_field : hide_sst, s);
 	bh_version_edit_clear(&edit);
@@ -194,16 +254,21 @@ static void blank_field(void *arg, const bh_version_field *field)
 	const bh_version_edit *edit = &s->manifest.edit;
 	payload_cursor cursor = { 0 };
 
-	for (size_t i = 0; i < edit->span_count; i++)
-		if (edit->spans[i].off >= field->off && edit->spans[i].off < field->off + field->len)
-			(void)apply_span(s, NULL, &edit->spans[i], &cursor); /* nothing that fails without a keystream */
+	for (size_t i = 0; i < edit->span_count; i++) {
+		payload_cursor begin = cursor;
+
+		if (edit->spans[i].off < field->off || edit->spans[i].off >= field->off + field->len)
+			continue;
+		each_run(s, &edit->spans[i], &cursor, zero_run);
+		mark_blank(s, &edit->spans[i], &begin);
+	}
 }
 
 static bh_status treat_files(bh_spans *s, bh_view record)
 {
 	bh_manifest_files *files = s->families.scopes->files;
 
-	if (s->mode != BH_SPANS_OPEN || files == NULL)
+	if (files == NULL)
 		return BH_OK;
 	if (bh_manifest_files_is_noting(files))
 		return bh_manifest_files_note(files, record);
@@ -245,18 +310,26 @@ static void remove_live(bh_manifest_state *m, uint32_t cf_id)
 	}
 }
 
+/* The family has to be known before its keys are asked for ... */
 static bh_status note_added(bh_spans *s, const bh_version_edit *edit)
 {
 	const bh_scopes *scopes = s->families.scopes;
 
-	if (!edit->cf_add || edit->cf_id == BH_CF_DEFAULT)
+	if (edit->cf_id == BH_CF_DEFAULT)
 		return BH_OK;
-	if (s->mode == BH_SPANS_SEAL && scopes->cf_check_new != NULL)
-		BH_TRY(scopes->cf_check_new(scopes->arg, edit->cf_id, edit->cf_name));
-	BH_TRY(scopes->cf_added(scopes->arg, edit->cf_id, edit->cf_name));
-	return s->mode == BH_SPANS_OPEN ? add_live(&s->manifest, edit->cf_id, edit->cf_name) : BH_OK;
+	if (edit->cf_add) {
+		if (s->mode == BH_SPANS_SEAL && scopes->cf_check_new != NULL)
+			BH_TRY(scopes->cf_check_new(scopes->arg, edit->cf_id, edit->cf_name));
+		BH_TRY(scopes->cf_added(scopes->arg, edit->cf_id, edit->cf_name));
+		if (s->mode == BH_SPANS_OPEN)
+			BH_TRY(add_live(&s->manifest, edit->cf_id, edit->cf_name));
+	}
+	if (edit->has_log_number)
+		scopes->cf_log_number(scopes->arg, edit->cf_id, edit->log_number);
+	return BH_OK;
 }
 
+/* ... and for as long as this edit speaks of it. */
 static bh_status note_dropped(bh_spans *s, const bh_version_edit *edit)
 {
 	if (!edit->cf_drop)
@@ -279,60 +352,179 @@ static bh_status follow_group(bh_manifest_state *m)
 	return BH_OK;
 }
 
+/* RocksDB asserts that it only grows, in edits that no family's tag is over as well. */
+static bh_status follow_sequence(bh_manifest_state *m)
+{
+	if (!m->edit.has_last_sequence)
+		return BH_OK;
+	if (m->edit.last_sequence < m->last_sequence)
+		return bh_fail(BH_E_FORMAT, "a version edit takes the database's last sequence number back");
+	m->last_sequence = m->edit.last_sequence;
+	return BH_OK;
+}
+
+/* Looks at the record in buf, and tells `scopes`. */
+static bh_status begin_record(bh_spans *s, bh_view *record_out)
+{
+	bh_manifest_state *m = &s->manifest;
+
+	BH_TRY(join_record(s, record_out));
+	BH_TRY(bh_version_edit_parse(*record_out, &m->edit));
+	BH_TRY(follow_group(m));
+	if (s->mode == BH_SPANS_OPEN)
+		BH_TRY(follow_sequence(m));
+	m->max_cf_id = BH_MAX(m->max_cf_id, m->edit.max_cf_id);
+	return note_added(s, &m->edit);
+}
+
+static void end_record(const bh_spans *s)
+{
+	if (s->manifest.fragment_count > 1)
+		bh_wipe(s->manifest.joined, s->manifest.record_len);
+}
+
+/* ---- sealing */
+
+/* All of buf but the CRCs. */
+static bh_status put_structure(bh_spans *s)
+{
+	const bh_manifest_state *m = &s->manifest;
+	size_t at = 0;
+
+	BH_TRY(bh_buf_reserve(&s->part, BH_FRAME_FAMILIES_MAX * BH_ANNOUNCEMENT_LEN + s->len));
+	for (size_t i = 0; i < m->fragment_count; i++) {
+		const bh_fragment *f = &m->fragments[i];
+
+		BH_TRY(bh_buf_append(&s->part, s->buf + at, f->at - at)); /* the trailer in front of it */
+		at = f->at + BH_LOG_HEADER + f->len;
+		BH_TRY(bh_buf_append(&s->part, s->buf + f->at + BH_LOG_CRC, at - f->at - BH_LOG_CRC));
+	}
+	return BH_OK;
+}
+
+static bh_status take_spans(bh_spans *s)
+{
+	const bh_version_edit *edit = &s->manifest.edit;
+	const size_t len = spans_len(edit);
+	unsigned share;
+
+	if (edit->cf_id == BH_CF_DEFAULT)
+		return BH_OK;
+	BH_TRY(bh_families_share_sealed(&s->families, edit->cf_id, &share));
+	BH_TRY(bh_buf_reserve(&s->spans, len));
+	each_span(s, take_run);
+	s->source = s->spans.data;
+	s->families.shares[share].len = len;
+	return len > 0 ? bh_spans_add_piece(s, 0, len, share) : BH_OK;
+}
+
+static bh_status gather_record(bh_spans *s)
+{
+	bh_view record;
+
+	BH_TRY(begin_record(s, &record));
+	BH_TRY(take_spans(s));
+	BH_TRY(note_dropped(s, &s->manifest.edit));
+	BH_TRY(put_structure(s));
+	end_record(s);
+	bh_wipe(s->buf, s->len);
+	s->len = 0;
+	return BH_OK;
+}
+
+static bh_status hold(bh_spans *s, bh_view *data, bh_log_piece *piece)
+{
+	BH_TRY(bh_log_next(&s->log, data->data, data->len, piece));
+	BH_TRY(bh_spans_check_crc(s, piece, data->data));
+	if (s->len + piece->len > BH_RECORD_MAX)
+		return bh_fail(BH_E_UNSUPPORTED, "a version edit of more than %u bytes", BH_RECORD_MAX);
+	BH_TRY(bh_spans_reserve(s, piece->len));
+	memcpy(s->buf + s->len, data->data, piece->len);
+	BH_TRY(note_piece(s, piece, s->len));
+	s->len += piece->len;
+	s->off += piece->len;
+	*data = bh_view_of(data->data + piece->len, data->len - piece->len);
+	return BH_OK;
+}
+
+bh_status bh_spans_manifest_gather(bh_spans *s, bh_view *data, bool *due_out)
+{
+	while (data->len > 0 && !*due_out) {
+		bh_log_piece piece;
+
+		if (s->len == 0)
+			BH_TRY(bh_spans_begin_part(s, 0));
+		BH_TRY(hold(s, data, &piece));
+		*due_out = piece.record_end;
+	}
+	return *due_out ? gather_record(s) : BH_OK;
+}
+
+/* ---- opening */
+
+static bh_status take_structure(bh_spans *s, bh_view rest)
+{
+	bh_log_piece piece = { 0 };
+
+	while (rest.len > 0 && !piece.record_end) {
+		BH_TRY(bh_spans_take_structure(s, &rest, rest.len, &piece));
+		BH_TRY(note_piece(s, &piece, s->len - piece.len - s->frame_at));
+	}
+	return rest.len == 0 && piece.record_end ? BH_OK : bh_fail(BH_E_FORMAT, "a frame is not one MANIFEST record");
+}
+
+static bh_status put_spans(bh_spans *s, uint64_t number, bh_frame_content *frame)
+{
+	const bh_version_edit *edit = &s->manifest.edit;
+	const bool owned = edit->cf_id != BH_CF_DEFAULT;
+	const size_t len = owned ? spans_len(edit) : 0;
+	unsigned share;
+	bool new;
+
+	if (frame->sections.len != (owned ? len + BH_TAG_LEN : 0))
+		return bh_fail(BH_E_FORMAT, "the section of a version edit does not fit it");
+	if (!owned)
+		return BH_OK;
+	BH_TRY(bh_families_share(&s->families, edit->cf_id, &share, &new));
+	s->families.shares[share].len = len;
+	BH_TRY(bh_spans_open_sections(s, number, frame));
+	s->spans.len = 0;
+	each_span(s, put_run);
+	if (s->families.available == 0)
+		mark_all_blank(s);
+	return BH_OK;
+}
+
 static void restore_crcs(bh_spans *s)
 {
 	for (size_t i = 0; i < s->manifest.fragment_count; i++) {
 		const bh_fragment *f = &s->manifest.fragments[i];
 
-		bh_log_fill_crc(payload_of(s, f) - BH_LOG_HEADER, BH_LOG_HEADER + f->len);
+		bh_log_fill_crc(s->buf + s->frame_at + f->at, BH_LOG_HEADER + f->len);
 	}
 }
 
-static bh_status take_record(bh_spans *s)
+bh_status bh_spans_manifest_open(bh_spans *s, uint64_t number, bh_frame_content *frame)
 {
-	bh_manifest_state *m = &s->manifest;
+	const size_t structure = frame->structure.len;
 	bh_view record;
 
-	BH_TRY(join_record(s, &record));
-	BH_TRY(bh_version_edit_parse(record, &m->edit));
-	BH_TRY(follow_group(m));
-	m->max_cf_id = BH_MAX(m->max_cf_id, m->edit.max_cf_id);
-	/* The family has to be known before its keys are asked for, and for as long as this edit speaks of it. */
-	BH_TRY(note_added(s, &m->edit));
-	BH_TRY(apply_spans(s));
-	BH_TRY(note_dropped(s, &m->edit));
+	BH_TRY(bh_spans_reserve(s, structure + BH_LOG_CRC * (structure / 3 + 1)));
+	s->frame_at = s->len;
+	BH_TRY(take_structure(s, frame->structure));
+	BH_TRY(begin_record(s, &record));
+	BH_TRY(put_spans(s, number, frame));
+	BH_TRY(note_dropped(s, &s->manifest.edit));
 	BH_TRY(hide_files(s, record));
 	BH_TRY(treat_files(s, record));
-	if (s->mode == BH_SPANS_OPEN)
-		restore_crcs(s);
-	if (m->fragment_count > 1)
-		bh_wipe(m->joined, m->record_len);
+	restore_crcs(s);
+	end_record(s);
+	if (!s->manifest.in_group)
+		s->ready = s->len;
 	return BH_OK;
 }
 
-bh_status bh_spans_manifest_piece(bh_spans *s, const bh_log_piece *piece, size_t at)
-{
-	bh_manifest_state *m = &s->manifest;
-
-	if (piece->record_begin) {
-		m->fragment_count = 0;
-		m->record_len = 0;
-	}
-	if (piece->header_end)
-		BH_TRY(add_fragment(s));
-	if (piece->what == BH_LOG_IS_PAYLOAD) {
-		m->fragments[m->fragment_count - 1].len += piece->len;
-		m->record_len += piece->len;
-	}
-	if (piece->record_end)
-		BH_TRY(take_record(s));
-	if ((piece->record_end || (piece->what == BH_LOG_IS_TRAILER && !s->log.in_record)) &&
-	    !(m->in_group && s->mode == BH_SPANS_OPEN))
-		s->ready = at + piece->len;
-	return BH_OK;
-}
-
-/* ---- the end, when opening */
+/* ---- the end */
 
 static bh_status add_synthetic_drop(bh_spans *s, uint32_t cf_id)
 {
@@ -352,7 +544,7 @@ bh_status bh_spans_manifest_finish(bh_spans *s)
 	const bh_scopes *scopes = s->families.scopes;
 	bh_manifest_state *m = &s->manifest;
 
-	/* A torn record or group: RocksDB ignores it at the end of a MANIFEST, but not in front of another record. */
+	/* A torn group: RocksDB ignores it at the end of a MANIFEST, but not in front of another record. */
 	if (s->len > s->ready)
 		bh_wipe(s->buf + s->ready, s->len - s->ready);
 	s->len = s->ready;
@@ -361,6 +553,8 @@ bh_status bh_spans_manifest_finish(bh_spans *s)
 
 		if (!scopes->cf_attached(scopes->arg, bh_view_of(live->name, live->name_len)))
 			BH_TRY(add_synthetic_drop(s, live->cf_id));
+		else
+			BH_TRY(bh_families_needed(&s->families, live->cf_id));
 	}
 	return BH_OK;
 }

@@ -6,14 +6,6 @@
 
 #include "env/format/scopes.h"
 
-enum {
-	AT_HEADER, /* `left` bytes of the batch header to come */
-	AT_TAG,    /* between entries */
-	AT_FAMILY, /* in the varint of the family */
-	AT_LENGTH, /* in the varint of a string's length */
-	AT_STRING, /* `left` bytes of a string to come */
-};
-
 /* What follows a tag. Numbers are those of RocksDB's WAL format and never change meaning. */
 static const struct tag_shape {
 	bool known;
@@ -49,7 +41,7 @@ static const struct tag_shape {
 
 void bh_wal_begin(bh_wal_parser *p)
 {
-	*p = (bh_wal_parser){ .state = AT_HEADER, .left = BH_WAL_BATCH_HEADER };
+	*p = (bh_wal_parser){ .state = BH_WAL_HEADER, .left = BH_WAL_BATCH_HEADER };
 }
 
 static void begin_varint(bh_wal_parser *p, uint8_t state)
@@ -62,11 +54,12 @@ static void begin_varint(bh_wal_parser *p, uint8_t state)
 static void begin_string_or_entry(bh_wal_parser *p)
 {
 	if (p->strings_left > 0) {
-		begin_varint(p, AT_LENGTH);
+		begin_varint(p, BH_WAL_LENGTH);
 		return;
 	}
-	p->state = AT_TAG;
+	p->state = BH_WAL_TAG;
 	p->bare |= !p->spanned;
+	p->index += p->numbered;
 }
 
 static bh_status find_shape(uint8_t tag, const struct tag_shape **out)
@@ -84,11 +77,13 @@ static bh_status take_tag(bh_wal_parser *p, uint8_t tag)
 	const struct tag_shape *shape = NULL;
 
 	BH_TRY(find_shape(tag, &shape));
+	p->tag = tag;
 	p->cf_id = BH_CF_DEFAULT;
 	p->spanned = false;
+	p->numbered = shape->numbered;
 	p->strings_left = shape->strings;
 	if (shape->has_family)
-		begin_varint(p, AT_FAMILY);
+		begin_varint(p, BH_WAL_FAMILY);
 	else
 		begin_string_or_entry(p);
 	return BH_OK;
@@ -102,13 +97,13 @@ static void end_string(bh_wal_parser *p)
 
 static void end_varint(bh_wal_parser *p)
 {
-	if (p->state == AT_FAMILY) {
+	if (p->state == BH_WAL_FAMILY) {
 		p->cf_id = p->varint;
 		begin_string_or_entry(p);
 		return;
 	}
 	p->left = p->varint;
-	p->state = AT_STRING;
+	p->state = BH_WAL_STRING;
 	if (p->left == 0)
 		end_string(p);
 }
@@ -125,50 +120,79 @@ static bh_status take_varint(bh_wal_parser *p, uint8_t byte)
 	return BH_OK;
 }
 
-/* Passes over up to `len` bytes of a header or of a string. */
-static size_t take_run(bh_wal_parser *p, size_t len)
+static size_t take_header(bh_wal_parser *p, const uint8_t *data, size_t len)
 {
 	size_t n = BH_MIN(len, (size_t)p->left);
 
+	memcpy(p->header + BH_WAL_BATCH_HEADER - p->left, data, n);
 	p->left -= (uint32_t)n;
-	if (p->left > 0)
-		return n;
-	if (p->state == AT_STRING)
-		end_string(p);
-	else
-		p->state = AT_TAG;
+	if (p->left == 0)
+		p->state = BH_WAL_TAG;
 	return n;
+}
+
+void bh_wal_span(bh_wal_parser *p, uint32_t len)
+{
+	p->spanned = p->spanned || (len > 0 && p->cf_id != BH_CF_DEFAULT);
+	p->left -= len;
+	if (p->left == 0)
+		end_string(p);
+}
+
+/* Up to `len` bytes of the platform's string. */
+static size_t take_string(bh_wal_parser *p, size_t len)
+{
+	size_t n = BH_MIN(len, (size_t)p->left);
+
+	bh_wal_span(p, (uint32_t)n);
+	return n;
+}
+
+/* One byte at least; sets *whose_out if it is an entry's, whose family is known by then. */
+static bh_status take_some(bh_wal_parser *p, const uint8_t *data, size_t len, size_t *len_out, uint32_t *whose_out)
+{
+	*len_out = 1;
+	switch (p->state) {
+	case BH_WAL_HEADER: *len_out = take_header(p, data, len); return BH_OK;
+	case BH_WAL_TAG: return take_tag(p, data[0]);
+	case BH_WAL_STRING: *len_out = take_string(p, len); return BH_OK;
+	case BH_WAL_FAMILY:
+	case BH_WAL_LENGTH:
+		BH_TRY(take_varint(p, data[0]));
+		*whose_out = p->cf_id;
+		return BH_OK;
+	default: return bh_fail(BH_E_FORMAT, "write batch: bytes outside of a record");
+	}
 }
 
 bh_status bh_wal_next(bh_wal_parser *p, const uint8_t *data, size_t len, bh_wal_piece *out)
 {
-	size_t at = 0;
+	uint32_t whose = BH_CF_DEFAULT;
+	size_t at = 0, n;
 
-	while (at < len) {
-		switch (p->state) {
-		case AT_TAG: BH_TRY(take_tag(p, data[at++])); break;
-		case AT_FAMILY:
-		case AT_LENGTH: BH_TRY(take_varint(p, data[at++])); break;
-		case AT_STRING:
-			if (p->cf_id != BH_CF_DEFAULT) {
-				*out = (bh_wal_piece){ .skip = at, .cf_id = p->cf_id };
-				p->spanned = true;
-				out->len = take_run(p, len - at);
-				return BH_OK;
-			}
-			at += take_run(p, len - at);
-			break;
-		default: at += take_run(p, len - at); break;
+	for (;;) {
+		const bool in_header = p->state == BH_WAL_HEADER;
+
+		if (p->state == BH_WAL_STRING && p->cf_id != BH_CF_DEFAULT) {
+			*out = (bh_wal_piece){ .skip = at, .cf_id = p->cf_id, .span = p->left };
+			return BH_OK;
 		}
+		if (at == len)
+			break;
+		BH_TRY(take_some(p, data + at, len - at, &n, &whose));
+		at += n;
+		if (p->state == BH_WAL_TAG && !in_header)
+			break;
 	}
-	*out = (bh_wal_piece){ .skip = at };
+	*out = (bh_wal_piece){ .skip = at, .cf_id = whose };
 	return BH_OK;
 }
 
-bh_status bh_wal_end(const bh_wal_parser *p)
+bh_status bh_wal_end(bh_wal_parser *p)
 {
-	if (p->state != AT_TAG)
+	if (p->state != BH_WAL_TAG)
 		return bh_fail(BH_E_FORMAT, "WAL record ends inside a write batch entry");
+	p->state = BH_WAL_OUTSIDE;
 	return BH_OK;
 }
 

@@ -3,8 +3,8 @@
  * stream.h: sealed streams, the format of WAL, MANIFEST, CURRENT, IDENTITY, OPTIONS and temporary files. Pure computation: no I/O
  * here.
  *
- * Physical: header (BH_HEADER_LEN) with a sync mark in it, then frames [u32 length][ciphertext][tag], numbered from 0 by the nonce.
- * WAL and MANIFEST bytes pass the span codec (spans.h) before they are sealed and after they are opened.
+ * Physical: header (BH_HEADER_LEN) with a sync mark in it, then frames (frame.h), numbered from 0 by the nonce. WAL and MANIFEST
+ * bytes pass the span codec (spans.h), which seals what is a family's of each frame.
  *
  * The sync mark is a fixed slot of the header page, rewritten in place after every fsync: how many physical bytes and frames were
  * durable. A frame that is damaged or missing below the mark is an error (BH_E_TAG or BH_E_TRUNCATED); above it, the log ends
@@ -16,8 +16,7 @@
 #ifndef BH_STREAM_H
 #define BH_STREAM_H
 
-#include "env/format/header.h"
-#include "frame.h"
+#include "env/format/frame.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -68,15 +67,19 @@ typedef enum bh_stream_end {
 	BH_STREAM_DAMAGED, /* a complete frame above the sync mark does not authenticate */
 } bh_stream_end;
 /* From the first BH_HEADER_LEN bytes. `scopes` must outlive the reader. Errors: those of bh_header_open, BH_E_FORMAT (not a stream,
- * impossible mark), BH_E_TAG (sync mark), BH_E_NOMEM. `raw` true: logical bytes are handed out as sealed: spans encrypted, CRCs
- * zero (for dump and verify; needs the file's own DEK only). */
+ * impossible mark), BH_E_TAG (sync mark), BH_E_NOMEM. `raw` true: what the file's own DEK alone opens is handed out, frame by
+ * frame: the sections as they are, then the structure. */
 BH_MUST_CHECK bh_status bh_stream_reader_new(bh_view header, const bh_scopes *scopes, bool raw, bh_stream_reader **out);
 void bh_stream_reader_free(bh_stream_reader *r);
 /* Calls `fn` with every DEK that a frame announces for a column family, raw or not; before the first push. */
 void bh_stream_reader_on_announcement(bh_stream_reader *r, void (*fn)(void *arg, const uint8_t dek_id[BH_ID_LEN]), void *arg);
 const bh_file_key *bh_stream_reader_key(const bh_stream_reader *r);
+/* After a failure with BH_E_TAG: the class whose bytes, and nobody else's, are not what its key sealed, as far as that shows; NULL:
+ * the file itself is wrong. Borrowed. */
+const bh_scope *bh_stream_reader_blamed(const bh_stream_reader *r);
 /* Gives the reader the next physical bytes (after the header). Errors, all sticky: BH_E_TAG and BH_E_FORMAT below the sync mark;
- * BH_E_FORMAT anywhere for a frame that authenticates and is malformed; those of the span codec; BH_E_NOMEM; BH_E_CRYPTO.
+ * BH_E_FORMAT anywhere for a frame that authenticates and is malformed; those of the span codec, BH_E_TAG among them anywhere;
+ * BH_E_NOMEM; BH_E_CRYPTO.
  * Damage above the mark is BH_OK: the reader goes to BH_STREAM_DAMAGED and takes no more. */
 BH_MUST_CHECK bh_status bh_stream_reader_push(bh_stream_reader *r, bh_view physical);
 /* Tells the reader that the file ends here; idempotent. A record that the end cuts off is handed out as far as it goes;

@@ -8,10 +8,10 @@
  */
 #include <stdlib.h>
 
-#include "frame.h"
-#include "env/spans/logfmt.h"
+#include "env/spans/spans.h"
 #include "stream.h"
-#include "keyring/manifest/manifest.h"
+
+#define ROOM_MIN 4u /* fewer zeros are no room */
 
 struct bh_stream_reader {
 	bh_file_key key;
@@ -19,13 +19,14 @@ struct bh_stream_reader {
 	bh_sync_point mark;
 	bh_sync_point at;       /* the frame that comes next */
 	bh_buf partial;         /* its first bytes, while it is incomplete */
+	bh_frame_head head;     /* of the last one that was looked at */
 	bh_frame_content frame; /* the last one opened */
 	bh_buf ready;           /* without spans: logical bytes, the first `taken` of them consumed */
 	size_t taken;
 	uint64_t consumed; /* logical bytes, all in all */
-	bh_log_parser log; /* WAL: whether the last frame ended inside of a log record's fragment */
 	bool sieved;       /* by the span codec: what is ready are some of the log's records */
-	bool zeros;        /* nothing but zeros since `at` */
+	bool zeros;        /* nothing but zeros since `at` ... */
+	uint64_t zero_len; /* ... and how many */
 	bool finished;
 	bh_stream_end end;
 	bh_status failed;                                              /* sticky */
@@ -47,7 +48,7 @@ static bh_status reader_init(bh_stream_reader *r, bh_view header, const bh_scope
 	r->at.physical = BH_HEADER_LEN;
 	r->sieved = kind == BH_KIND_WAL && !raw && scopes->sieves_logs;
 	if (kind != BH_KIND_OTHER && !raw)
-		BH_TRY(bh_spans_new(kind, BH_SPANS_OPEN, r->key.header.salt, scopes, &r->spans));
+		BH_TRY(bh_spans_new(BH_SPANS_OPEN, &r->key.header, scopes, &r->spans));
 	return BH_OK;
 }
 
@@ -91,29 +92,41 @@ const bh_file_key *bh_stream_reader_key(const bh_stream_reader *r)
 	return &r->key;
 }
 
+const bh_scope *bh_stream_reader_blamed(const bh_stream_reader *r)
+{
+	return r->spans ? bh_spans_blamed(r->spans) : NULL;
+}
+
 static bool below_mark(const bh_stream_reader *r)
 {
 	return r->at.physical < r->mark.physical;
 }
 
-static bool starts_with_zeros(const uint8_t head[BH_FRAME_HEAD_LEN])
+static bh_status fail_length(const bh_stream_reader *r)
 {
-	return bh_get_u32(head) == 0;
+	return bh_fail(BH_E_FORMAT, "frame %llu at offset %llu has an impossible length, though it was synced",
+		       (unsigned long long)r->at.frames, (unsigned long long)r->at.physical);
 }
 
-/* The size of the frame that begins with `head`; 0 where the stream ends instead. */
-static bh_status frame_size(bh_stream_reader *r, const uint8_t head[BH_FRAME_HEAD_LEN], size_t *size_out)
+/* The size of the frame that begins with `bytes`, BH_FRAME_HEAD_MAX at least; 0 where the stream ends instead. */
+static bh_status frame_size(bh_stream_reader *r, bh_view bytes, size_t *size_out)
 {
-	size_t size = bh_frame_size(head);
+	size_t size = bh_frame_head_read(r->key.header.kind, bytes, &r->head) ? bh_frame_size(&r->head) : 0;
 
 	if (below_mark(r) && (size == 0 || size > r->mark.physical - r->at.physical))
-		return bh_fail(BH_E_FORMAT, "frame %llu at offset %llu has an impossible length, though it was synced",
-			       (unsigned long long)r->at.frames, (unsigned long long)r->at.physical);
-	if (size == 0 && starts_with_zeros(head))
-		r->zeros = true;
-	else if (size == 0)
+		return fail_length(r);
+	if (size == 0)
 		r->end = BH_STREAM_DAMAGED;
 	*size_out = size;
+	return BH_OK;
+}
+
+/* No frame begins with a zero byte. */
+static bh_status begin_zeros(bh_stream_reader *r)
+{
+	if (below_mark(r))
+		return fail_length(r);
+	r->zeros = true;
 	return BH_OK;
 }
 
@@ -132,8 +145,10 @@ static bh_status next_frame(bh_stream_reader *r, bh_view *in, bh_view *frame_out
 {
 	size_t size = 0;
 
-	if (r->partial.len == 0 && in->len >= BH_FRAME_HEAD_LEN) {
-		BH_TRY(frame_size(r, in->data, &size));
+	if (r->partial.len == 0 && in->data[0] == 0)
+		return begin_zeros(r);
+	if (r->partial.len == 0 && in->len >= BH_FRAME_HEAD_MAX) {
+		BH_TRY(frame_size(r, *in, &size));
 		if (size == 0)
 			return BH_OK;
 		if (in->len >= size) {
@@ -142,24 +157,15 @@ static bh_status next_frame(bh_stream_reader *r, bh_view *in, bh_view *frame_out
 			return BH_OK;
 		}
 	}
-	BH_TRY(gather(r, in, BH_FRAME_HEAD_LEN));
-	if (r->partial.len < BH_FRAME_HEAD_LEN)
+	BH_TRY(gather(r, in, BH_FRAME_HEAD_MAX));
+	if (r->partial.len < BH_FRAME_HEAD_MAX)
 		return BH_OK;
-	BH_TRY(frame_size(r, r->partial.data, &size));
+	BH_TRY(frame_size(r, bh_buf_view(&r->partial), &size));
 	if (size == 0)
 		return BH_OK;
 	BH_TRY(gather(r, in, size));
 	if (r->partial.len == size)
 		*frame_out = bh_buf_view(&r->partial);
-	return BH_OK;
-}
-
-static bh_status follow_log(bh_stream_reader *r, bh_view data)
-{
-	bh_log_piece piece;
-
-	for (; data.len > 0; data = bh_view_of(data.data + piece.len, data.len - piece.len))
-		BH_TRY(bh_log_next(&r->log, data.data, data.len, &piece));
 	return BH_OK;
 }
 
@@ -171,52 +177,56 @@ void bh_stream_reader_on_announcement(bh_stream_reader *r, void (*fn)(void *arg,
 
 static void tell_announcements(const bh_stream_reader *r)
 {
-	for (size_t i = 0; i < r->frame.announcements.len / BH_ANNOUNCEMENT_LEN; i++) {
+	for (size_t i = 0; i < bh_frame_announcement_count(&r->frame); i++) {
 		bh_announcement a = bh_frame_announcement(&r->frame, i);
 
 		r->announced(r->announced_arg, a.dek_id);
 	}
 }
 
-static bh_status feed_spans(bh_stream_reader *r)
+static bh_status append_ready(bh_stream_reader *r, bh_view bytes)
 {
-	for (size_t i = 0; i < r->frame.announcements.len / BH_ANNOUNCEMENT_LEN; i++) {
-		bh_announcement a = bh_frame_announcement(&r->frame, i);
-
-		BH_TRY(bh_spans_announced(r->spans, &a));
-	}
-	BH_TRY(bh_spans_feed(r->spans, r->frame.data));
-	return r->key.header.kind == BH_KIND_WAL ? follow_log(r, r->frame.data) : BH_OK;
+	return bytes.len > 0 ? bh_buf_append(&r->ready, bytes.data, bytes.len) : BH_OK;
 }
 
 static bh_status hand_out(bh_stream_reader *r)
 {
 	if (r->key.header.kind == BH_KIND_OTHER && r->frame.announcements.len > 0)
-		return bh_fail(BH_E_FORMAT, "frame %llu announces keys in a stream without spans",
-			       (unsigned long long)r->at.frames - 1);
+		return bh_fail(BH_E_FORMAT, "announces keys in a stream without spans");
 	if (r->announced)
 		tell_announcements(r);
-	return r->spans ? feed_spans(r) : bh_buf_append(&r->ready, r->frame.data.data, r->frame.data.len);
+	if (r->spans)
+		return bh_spans_open(r->spans, r->at.frames, &r->frame);
+	BH_TRY(append_ready(r, r->frame.sections));
+	return append_ready(r, r->frame.structure);
 }
 
+static bh_status check_count(const bh_stream_reader *r, bool synced)
+{
+	if (!synced || below_mark(r) || r->at.frames == r->mark.frames)
+		return BH_OK;
+	return bh_fail(BH_E_FORMAT, "%llu frames up to the sync mark, which counts %llu", (unsigned long long)r->at.frames,
+		       (unsigned long long)r->mark.frames);
+}
+
+/* The frame that the head was read of. */
 static bh_status take_frame(bh_stream_reader *r, bh_view bytes)
 {
-	bool synced = below_mark(r);
-	bh_status status = bh_frame_open(r->key.aead, r->at.frames, bytes, &r->frame);
+	const bool synced = below_mark(r);
+	bh_status status = bh_frame_open(r->key.aead, r->at.frames, &r->head, bytes, &r->frame);
 
 	if (status == BH_E_TAG && !synced) {
 		r->end = BH_STREAM_DAMAGED;
 		return BH_OK;
 	}
+	if (status == BH_OK)
+		status = hand_out(r);
 	if (status != BH_OK)
 		return bh_fail_prefix(status, "frame %llu at offset %llu", (unsigned long long)r->at.frames,
 				      (unsigned long long)r->at.physical);
 	r->at.frames++;
 	r->at.physical += bytes.len;
-	if (synced && !below_mark(r) && r->at.frames != r->mark.frames)
-		return bh_fail(BH_E_FORMAT, "%llu frames up to the sync mark, which counts %llu", (unsigned long long)r->at.frames,
-			       (unsigned long long)r->mark.frames);
-	return hand_out(r);
+	return check_count(r, synced);
 }
 
 /* A file system may have recorded a size whose data never came: zeros to the end are a torn tail, zeros with anything behind are
@@ -226,6 +236,7 @@ static void take_zeros(bh_stream_reader *r, bh_view in)
 	for (size_t i = 0; i < in.len; i++)
 		if (in.data[i] != 0)
 			r->end = BH_STREAM_DAMAGED;
+	r->zero_len += in.len;
 }
 
 static bh_status push(bh_stream_reader *r, bh_view in)
@@ -265,7 +276,7 @@ static bool is_torn(const bh_stream_reader *r)
 {
 	bool at_mark = r->mark.frames > 0 && r->at.physical == r->mark.physical;
 
-	return r->zeros ? !at_mark : r->partial.len > 0;
+	return r->zeros ? !at_mark || r->zero_len < ROOM_MIN : r->partial.len > 0;
 }
 
 static bh_status finish(bh_stream_reader *r)
@@ -319,7 +330,8 @@ bh_stream_end bh_stream_reader_end(const bh_stream_reader *r)
 size_t bh_stream_end_stub(const bh_stream_reader *r, uint8_t stub_out[BH_STREAM_STUB_MAX])
 {
 	/* A sieve has cut a record off by itself. */
-	bool inside = r->sieved ? !bh_log_at_boundary(&r->log) : r->log.header_len > 0;
+	const bh_log_parser *log = r->spans ? bh_spans_log(r->spans) : NULL;
+	bool inside = log && (r->sieved ? !bh_log_at_boundary(log) : log->header_len > 0);
 	bool torn = r->end == BH_STREAM_TORN && !inside, damaged = r->end == BH_STREAM_DAMAGED;
 	size_t left = BH_LOG_BLOCK - (size_t)((r->consumed + bh_stream_reader_ready(r).len) % BH_LOG_BLOCK);
 	size_t trailer = left < BH_LOG_HEADER ? left : 0;

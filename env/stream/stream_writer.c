@@ -11,7 +11,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
-#include "frame.h"
+#include "env/spans/spans.h"
 #include "stream.h"
 
 struct bh_stream_writer {
@@ -48,7 +48,7 @@ static bh_status writer_init(bh_stream_writer *w, const bh_file_key *key, const 
 	w->at = w->written = w->marked = mark.point;
 	BH_TRY(bh_sync_mark_seal(key->aead, &mark, mark_out));
 	if (has_spans(key->header.kind))
-		BH_TRY(bh_spans_new(key->header.kind, BH_SPANS_SEAL, key->header.salt, scopes, &w->spans));
+		BH_TRY(bh_spans_new(BH_SPANS_SEAL, &key->header, scopes, &w->spans));
 	return BH_OK;
 }
 
@@ -90,46 +90,57 @@ void bh_stream_writer_free(bh_stream_writer *w)
 	free(w);
 }
 
-static bh_status put_frame(bh_stream_writer *w, const bh_frame *frame, bh_buf *out)
+static bh_status seal_frame(bh_stream_writer *w, const bh_frame_head *head, const uint8_t *part, bh_buf *out)
 {
-	size_t before = out->len;
-
-	BH_TRY(bh_frame_seal(w->key.aead, w->at.frames, frame, out));
+	BH_TRY(bh_frame_seal(w->key.aead, w->at.frames, head, part, out));
 	w->at.frames++;
-	w->at.physical += out->len - before;
+	w->at.physical += bh_frame_size(head);
 	return BH_OK;
 }
 
-/* Cuts into frames. Announcements come with data only, and go first, so that a reader has them all before it. */
-static bh_status put_frames(bh_stream_writer *w, const bh_announcement *announcements, size_t count, bh_view data, bh_buf *out)
+/* A stream without spans: no announcements, then the bytes. Built and sealed in place. */
+static bh_status append_plain(bh_stream_writer *w, bh_view data, bh_buf *out)
 {
-	for (; count > BH_FRAME_ANNOUNCEMENTS_MAX; count -= BH_FRAME_ANNOUNCEMENTS_MAX, announcements += BH_FRAME_ANNOUNCEMENTS_MAX)
-		BH_TRY(put_frame(w, &(bh_frame){ announcements, BH_FRAME_ANNOUNCEMENTS_MAX, { 0 } }, out));
 	while (data.len > 0) {
-		bh_frame frame = { announcements, count, bh_view_of(data.data, BH_MIN(data.len, BH_FRAME_MAX)) };
+		size_t len = BH_MIN(data.len, (size_t)BH_FRAME_MAX);
+		bh_frame_head head;
+		uint8_t *part;
 
-		BH_TRY(put_frame(w, &frame, out));
-		data = bh_view_of(data.data + frame.data.len, data.len - frame.data.len);
-		count = 0;
+		BH_TRY(bh_frame_begin(0, 1 + len, out, &head));
+		part = bh_frame_part(&head, out);
+		part[0] = 0;
+		memcpy(part + 1, data.data, len);
+		BH_TRY(seal_frame(w, &head, part, out));
+		data = bh_view_of(data.data + len, data.len - len);
 	}
 	return BH_OK;
+}
+
+static bh_status put_due(bh_stream_writer *w, bh_buf *out)
+{
+	bh_view part = bh_spans_part(w->spans);
+	bh_frame_head head;
+	bh_status status;
+
+	BH_TRY(bh_frame_begin(bh_spans_sections_len(w->spans), part.len, out, &head));
+	status = bh_spans_seal(w->spans, w->at.frames, bh_frame_sections(&head, out));
+	if (status != BH_OK) {
+		bh_frame_drop(&head, out);
+		return status;
+	}
+	return seal_frame(w, &head, part.data, out);
 }
 
 /* Under keys_lock. */
 static bh_status append_spans(bh_stream_writer *w, bh_view data, bh_buf *out)
 {
-	const bh_announcement *announcements;
-	bh_view ready;
-	size_t count;
+	while (data.len > 0) {
+		bool due = false;
 
-	BH_TRY(bh_spans_feed(w->spans, data));
-	ready = bh_spans_ready(w->spans);
-	if (ready.len == 0)
-		return BH_OK;
-	announcements = bh_spans_announcements(w->spans, &count);
-	BH_TRY(put_frames(w, announcements, count, ready, out));
-	bh_spans_announcements_clear(w->spans);
-	bh_spans_consume(w->spans, ready.len);
+		BH_TRY(bh_spans_gather(w->spans, &data, &due));
+		if (due)
+			BH_TRY(put_due(w, out));
+	}
 	return BH_OK;
 }
 
@@ -146,7 +157,7 @@ bh_status bh_stream_writer_append(bh_stream_writer *w, bh_view data, bh_buf *out
 		status = append_spans(w, data, out);
 		pthread_mutex_unlock(&w->keys_lock);
 	} else {
-		status = put_frames(w, NULL, 0, data, out);
+		status = append_plain(w, data, out);
 	}
 	if (status != BH_OK) {
 		w->failed = status;

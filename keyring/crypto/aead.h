@@ -1,20 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * aead.h: AES-256-GCM (NIST SP 800-38D; 96-bit nonce, 128-bit tag) and AES-256-CTR (SP 800-38A) behind one small interface.
+ * aead.h: AES-256-GCM (NIST SP 800-38D; 96-bit nonce, 128-bit tag) behind one small interface.
  *
  * Two engines that agree bit for bit: Intel's Multi-Buffer library, chosen at run time where the CPU has AES-NI, and OpenSSL
  * everywhere. BH_AEAD=openssl|ipsec-mb in the environment, or bh_aead_select(), forces one. The caller owns nonce uniqueness: see
  * env/README.md.
  *
- * Memory: a context is in the arena of secret.h. What OpenSSL keeps of its own (the key schedules of its engine and of every
- * bh_ctr) is in OpenSSL's heap: wiped when the context is freed, until then neither locked nor left out of core dumps. ipsec-mb has
- * no such part.
+ * Memory: a context is in the arena of secret.h. What OpenSSL keeps of its own (the key schedules of its engine) is in OpenSSL's
+ * heap: wiped when the context is freed, until then neither locked nor left out of core dumps. ipsec-mb has no such part.
  *
- * Fork: a child may free the contexts that it inherits; seal, open and xor refuse with BH_E_CRYPTO, so no nonce is used twice.
+ * Fork: a child may free the contexts that it inherits; seal and open refuse with BH_E_CRYPTO, so no nonce is used twice.
  *
- * Thread-safety: a bh_aead may be used from many threads at once, a bh_ctr by one at a time. No call allocates after `new`, save
- * that OpenSSL needs an EVP context for each thread that is inside the same bh_aead at the same time (up to 32 are kept for the
- * next calls).
+ * Thread-safety: a bh_aead may be used from many threads at once. No call allocates after `new`, save that OpenSSL needs an EVP
+ * context for each thread that is inside the same bh_aead at the same time (up to 32 are kept for the next calls).
  */
 #ifndef BH_AEAD_H
 #define BH_AEAD_H
@@ -29,7 +27,6 @@ extern "C" {
 #define BH_TAG_LEN 16
 
 typedef struct bh_aead bh_aead;
-typedef struct bh_ctr bh_ctr;
 
 /* One engine; a const table of its calls. Called only through the wrappers below. */
 typedef struct bh_aead_engine bh_aead_engine;
@@ -60,15 +57,6 @@ BH_MUST_CHECK bh_status bh_aead_seal(const bh_aead *aead, const uint8_t nonce[BH
  * (`in` as well where it is the same): nothing unauthenticated is handed up. */
 BH_MUST_CHECK bh_status bh_aead_open(const bh_aead *aead, const uint8_t nonce[BH_NONCE_LEN], bh_view aad, const uint8_t *in,
 				     size_t len, const uint8_t tag[BH_TAG_LEN], uint8_t *out);
-
-/* A keystream addressed by position: byte p is byte p%16 of AES(key, be128(p/16)). For spans, whose authentication is the frame's
- * tag. Errors: BH_E_INVALID (length), BH_E_NOMEM, BH_E_CRYPTO. */
-BH_MUST_CHECK bh_status bh_ctr_new(bh_view key, bh_ctr **out);
-void bh_ctr_free(bh_ctr *ctr);
-void bh_ctr_freep(bh_ctr **ctr);
-/* XORs the keystream at byte position `pos` over `len` bytes in place. Its own inverse.
- * Errors: BH_E_CRYPTO, after which `data` may be part one, part the other. */
-BH_MUST_CHECK bh_status bh_ctr_xor(bh_ctr *ctr, uint64_t pos, uint8_t *data, size_t len);
 
 #ifdef __cplusplus
 }

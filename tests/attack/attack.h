@@ -15,7 +15,7 @@
 #define BH_TESTS_ATTACK_H
 
 #include "decryptor.h"
-#include "env/stream/frame.h"
+#include "env/format/frame.h"
 #include "env/format/pages.h"
 #include "env/stream/stream.h"
 #include "tests/support/harness.h"
@@ -70,6 +70,7 @@ typedef struct frames {
 	size_t off[4097]; /* of each, and of the end */
 } frames;
 void frames_find(const victim *v, bh_view file, frames *out);
+size_t frame_size_at(bh_file_kind kind, bh_view file, size_t off);
 
 /* What became of a merchant: */
 typedef struct merchant_report {
@@ -89,6 +90,7 @@ typedef struct report {
 typedef struct attack {
 	const victim *v;
 	const char *what; /* for messages */
+	bool may_detach;  /* before the open is refused, a merchant may be recorded as damaged, and parked */
 	char dir[PATH_SIZE];
 	report report;
 } attack;

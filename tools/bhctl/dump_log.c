@@ -408,12 +408,69 @@ static void reader_free(bh_stream_reader **r)
 	bh_stream_reader_free(*r);
 }
 
+/* ---- the names of a WAL's families */
+
+static bh_status drop_ready(void *arg, bh_stream_reader *r)
+{
+	(void)arg;
+	bh_stream_reader_consume(r, bh_stream_reader_ready(r).len);
+	return BH_OK;
+}
+
+static bh_status read_manifest(const dump *d, const char *path)
+{
+	BH_CLEANUP(sealed_close) sealed file = SEALED_CLOSED;
+	BH_CLEANUP(reader_free) bh_stream_reader *r = NULL;
+
+	BH_TRY(sealed_open(path, &file));
+	BH_TRY(bh_stream_reader_new(bh_view_of(file.header, file.header_len), &d->in.scopes, false, &r));
+	return sealed_pump(&file, r, drop_ready, NULL);
+}
+
+/* A DEK is only good for the class that the MANIFEST calls the family by. */
+static bh_status read_names(const dump *d)
+{
+	BH_CLEANUP(sealed_close) sealed current = SEALED_CLOSED;
+	BH_CLEANUP(bh_buf_clear) bh_buf path = { 0 }, name = { 0 };
+	const char *slash = strrchr(d->path, '/');
+	const int dir_len = slash != NULL ? (int)(slash - d->path) + 1 : 0;
+
+	BH_TRY(bh_buf_printf(&path, "%.*sCURRENT", dir_len, d->path));
+	BH_TRY(sealed_open((const char *)path.data, &current));
+	BH_TRY(sealed_text(&current, &d->in.scopes, &name));
+	path.len = 0;
+	BH_TRY(bh_buf_printf(&path, "%.*s%.*s", dir_len, d->path, (int)strcspn((const char *)name.data, "\n"),
+			     (const char *)name.data));
+	return read_manifest(d, (const char *)path.data);
+}
+
+/* A WAL that lies somewhere else is shown as well: whose its rows are, its DEKs say. */
+static void find_names(const dump *d)
+{
+	bh_status status = d->header.kind == BH_KIND_WAL ? read_names(d) : BH_OK;
+
+	if (status != BH_OK && status != BH_E_NOT_FOUND)
+		fprintf(stderr, "bhctl: the MANIFEST beside it cannot be read, so families are known by their DEKs alone: %s\n",
+			bh_status_message());
+}
+
+/* What nobody can open is shown as such. */
+static bh_status allow_blank(void *arg, uint32_t cf_id, const bh_header *file)
+{
+	(void)arg;
+	(void)cf_id;
+	(void)file;
+	return BH_OK;
+}
+
 bh_status dump_log(dump *d)
 {
 	BH_CLEANUP(log_dump_clear) log_dump l = { .d = d };
 	BH_CLEANUP(reader_free) bh_stream_reader *r = NULL;
 	bh_status status;
 
+	find_names(d);
+	d->in.scopes.cf_blank = allow_blank;
 	BH_TRY(bh_stream_reader_new(bh_view_of(d->file.header, d->file.header_len), &d->in.scopes, false, &r));
 	l.spans = bh_stream_reader_spans(r);
 	bh_spans_observe(l.spans, observe, &l);

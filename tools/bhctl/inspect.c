@@ -35,13 +35,21 @@ static bh_status unlock_one(bh_unlock *unlock, const bh_merchant_info *merchant)
 	return bh_unlock_add(unlock, merchant->name);
 }
 
+void inspect_scopes(const bh_fs *fs, bh_scopes *out)
+{
+	*out = *bh_fs_scopes(fs);
+	out->cf_attached = always_attached;
+	out->hides_default_files = false;
+	out->hides_blank_files = false;
+	out->sieves_logs = false;
+}
+
 bh_status inspect_files(const char *dir, inspect *in)
 {
 	if (in->fs != NULL)
 		return BH_OK;
 	BH_TRY(bh_fs_new(dir, in->keyring, &in->fs));
-	in->scopes = *bh_fs_scopes(in->fs);
-	in->scopes.cf_attached = always_attached;
+	inspect_scopes(in->fs, &in->scopes);
 	return BH_OK;
 }
 

@@ -30,6 +30,8 @@ typedef struct inspect {
 BH_MUST_CHECK bh_status inspect_open(const bhctl *ctl, const char *dir, inspect *out);
 /* Makes `fs` and `scopes`. Without a merchant's keys that is enough to see under which DEKs files lie. */
 BH_MUST_CHECK bh_status inspect_files(const char *dir, inspect *in);
+/* The scopes of `fs` for who looks at its files as they are, without RocksDB's view of them. */
+void inspect_scopes(const bh_fs *fs, bh_scopes *out);
 /* Unwraps the DEKs of every living merchant whose KMS allows it and whom no operator has suspended, then makes `fs` and
  * `scopes`. */
 BH_MUST_CHECK bh_status inspect_unlock(const char *dir, inspect *in);

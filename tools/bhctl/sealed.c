@@ -9,7 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "env/stream/frame.h"
+#include "env/format/frame.h"
 
 #define WINDOW (1u << 20)
 #define TEXT_MAX (16u << 20)
@@ -21,6 +21,7 @@ static bh_status fail_io(const sealed *f, const char *what)
 
 bh_status sealed_open(const char *path, sealed *out)
 {
+	bh_header header;
 	struct stat st;
 	bh_view head;
 
@@ -35,6 +36,7 @@ bh_status sealed_open(const char *path, sealed *out)
 	BH_TRY(sealed_view(out, 0, BH_HEADER_LEN, &head));
 	memcpy(out->header, head.data, head.len);
 	out->header_len = head.len;
+	out->kind = bh_header_parse(head, &header) == BH_OK ? header.kind : 0;
 	return BH_OK;
 }
 
@@ -81,15 +83,16 @@ bh_status sealed_view(sealed *f, uint64_t off, size_t len, bh_view *out)
 
 bh_status sealed_frame_size(sealed *f, uint64_t off, size_t *size_out)
 {
-	bh_view head;
+	bh_frame_head head;
+	bh_view bytes;
 
 	*size_out = 0;
 	if (off > f->size)
 		return BH_OK;
-	BH_TRY(sealed_view(f, off, BH_FRAME_HEAD_LEN, &head));
-	if (head.len < BH_FRAME_HEAD_LEN)
+	BH_TRY(sealed_view(f, off, BH_FRAME_HEAD_MAX, &bytes));
+	if (bytes.len < BH_FRAME_HEAD_MAX || !bh_frame_head_read(f->kind, bytes, &head))
 		return BH_OK;
-	*size_out = bh_frame_size(head.data);
+	*size_out = bh_frame_size(&head);
 	if (*size_out > f->size - off)
 		*size_out = 0;
 	return BH_OK;

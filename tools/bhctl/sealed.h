@@ -16,6 +16,7 @@ typedef struct sealed {
 	uint64_t size;    /* physical bytes */
 	uint8_t header[BH_HEADER_LEN];
 	size_t header_len; /* less than BH_HEADER_LEN in a shorter file */
+	bh_file_kind kind; /* as the header says; 0: it says nothing */
 	bh_buf window;     /* bytes of the file from window_off on */
 	uint64_t window_off;
 } sealed;
@@ -30,7 +31,7 @@ void sealed_close(sealed *f); /* idempotent */
 /* Up to `len` bytes at `off`, fewer where the file ends. Borrowed until the next call. Errors: BH_E_IO, BH_E_NOMEM. */
 BH_MUST_CHECK bh_status sealed_view(sealed *f, uint64_t off, size_t len, bh_view *out);
 
-/* The frame at `off`, as the four bytes there say: its size, or 0 where no whole frame is. */
+/* The frame at `off`, as the lengths there say: its size, or 0 where no whole frame is. */
 BH_MUST_CHECK bh_status sealed_frame_size(sealed *f, uint64_t off, size_t *size_out);
 /* Pushes the whole file through `r`, a frame at a time, then finishes it; calls `each` after every step, to take what is ready.
  * Errors: those of the reader and of `each`. */

@@ -195,7 +195,7 @@ static void check_end(const target *t, const bh_stream_reader *stream)
 }
 
 /* `take` gets the logical bytes. */
-static bh_status check_stream(target *t, bh_status (*take)(void *arg, bh_stream_reader *r), void *arg)
+static bh_status check_stream(target *t, const bh_scopes *scopes, bh_status (*take)(void *arg, bh_stream_reader *r), void *arg)
 {
 	bh_stream_reader *stream = NULL;
 	bh_status status;
@@ -203,7 +203,7 @@ static bh_status check_stream(target *t, bh_status (*take)(void *arg, bh_stream_
 	t->live = true;
 	if (!check_header(t))
 		return BH_OK;
-	status = bh_stream_reader_new(bh_view_of(t->file.header, t->file.header_len), &t->v->in.scopes, false, &stream);
+	status = bh_stream_reader_new(bh_view_of(t->file.header, t->file.header_len), scopes, false, &stream);
 	if (status != BH_OK) {
 		report_failure(t->r, t->entry->path, NULL, 0, 0, status);
 		return BH_OK;
@@ -272,7 +272,7 @@ bh_status verify_wals(verify *v, report *r)
 
 		BH_TRY(begin(v, r, &v->files.entries[i], BH_KIND_WAL, &t, &wanted));
 		if (wanted)
-			(void)check_stream(&t, drop_ready, NULL);
+			(void)check_stream(&t, &t.root->scopes, drop_ready, NULL);
 	}
 	return BH_OK;
 }
@@ -323,7 +323,7 @@ bh_status verify_small(verify *v, report *r)
 		if (!wanted)
 			continue;
 		is_current = is_file(t.root, t.entry->path, "CURRENT");
-		status = check_stream(&t, is_current ? take_current : drop_ready, t.root);
+		status = check_stream(&t, &v->in.scopes, is_current ? take_current : drop_ready, t.root);
 		if (is_current && status != BH_OK)
 			t.root->current[0] = '\0';
 	}
@@ -354,6 +354,57 @@ static bh_status take_manifest(void *arg, bh_stream_reader *r)
 	return BH_OK;
 }
 
+static bh_status ignore_added(void *arg, uint32_t cf_id, bh_view name)
+{
+	(void)arg;
+	(void)cf_id;
+	(void)name;
+	return BH_OK;
+}
+
+static bh_status ignore_dropped(void *arg, uint32_t cf_id)
+{
+	(void)arg;
+	(void)cf_id;
+	return BH_OK;
+}
+
+static void ignore_log_number(void *arg, uint32_t cf_id, uint64_t number)
+{
+	(void)arg;
+	(void)cf_id;
+	(void)number;
+}
+
+static bh_status know_no_scope(void *arg, uint32_t cf_id, bh_scope *out)
+{
+	(void)arg;
+	(void)cf_id;
+	(void)out;
+	return BH_E_NOT_FOUND;
+}
+
+static bh_status allow_blank(void *arg, uint32_t cf_id, const bh_header *file)
+{
+	(void)arg;
+	(void)cf_id;
+	(void)file;
+	return BH_OK;
+}
+
+/* What families were called in a MANIFEST that is not the one in use says nothing of the logs. */
+static bh_status check_leftover(target *t)
+{
+	bh_scopes scopes = t->root->scopes;
+
+	scopes.cf_added = ignore_added;
+	scopes.cf_dropped = ignore_dropped;
+	scopes.cf_log_number = ignore_log_number;
+	scopes.cf_scope = know_no_scope;
+	scopes.cf_blank = allow_blank;
+	return check_stream(t, &scopes, drop_ready, NULL);
+}
+
 bh_status verify_manifests(verify *v, report *r)
 {
 	for (size_t i = 0; i < v->files.count; i++) {
@@ -368,7 +419,7 @@ bh_status verify_manifests(verify *v, report *r)
 			continue;
 		is_current = is_file(t.root, t.entry->path, t.root->current);
 		taking.manifest = &t.root->manifest;
-		status = is_current ? check_stream(&t, take_manifest, &taking) : check_stream(&t, drop_ready, NULL);
+		status = is_current ? check_stream(&t, &t.root->scopes, take_manifest, &taking) : check_leftover(&t);
 		bh_records_clear(&taking.records);
 		if (is_current)
 			t.root->have_manifest = status == BH_OK && json_array_size(r->failures) == failures;

@@ -62,6 +62,7 @@ static bh_status add_parked(verify *v, const bh_merchant_info *merchant)
 	BH_TRY(bh_buf_printf(&path, "%s/" BH_PARKED_DIR "/%s", v->ctl->db, merchant->name));
 	BH_TRY(bh_fs_new_view(v->in.keyring, (const char *)path.data, merchant->name, &root->fs));
 	snprintf(root->prefix, sizeof(root->prefix), BH_PARKED_DIR "/%s/", merchant->name);
+	inspect_scopes(root->fs, &root->scopes);
 	v->root_count++;
 	return BH_OK;
 }
@@ -71,7 +72,7 @@ bh_status verify_roots_find(verify *v)
 	v->roots = calloc(v->in.merchant_count + 1, sizeof(*v->roots));
 	if (v->roots == NULL)
 		return bh_fail(BH_E_NOMEM, "%s: no memory", v->ctl->db);
-	v->roots[0] = (verify_root){ .fs = v->in.fs };
+	v->roots[0] = (verify_root){ .fs = v->in.fs, .scopes = v->in.scopes };
 	v->root_count = 1;
 	for (size_t i = 0; i < v->in.merchant_count; i++)
 		if (verify_is_parked(v, &v->in.merchants[i]))

@@ -19,7 +19,7 @@
 #include "tests/support/traces.h"
 #include "keyring/base/random.h"
 
-enum { TRACED_MAX = 96, CANARIES = 8, ROWS = 2000 };
+enum { TRACED_MAX = 256, FAMILIES = 4, CANARIES = 8, ROWS = 2000 };
 
 typedef struct tracer {
 	const workspace *ws;
@@ -55,7 +55,19 @@ static void trace_derived(tracer *t, const char *label, bh_view fields, const ui
 	t->keys[t->count++] = trace_of(key.data);
 }
 
-/* The key of each file of the class, and the one of its spans in each log. */
+/* One of them is the class's. */
+static void trace_families(tracer *t, const uint8_t bound[16], const uint8_t *salt)
+{
+	uint8_t fields[20];
+
+	memcpy(fields, bound, 16);
+	for (uint32_t id = 1; id <= FAMILIES; id++) {
+		bh_put_u32(fields + 16, id);
+		trace_derived(t, "bulkhead/1/family", bh_view_of(fields, sizeof(fields)), salt);
+	}
+}
+
+/* The key of each file of the class, and the one of its sections in each log. */
 static void trace_file(void *arg, const char *path)
 {
 	bh_buf bytes = file_read(path);
@@ -66,7 +78,7 @@ static void trace_file(void *arg, const char *path)
 		if (memcmp(header.dek_id, bh_dek_id(t->dek), BH_ID_LEN) == 0)
 			trace_derived(t, "bulkhead/1/file", bh_view_of(bytes.data + 8, 16), header.salt);
 		else
-			trace_derived(t, "bulkhead/1/span", (bh_view){ 0 }, header.salt);
+			trace_families(t, bytes.data + 8, header.salt);
 	}
 	bh_buf_clear(&bytes);
 }

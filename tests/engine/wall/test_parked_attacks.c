@@ -12,7 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "env/stream/frame.h"
+#include "env/format/frame.h"
 #include "env/format/header.h"
 #include "env/stream/stream.h"
 #include "engine/wall/inventory.h"
@@ -304,14 +304,16 @@ static bool log_is_cut(const stage *s, int variant)
 		size_t end = BH_HEADER_LEN;
 
 		while (end < bytes.len) {
-			size_t size = bh_frame_size(bytes.data + end);
+			bh_frame_head head;
+			size_t size;
 
+			test_check(bh_frame_head_read(BH_KIND_WAL, bh_view_of(bytes.data + end, bytes.len - end), &head));
+			size = bh_frame_size(&head);
 			for (int half = 0; half < 2; half++)
 				if (variant-- == 0) {
 					replace(path, bh_view_of(bytes.data, end + (size_t)half * size / 2));
 					return true;
 				}
-			test_check(size > 0);
 			end += size;
 		}
 	}

@@ -16,7 +16,7 @@
 
 #include <cmocka.h>
 
-#include "env/stream/frame.h"
+#include "env/format/frame.h"
 #include "env/format/pages.h"
 #include "env/stream/stream.h"
 
@@ -71,6 +71,27 @@ static inline bh_status keys_cf_dropped(void *arg, uint32_t cf_id)
 	return BH_OK;
 }
 
+static inline void keys_cf_log_number(void *arg, uint32_t cf_id, uint64_t number)
+{
+	(void)arg, (void)cf_id, (void)number;
+}
+
+static inline bh_status keys_cf_scope(void *arg, uint32_t cf_id, bh_scope *out)
+{
+	const keys *k = arg;
+
+	if (cf_id >= KEYS)
+		return BH_E_NOT_FOUND;
+	*out = *bh_dek_scope(k->dek[cf_id]);
+	return BH_OK;
+}
+
+static inline bh_status keys_cf_blank(void *arg, uint32_t cf_id, const bh_header *file)
+{
+	(void)arg, (void)cf_id, (void)file;
+	return BH_OK;
+}
+
 static inline bool keys_cf_attached(void *arg, bh_view name)
 {
 	(void)arg, (void)name;
@@ -101,8 +122,17 @@ static inline int keys_setup(void **state)
 	k->dek[PLATFORM] = fixed_dek(0xa0, 0x50, "");
 	k->dek[MERCHANT_A] = fixed_dek(0xa1, 0x51, "acme");
 	k->dek[MERCHANT_B] = fixed_dek(0xa2, 0x52, "bolt");
-	k->scopes = (bh_scopes){ k,    keys_for_cf, keys_by_id, keys_cf_added, keys_cf_dropped, keys_cf_attached, false, false,
-				 NULL, NULL,        NULL,       NULL };
+	k->scopes = (bh_scopes){
+		.arg = k,
+		.dek_for_cf = keys_for_cf,
+		.dek_by_id = keys_by_id,
+		.cf_added = keys_cf_added,
+		.cf_dropped = keys_cf_dropped,
+		.cf_log_number = keys_cf_log_number,
+		.cf_scope = keys_cf_scope,
+		.cf_blank = keys_cf_blank,
+		.cf_attached = keys_cf_attached,
+	};
 	*state = k;
 	return 0;
 }
@@ -183,6 +213,30 @@ static inline bh_status read_pages(bh_view file, const bh_scopes *scopes, bh_buf
 	out->len = got;
 	bh_page_file_free(f);
 	return status;
+}
+
+static inline size_t varint_len(size_t value)
+{
+	size_t len = 1;
+
+	for (; value >= 0x80; value >>= 7)
+		len++;
+	return len;
+}
+
+/* Physical bytes of a frame by its lengths. */
+static inline size_t frame_len(size_t sections, size_t part)
+{
+	return varint_len(part) + varint_len(sections) + sections + part + BH_TAG_LEN;
+}
+
+/* ... and of the one at `file[off]`, which there is. */
+static inline size_t frame_len_at(bh_file_kind kind, bh_view file, size_t off)
+{
+	bh_frame_head head = { 0 };
+
+	assert_true(bh_frame_head_read(kind, bh_view_of(file.data + off, file.len - off), &head));
+	return bh_frame_size(&head);
 }
 
 /* A stream in memory: one append a piece, and a sync mark after `synced` pieces. */

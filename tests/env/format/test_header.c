@@ -271,24 +271,47 @@ static void test_stripped_header(void **state)
 	free(plain);
 }
 
-static void test_keys_differ(void **state)
+static void test_salts_differ(void **state)
 {
 	keys *k = *state;
 	made one = make(k->dek[MERCHANT_A], BH_KIND_SST, 4096), two = make(k->dek[MERCHANT_A], BH_KIND_SST, 4096);
-	uint8_t stream[4][32] = { 0 };
-	bh_ctr *ctr = NULL;
 
 	assert_memory_not_equal(one.bytes + 24, two.bytes + 24, BH_SALT_LEN);
 	assert_memory_not_equal(one.bytes + 72, two.bytes + 72, 32);
-	for (int i = 0; i < 4; i++) {
-		assert_int_equal(bh_span_key(k->dek[i / 2], i % 2 ? one.bytes + 24 : two.bytes + 24, &ctr), BH_OK);
-		assert_int_equal(bh_ctr_xor(ctr, 0, stream[i], 32), BH_OK);
-		bh_ctr_free(ctr);
-		for (int j = 0; j < i; j++)
-			assert_memory_not_equal(stream[i], stream[j], 32);
-	}
 	bh_file_key_clear(&one.key);
 	bh_file_key_clear(&two.key);
+}
+
+/* A family's key depends on its DEK, on all that names the file, and on the family. */
+static void test_family_keys_differ(void **state)
+{
+	keys *k = *state;
+	const bh_header base = { .kind = BH_KIND_WAL, .number = 9, .salt = { 1 } };
+	const struct {
+		int dek;
+		bh_header header;
+		uint32_t family;
+	} cases[] = {
+		{ MERCHANT_A, base, 1 },
+		{ MERCHANT_B, base, 1 },
+		{ MERCHANT_A, base, 2 },
+		{ MERCHANT_A, base, 257 },
+		{ MERCHANT_A, { .kind = BH_KIND_MANIFEST, .number = 9, .salt = { 1 } }, 1 },
+		{ MERCHANT_A, { .kind = BH_KIND_WAL, .number = 10, .salt = { 1 } }, 1 },
+		{ MERCHANT_A, { .kind = BH_KIND_WAL, .number = 9, .salt = { 2 } }, 1 },
+	};
+	uint8_t sealed[sizeof(cases) / sizeof(cases[0])][32 + BH_TAG_LEN] = { 0 };
+	const uint8_t nonce[BH_NONCE_LEN] = { 0 };
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		bh_aead *aead = NULL;
+
+		assert_int_equal(bh_family_key(k->dek[cases[i].dek], &cases[i].header, cases[i].family, &aead), BH_OK);
+		assert_int_equal(bh_aead_seal(aead, nonce, bh_view_of(NULL, 0), sealed[i], 32, sealed[i], sealed[i] + 32), BH_OK);
+		bh_aead_free(aead);
+		for (size_t j = 0; j < i; j++)
+			assert_memory_not_equal(sealed[i], sealed[j], 32);
+	}
 }
 
 int main(void)
@@ -306,7 +329,8 @@ int main(void)
 		cmocka_unit_test(test_wrong_key_of_right_id),
 		cmocka_unit_test(test_reason_of_missing_key_is_kept),
 		cmocka_unit_test(test_stripped_header),
-		cmocka_unit_test(test_keys_differ),
+		cmocka_unit_test(test_salts_differ),
+		cmocka_unit_test(test_family_keys_differ),
 	};
 
 	return cmocka_run_group_tests_name("header", tests, keys_setup, keys_teardown);

@@ -24,7 +24,10 @@
 #define TENANT 0xee
 #define FAMILY_COUNT 8
 
-static const uint8_t fixture_salt[BH_SALT_LEN] = { 1, 2, 3, 4, 5 };
+static inline bh_header fixture_header(bh_file_kind kind)
+{
+	return (bh_header){ .kind = kind, .number = 9, .salt = { 1, 2, 3, 4, 5 } };
+}
 
 /* ---- scopes: families 1 to FAMILY_COUNT, each with a DEK a generation */
 typedef struct fixture {
@@ -33,11 +36,15 @@ typedef struct fixture {
 	bh_status unavailable[FAMILY_COUNT + 1]; /* what a DEK's lookup fails with; BH_OK: it is there */
 	bool detached[FAMILY_COUNT + 1];
 	bool platform[FAMILY_COUNT + 1]; /* dek_for_cf says: the platform's */
+	bool unnamed[FAMILY_COUNT + 1];  /* no edit has added it */
+	bool renamed[FAMILY_COUNT + 1];  /* it is of another class than its DEKs */
+	bool needed[FAMILY_COUNT + 1];   /* its bytes may not be blank */
 	unsigned asked;                  /* calls of dek_for_cf */
 	unsigned added;
 	unsigned dropped;
 	uint32_t last_cf;
 	char last_name[64];
+	uint64_t log_number[FAMILY_COUNT + 1];
 } fixture;
 
 static inline void fixture_dek_id(uint32_t cf_id, unsigned generation, uint8_t id[BH_ID_LEN])
@@ -107,6 +114,34 @@ static inline bh_status fixture_cf_dropped(void *arg, uint32_t cf_id)
 	return BH_OK;
 }
 
+static inline void fixture_cf_log_number(void *arg, uint32_t cf_id, uint64_t number)
+{
+	fixture *f = arg;
+
+	if (cf_id <= FAMILY_COUNT)
+		f->log_number[cf_id] = number;
+}
+
+static inline bh_status fixture_cf_scope(void *arg, uint32_t cf_id, bh_scope *out)
+{
+	const fixture *f = arg;
+
+	if (cf_id > FAMILY_COUNT || f->unnamed[cf_id])
+		return BH_E_NOT_FOUND;
+	*out = (bh_scope){ "m", "c" };
+	if (f->renamed[cf_id])
+		out->cls[0] = 'd';
+	return BH_OK;
+}
+
+static inline bh_status fixture_cf_blank(void *arg, uint32_t cf_id, const bh_header *file)
+{
+	const fixture *f = arg;
+
+	assert_int_equal(file->number, 9);
+	return cf_id <= FAMILY_COUNT && f->needed[cf_id] ? BH_E_TAG : BH_OK;
+}
+
 /* Names are "m<cf id>/c". */
 static inline bool fixture_cf_attached(void *arg, bh_view name)
 {
@@ -122,6 +157,9 @@ static inline void fixture_init(fixture *f)
 				    .dek_by_id = fixture_by_id,
 				    .cf_added = fixture_cf_added,
 				    .cf_dropped = fixture_cf_dropped,
+				    .cf_log_number = fixture_cf_log_number,
+				    .cf_scope = fixture_cf_scope,
+				    .cf_blank = fixture_cf_blank,
 				    .cf_attached = fixture_cf_attached } };
 	f->scopes.arg = f;
 }
@@ -235,19 +273,41 @@ static inline void fill_crcs(uint8_t *log, size_t len)
 }
 
 /* ---- drivers */
+
+/* A frame between span codec and stream. */
+typedef struct sealed_frame {
+	bh_buf plain;    /* BH_FRAME_ROOM bytes, then the platform's part */
+	bh_buf sections; /* sealed */
+} sealed_frame;
+
 typedef struct sealed {
-	bh_buf bytes;
-	struct {
-		size_t at; /* before this byte */
-		bh_announcement a;
-	} said[64];
-	size_t said_count;
+	sealed_frame *frames;
+	size_t count;
+	size_t said_count; /* announcements in all of them */
 } sealed;
 
 static inline void sealed_clear(sealed *s)
 {
-	bh_buf_clear(&s->bytes);
-	s->said_count = 0;
+	for (size_t i = 0; i < s->count; i++) {
+		bh_buf_clear(&s->frames[i].plain);
+		bh_buf_clear(&s->frames[i].sections);
+	}
+	free(s->frames);
+	*s = (sealed){ 0 };
+}
+
+static inline sealed_frame *add_frame(sealed *s, bh_view part)
+{
+	static const uint8_t room[BH_FRAME_ROOM];
+	sealed_frame *f;
+
+	s->frames = realloc(s->frames, (s->count + 1) * sizeof(*s->frames));
+	assert_non_null(s->frames);
+	f = &s->frames[s->count++];
+	*f = (sealed_frame){ 0 };
+	put_bytes(&f->plain, room, sizeof(room));
+	put_bytes(&f->plain, part.data, part.len);
+	return f;
 }
 
 /* The first piece is `first` bytes (0: none of its own), the following ones `then` (0: all the rest). */
@@ -271,58 +331,88 @@ static inline void take_ready(bh_spans *s, bh_buf *out)
 	bh_spans_consume(s, ready.len);
 }
 
-static inline void take_sealed(bh_spans *s, sealed *out)
+static inline bh_status take_due(bh_spans *s, sealed *out)
 {
-	size_t count;
-	const bh_announcement *a = bh_spans_announcements(s, &count);
+	sealed_frame *f = add_frame(out, bh_spans_part(s));
 
-	for (size_t i = 0; i < count; i++) {
-		assert_true(out->said_count < 64);
-		out->said[out->said_count].at = out->bytes.len;
-		out->said[out->said_count++].a = a[i];
+	out->said_count += f->plain.data[BH_FRAME_ROOM];
+	ok(bh_buf_reserve(&f->sections, bh_spans_sections_len(s) + 1));
+	f->sections.len = bh_spans_sections_len(s);
+	return bh_spans_seal(s, out->count - 1, f->sections.data);
+}
+
+/* One append. */
+static inline bh_status seal_more(bh_spans *s, bh_view data, sealed *out)
+{
+	while (data.len > 0) {
+		bool due = false;
+
+		BH_TRY(bh_spans_gather(s, &data, &due));
+		if (due)
+			BH_TRY(take_due(s, out));
 	}
-	bh_spans_announcements_clear(s);
-	take_ready(s, &out->bytes);
+	return BH_OK;
+}
+
+static inline bh_spans *new_codec(fixture *f, bh_file_kind kind, bh_spans_mode mode)
+{
+	const bh_header header = fixture_header(kind);
+	bh_spans *s = NULL;
+
+	ok(bh_spans_new(mode, &header, &f->scopes, &s));
+	return s;
 }
 
 static inline bh_status seal(fixture *f, bh_file_kind kind, bh_view plain, split by, sealed *out)
 {
+	bh_spans *s = new_codec(f, kind, BH_SPANS_SEAL);
 	bh_status st = BH_OK;
-	bh_spans *s;
 
 	sealed_clear(out);
-	ok(bh_spans_new(kind, BH_SPANS_SEAL, fixture_salt, &f->scopes, &s));
 	for (size_t at = 0; at < plain.len && st == BH_OK;) {
 		size_t n = next_piece(by, at, plain.len);
 
-		st = bh_spans_feed(s, bh_view_of(plain.data + at, n));
-		take_sealed(s, out);
+		st = seal_more(s, bh_view_of(plain.data + at, n), out);
 		at += n;
 	}
 	bh_spans_free(s);
 	return st;
 }
 
-/* Pieces are cut where an announcement is due, as frames are. */
-static inline bh_status open_sealed(fixture *f, bh_file_kind kind, const sealed *in, split by, bh_buf *out)
+static inline bh_status open_frame(bh_spans *s, uint64_t number, const sealed_frame *f)
+{
+	const uint8_t *part = f->plain.data + BH_FRAME_ROOM;
+	size_t part_len = f->plain.len - BH_FRAME_ROOM, announced = (size_t)part[0] * BH_ANNOUNCEMENT_LEN;
+	bh_frame_content content = {
+		.plain = f->plain,
+		.part = bh_view_of(part, part_len),
+		.announcements = bh_view_of(part + 1, announced),
+		.structure = bh_view_of(part + 1 + announced, part_len - 1 - announced),
+		.sections = bh_buf_view(&f->sections),
+	};
+
+	assert_true(announced < part_len);
+	return bh_spans_open(s, number, &content);
+}
+
+/* The first `count` frames. */
+static inline bh_status open_some(bh_spans *s, const sealed *in, size_t count, bh_buf *out)
 {
 	bh_status st = BH_OK;
-	size_t said = 0;
-	bh_spans *s;
 
 	out->len = 0;
-	ok(bh_spans_new(kind, BH_SPANS_OPEN, fixture_salt, &f->scopes, &s));
-	for (size_t at = 0; at < in->bytes.len && st == BH_OK;) {
-		size_t n = next_piece(by, at, in->bytes.len);
-
-		for (; said < in->said_count && in->said[said].at == at; said++)
-			ok(bh_spans_announced(s, &in->said[said].a));
-		if (said < in->said_count)
-			n = BH_MIN(n, in->said[said].at - at);
-		st = bh_spans_feed(s, bh_view_of(in->bytes.data + at, n));
+	for (size_t i = 0; i < count && st == BH_OK; i++) {
+		st = open_frame(s, i, &in->frames[i]);
 		take_ready(s, out);
-		at += n;
 	}
+	return st;
+}
+
+static inline bh_status open_sealed(fixture *f, bh_file_kind kind, const sealed *in, bh_buf *out)
+{
+	bh_spans *s = new_codec(f, kind, BH_SPANS_OPEN);
+	bh_status st = open_some(s, in, in->count, out);
+
 	if (st == BH_OK)
 		st = bh_spans_finish(s);
 	take_ready(s, out);

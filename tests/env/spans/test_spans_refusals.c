@@ -8,13 +8,12 @@
 
 static void assert_sticky(fixture *f, bh_file_kind kind, const bh_buf *log, bh_status want)
 {
-	bh_spans *codec;
+	BH_CLEANUP(sealed_clear) sealed s = { 0 };
+	bh_spans *codec = new_codec(f, kind, BH_SPANS_SEAL);
 
-	ok(bh_spans_new(kind, BH_SPANS_SEAL, fixture_salt, &f->scopes, &codec));
-	assert_int_equal(bh_spans_feed(codec, bh_buf_view(log)), want);
-	assert_int_equal(bh_spans_ready(codec).len, 0);
-	assert_int_equal(bh_spans_feed(codec, bh_view_of("", 1)), want);
-	assert_int_equal(bh_spans_ready(codec).len, 0);
+	assert_int_equal(seal_more(codec, bh_buf_view(log), &s), want);
+	assert_int_equal(seal_more(codec, bh_view_of("", 1), &s), want);
+	assert_int_equal(s.count, 0);
 	bh_spans_free(codec);
 }
 
@@ -85,18 +84,24 @@ static void test_not_announced(void **state)
 		BH_CLEANUP(sealed_clear) sealed s = { 0 };
 		BH_CLEANUP(bh_buf_clear) bh_buf log = { 0 };
 		BH_CLEANUP(bh_buf_clear) bh_buf opened = { 0 };
-		bh_announcement a = { 0, { 0 } };
-		bh_spans *codec;
+		sealed_frame *last = NULL;
 		fixture f;
 
 		fixture_init(&f);
 		make_log(kinds[k], 100, &log);
 		ok(seal(&f, kinds[k], bh_buf_view(&log), (split){ 0, 0 }, &s));
-		s.said_count = 2;
-		assert_int_equal(open_sealed(&f, kinds[k], &s, (split){ 0, 0 }, &opened), BH_E_FORMAT);
-		ok(bh_spans_new(kinds[k], BH_SPANS_OPEN, fixture_salt, &f.scopes, &codec));
-		assert_int_equal(bh_spans_announced(codec, &a), BH_E_FORMAT);
-		bh_spans_free(codec);
+		for (size_t i = 0; i < s.count; i++)
+			if (s.frames[i].plain.data[BH_FRAME_ROOM] > 0)
+				last = &s.frames[i];
+		/* For the default family instead. */
+		bh_put_u32(last->plain.data + BH_FRAME_ROOM + 1, 0);
+		assert_int_equal(open_sealed(&f, kinds[k], &s, &opened), BH_E_FORMAT);
+		/* For nobody: the announcement is not there. */
+		memmove(last->plain.data + BH_FRAME_ROOM + 1, last->plain.data + BH_FRAME_ROOM + 1 + BH_ANNOUNCEMENT_LEN,
+			last->plain.len - BH_FRAME_ROOM - 1 - BH_ANNOUNCEMENT_LEN);
+		last->plain.len -= BH_ANNOUNCEMENT_LEN;
+		last->plain.data[BH_FRAME_ROOM]--;
+		assert_int_equal(open_sealed(&f, kinds[k], &s, &opened), BH_E_FORMAT);
 	}
 }
 
@@ -132,28 +137,34 @@ static void test_damage_in_memory_is_not_sealed(void **state)
 
 /* ---- hostile input: no crash, no read outside (ASAN), whatever it is */
 
-static void feed_hostile(bh_file_kind kind, bh_spans_mode mode, bh_view log, size_t step)
+static void seal_hostile(bh_file_kind kind, bh_view log, size_t step)
 {
-	bh_announcement a = { 0, { 0 } };
-	bh_status st = BH_OK;
+	BH_CLEANUP(sealed_clear) sealed s = { 0 };
 	fixture f;
-	bh_spans *s;
+
+	fixture_init(&f);
+	(void)seal(&f, kind, log, (split){ 0, step }, &s);
+}
+
+/* As frames of `step` bytes of structure each. */
+static void open_hostile(bh_file_kind kind, bh_view log, size_t step)
+{
+	static const uint8_t none[1], sections[600];
+	BH_CLEANUP(sealed_clear) sealed s = { 0 };
+	BH_CLEANUP(bh_buf_clear) bh_buf opened = { 0 };
+	fixture f;
 
 	fixture_init(&f);
 	f.detached[1] = true;
-	f.unavailable[2] = BH_E_NO_KEY;
-	ok(bh_spans_new(kind, mode, fixture_salt, &f.scopes, &s));
-	for (a.cf_id = 1; a.cf_id <= 3 && mode == BH_SPANS_OPEN; a.cf_id++) {
-		fixture_dek_id(a.cf_id, 0, a.dek_id);
-		ok(bh_spans_announced(s, &a));
+	for (unsigned i = 1; i <= FAMILY_COUNT; i++)
+		f.unavailable[i] = i != 2 ? BH_E_NO_KEY : BH_OK;
+	for (size_t at = 0; at < log.len; at += step) {
+		sealed_frame *frame = add_frame(&s, bh_view_of(none, 1));
+
+		put_bytes(&frame->plain, log.data + at, BH_MIN(step, log.len - at));
+		put_bytes(&frame->sections, sections, (at * 7 + log.len) % sizeof(sections));
 	}
-	for (size_t at = 0; at < log.len && st == BH_OK; at += step) {
-		st = bh_spans_feed(s, bh_view_of(log.data + at, BH_MIN(step, log.len - at)));
-		bh_spans_consume(s, bh_spans_ready(s).len);
-	}
-	if (st == BH_OK && mode == BH_SPANS_OPEN)
-		ok(bh_spans_finish(s));
-	bh_spans_free(s);
+	(void)open_sealed(&f, kind, &s, &opened);
 }
 
 static void test_every_byte_mutated(void **state)
@@ -171,10 +182,10 @@ static void test_every_byte_mutated(void **state)
 
 				put_bytes(&hostile, log.data, log.len);
 				hostile.data[i] ^= flips[v];
-				feed_hostile(kinds[k], BH_SPANS_SEAL, bh_buf_view(&hostile), log.len);
-				feed_hostile(kinds[k], BH_SPANS_OPEN, bh_buf_view(&hostile), 700);
+				seal_hostile(kinds[k], bh_buf_view(&hostile), log.len);
+				open_hostile(kinds[k], bh_buf_view(&hostile), 700);
 				fill_crcs(hostile.data, hostile.len); /* what is in the records is looked at, too */
-				feed_hostile(kinds[k], BH_SPANS_SEAL, bh_buf_view(&hostile), log.len);
+				seal_hostile(kinds[k], bh_buf_view(&hostile), log.len);
 			}
 		}
 	}
@@ -188,31 +199,38 @@ static void test_every_truncation(void **state)
 
 		make_log(kinds[k], 100, &log);
 		for (size_t len = 0; len < log.len; len++) {
-			feed_hostile(kinds[k], BH_SPANS_SEAL, bh_view_of(log.data, len), 300);
-			feed_hostile(kinds[k], BH_SPANS_OPEN, bh_view_of(log.data, len), 300);
+			seal_hostile(kinds[k], bh_view_of(log.data, len), 300);
+			open_hostile(kinds[k], bh_view_of(log.data, len), 300);
 		}
 	}
 }
 
 static void test_misuse(void **state)
 {
-	bh_announcement a = { 1, { 0 } };
+	const bh_header other = fixture_header(BH_KIND_OTHER);
+	BH_CLEANUP(sealed_clear) sealed s = { 0 };
+	BH_CLEANUP(bh_buf_clear) bh_buf log = { 0 };
+	bh_view nothing = { 0 };
+	bool due = true;
 	fixture f;
-	bh_spans *s;
+	bh_spans *codec = NULL;
 
 	(void)state;
 	fixture_init(&f);
-	assert_int_equal(bh_spans_new(BH_KIND_OTHER, BH_SPANS_SEAL, fixture_salt, &f.scopes, &s), BH_E_INVALID);
-	ok(bh_spans_new(BH_KIND_WAL, BH_SPANS_SEAL, fixture_salt, &f.scopes, &s));
-	assert_int_equal(bh_spans_finish(s), BH_E_INVALID);
-	assert_int_equal(bh_spans_announced(s, &a), BH_E_INVALID);
-	ok(bh_spans_feed(s, bh_view_of(NULL, 0)));
-	bh_spans_free(s);
-	ok(bh_spans_new(BH_KIND_WAL, BH_SPANS_OPEN, fixture_salt, &f.scopes, &s));
-	ok(bh_spans_finish(s));
-	ok(bh_spans_finish(s));
-	assert_int_equal(bh_spans_feed(s, bh_view_of("", 1)), BH_E_INVALID);
-	bh_spans_free(s);
+	assert_int_equal(bh_spans_new(BH_SPANS_SEAL, &other, &f.scopes, &codec), BH_E_INVALID);
+	codec = new_codec(&f, BH_KIND_WAL, BH_SPANS_SEAL);
+	assert_int_equal(bh_spans_finish(codec), BH_E_INVALID);
+	ok(bh_spans_gather(codec, &nothing, &due));
+	assert_false(due);
+	bh_spans_free(codec);
+	make_wal(&log, 100);
+	ok(seal(&f, BH_KIND_WAL, bh_buf_view(&log), (split){ 0, 0 }, &s));
+	codec = new_codec(&f, BH_KIND_WAL, BH_SPANS_OPEN);
+	ok(bh_spans_finish(codec));
+	ok(bh_spans_finish(codec));
+	assert_int_equal(open_frame(codec, 0, &s.frames[0]), BH_E_INVALID);
+	assert_null(bh_spans_blamed(codec));
+	bh_spans_free(codec);
 	bh_spans_free(NULL);
 }
 

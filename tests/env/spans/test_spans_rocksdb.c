@@ -284,6 +284,19 @@ static int teardown(void **state)
 
 /* ---- the tests */
 
+static bool any_frame_has(const sealed *s, const char *canary, size_t len)
+{
+	bool has = false;
+
+	for (size_t i = 0; i < s->count; i++) {
+		const sealed_frame *f = &s->frames[i];
+
+		has |= memmem(f->plain.data, f->plain.len, canary, len) != NULL;
+		has |= f->sections.len > 0 && memmem(f->sections.data, f->sections.len, canary, len) != NULL;
+	}
+	return has;
+}
+
 static void check_round_trip(void *arg, const char *path, bh_file_kind kind)
 {
 	BH_CLEANUP(sealed_clear) sealed s = { 0 };
@@ -298,7 +311,7 @@ static void check_round_trip(void *arg, const char *path, bh_file_kind kind)
 	assert_true(plain.len > 0);
 	for (size_t i = 0; i < sizeof(splits) / sizeof(splits[0]); i++) {
 		ok(seal(&f, kind, bh_buf_view(&plain), splits[i], &s));
-		ok(open_sealed(&f, kind, &s, splits[i], &opened));
+		ok(open_sealed(&f, kind, &s, &opened));
 		assert_same(&plain, &opened);
 	}
 	/* The default family is the platform's: its rows are there; those of the others are not. */
@@ -307,9 +320,9 @@ static void check_round_trip(void *arg, const char *path, bh_file_kind kind)
 		int n = snprintf(canary, sizeof(canary), CANARY "-key-%d", cf);
 
 		assert_non_null(memmem(plain.data, plain.len, canary, (size_t)n));
-		assert_null(memmem(s.bytes.data, s.bytes.len, canary, (size_t)n));
+		assert_false(any_frame_has(&s, canary, (size_t)n));
 		n = snprintf(canary, sizeof(canary), CANARY "%d0", cf);
-		assert_null(memmem(s.bytes.data, s.bytes.len, canary, (size_t)n));
+		assert_false(any_frame_has(&s, canary, (size_t)n));
 	}
 	assert_true(strip_crcs(opened.data, opened.len));
 }
@@ -331,7 +344,7 @@ static void show_through_codec(void *arg, const char *path, bh_file_kind kind)
 	fixture_init(&plain);
 	read_file(path, &bytes);
 	ok(seal(&plain, kind, bh_buf_view(&bytes), (split){ 0, 0 }, &s));
-	ok(open_sealed(f, kind, &s, (split){ 0, 0 }, &bytes));
+	ok(open_sealed(f, kind, &s, &bytes));
 	for (unsigned cf = 1; cf < CF_COUNT; cf++) {
 		char canary[32];
 		int n = snprintf(canary, sizeof(canary), CANARY "-key-%u", cf);

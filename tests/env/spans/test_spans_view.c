@@ -212,12 +212,10 @@ static void test_wal_blank(void **state)
 		fixture_init(&f);
 		ok(seal(&f, BH_KIND_WAL, bh_buf_view(&log), (split){ 0, 0 }, &s));
 		f.unavailable[2] = why[w];
-		ok(open_sealed(&f, BH_KIND_WAL, &s, (split){ 0, 0 }, &opened));
-		assert_same(&want, &opened);
-		ok(open_sealed(&f, BH_KIND_WAL, &s, (split){ 0, 111 }, &opened));
+		ok(open_sealed(&f, BH_KIND_WAL, &s, &opened));
 		assert_same(&want, &opened);
 		f.unavailable[2] = BH_E_NOMEM;
-		assert_int_equal(open_sealed(&f, BH_KIND_WAL, &s, (split){ 0, 0 }, &opened), BH_E_NOMEM);
+		assert_int_equal(open_sealed(&f, BH_KIND_WAL, &s, &opened), BH_E_NOMEM);
 	}
 }
 
@@ -238,12 +236,56 @@ static void test_manifest_blank(void **state)
 		make_manifest(&log, key_len, ends);
 		ok(seal(&f, BH_KIND_MANIFEST, bh_buf_view(&log), (split){ 0, 0 }, &s));
 		f.unavailable[2] = BH_E_SHREDDED;
-		ok(open_sealed(&f, BH_KIND_MANIFEST, &s, (split){ 0, 0 }, &opened));
+		ok(open_sealed(&f, BH_KIND_MANIFEST, &s, &opened));
 		assert_int_equal(opened.len, log.len);
 		assert_int_equal(read_records(&opened, summarize, &got), opened.len);
 		assert_int_equal(got.records, 8);
 		assert_int_equal(got.blank_keys, 2);
 		assert_int_equal(got.tenant_bytes, 3 * 4);
+	}
+}
+
+/* A key that is not there, of a family that is: an error, whatever became of the key; and the family's. */
+static void test_blank_only_what_nobody_needs(void **state)
+{
+	static const bh_status why[] = { BH_E_NO_KEY, BH_E_SHREDDED, BH_E_SUSPENDED };
+	static const bh_file_kind kinds[] = { BH_KIND_WAL, BH_KIND_MANIFEST };
+
+	(void)state;
+	for (size_t i = 0; i < 6; i++) {
+		BH_CLEANUP(sealed_clear) sealed s = { 0 };
+		BH_CLEANUP(bh_buf_clear) bh_buf batch = { 0 };
+		BH_CLEANUP(bh_buf_clear) bh_buf log = { 0 };
+		BH_CLEANUP(bh_buf_clear) bh_buf opened = { 0 };
+		const bh_file_kind kind = kinds[i % 2];
+		size_t ends[8];
+		bh_spans *codec;
+		fixture f;
+
+		fixture_init(&f);
+		begin_batch(&batch, 2);
+		put_entry(&batch, 1, 20, 20);
+		put_entry(&batch, 2, 20, 20);
+		log_record(&log, &batch);
+		if (kind == BH_KIND_MANIFEST)
+			make_manifest(&log, 40, ends);
+		ok(seal(&f, kind, bh_buf_view(&log), (split){ 0, 0 }, &s));
+		f.unavailable[2] = why[i / 2];
+		f.needed[1] = f.needed[3] = true;
+		ok(open_sealed(&f, kind, &s, &opened));
+		f.needed[2] = true;
+		assert_int_equal(open_sealed(&f, kind, &s, &opened), BH_E_TAG);
+		codec = new_codec(&f, kind, BH_SPANS_OPEN);
+		if (kind == BH_KIND_WAL)
+			assert_int_equal(open_some(codec, &s, s.count, &opened), BH_E_TAG);
+		else
+			ok(open_some(codec, &s, s.count, &opened));
+		assert_int_equal(bh_spans_finish(codec), BH_E_TAG);
+		assert_string_equal(bh_spans_blamed(codec)->merchant, "m");
+		bh_spans_free(codec);
+		/* Presented as dropped, or really dropped, it is not needed. */
+		f.detached[2] = true;
+		assert_int_equal(open_sealed(&f, kind, &s, &opened), kind == BH_KIND_WAL ? BH_E_TAG : BH_OK);
 	}
 }
 
@@ -266,7 +308,7 @@ static void test_synthetic_drops(void **state)
 		for (unsigned cf = 1; cf <= 3; cf++)
 			f.detached[cf] = detached >> (cf - 1) & 1;
 		f.dropped = 0;
-		ok(open_sealed(&f, BH_KIND_MANIFEST, &s, (split){ 0, 17 }, &opened));
+		ok(open_sealed(&f, BH_KIND_MANIFEST, &s, &opened));
 		assert_memory_equal(opened.data, log.data, log.len);
 		assert_int_equal(read_records(&opened, summarize, &got), opened.len);
 		for (unsigned cf = 1; cf <= 3; cf++)
@@ -297,7 +339,7 @@ static void test_dropped_before(void **state)
 	log_record(&log, &edit);
 	ok(seal(&f, BH_KIND_MANIFEST, bh_buf_view(&log), (split){ 0, 0 }, &s));
 	f.detached[1] = f.detached[3] = true;
-	ok(open_sealed(&f, BH_KIND_MANIFEST, &s, (split){ 0, 0 }, &opened));
+	ok(open_sealed(&f, BH_KIND_MANIFEST, &s, &opened));
 	assert_int_equal(read_records(&opened, summarize, &got), opened.len);
 	assert_int_equal(got.drops, 2);
 	assert_int_equal(got.max_cf_id, 3);
@@ -326,7 +368,7 @@ static void test_drops_at_every_block_offset(void **state)
 		assert_int_equal(log.len, BH_LOG_BLOCK - left);
 		ok(seal(&f, BH_KIND_MANIFEST, bh_buf_view(&log), (split){ 0, 0 }, &s));
 		f.detached[1] = f.detached[2] = f.detached[3] = true;
-		ok(open_sealed(&f, BH_KIND_MANIFEST, &s, (split){ 0, 0 }, &opened));
+		ok(open_sealed(&f, BH_KIND_MANIFEST, &s, &opened));
 		assert_int_equal(read_records(&opened, summarize, &got), opened.len);
 		assert_int_equal(got.drops, 3);
 	}
@@ -339,15 +381,14 @@ static void test_manifest_cut_anywhere(void **state)
 {
 	(void)state;
 	for (size_t key_len = 40; key_len <= 33000; key_len += 32960) {
-		BH_CLEANUP(sealed_clear) sealed s = { 0 };
 		BH_CLEANUP(bh_buf_clear) bh_buf log = { 0 };
 		size_t ends[8];
 		fixture f;
 
 		fixture_init(&f);
 		make_manifest(&log, key_len, ends);
-		ok(seal(&f, BH_KIND_MANIFEST, bh_buf_view(&log), (split){ 0, 0 }, &s));
 		for (size_t len = 0; len <= log.len; len += key_len == 40 ? 1 : 997) {
+			BH_CLEANUP(sealed_clear) sealed s = { 0 };
 			BH_CLEANUP(bh_buf_clear) bh_buf opened = { 0 };
 			summary got = { 0 };
 			unsigned records = 0;
@@ -358,27 +399,26 @@ static void test_manifest_cut_anywhere(void **state)
 			records -= records == 7; /* the first of a group of two */
 			for (unsigned cf = 1; cf <= 3; cf++)
 				alive += records >= 2 * cf - 1;
-			s.bytes.len = len;
+			ok(seal(&f, BH_KIND_MANIFEST, bh_view_of(log.data, len), (split){ 0, 0 }, &s));
 			f.detached[1] = f.detached[2] = f.detached[3] = true;
-			ok(open_sealed(&f, BH_KIND_MANIFEST, &s, (split){ 0, 0 }, &opened));
+			ok(open_sealed(&f, BH_KIND_MANIFEST, &s, &opened));
 			assert_int_equal(read_records(&opened, summarize, &got), opened.len);
 			assert_int_equal(got.records, records + alive);
 			assert_int_equal(got.drops, alive);
 			f.detached[1] = f.detached[2] = f.detached[3] = false;
 			got = (summary){ 0 };
-			ok(open_sealed(&f, BH_KIND_MANIFEST, &s, (split){ 0, 0 }, &opened));
+			ok(open_sealed(&f, BH_KIND_MANIFEST, &s, &opened));
 			assert_true(opened.len <= len);
 			(void)read_records(&opened, summarize, &got);
 			assert_int_equal(got.records, records);
 		}
-		s.bytes.len = log.len;
 	}
 }
 
-/* Wherever a WAL is cut: all bytes are there, up to the cut they are the plain ones, but for the CRC of a torn fragment. */
+/* Wherever a WAL is cut: all bytes are there, up to the cut they are the plain ones, but for the CRC of a torn fragment: it is zero
+ * there, and not there at all if nothing follows it. */
 static void test_wal_cut_anywhere(void **state)
 {
-	BH_CLEANUP(sealed_clear) sealed s = { 0 };
 	BH_CLEANUP(bh_buf_clear) bh_buf batch = { 0 };
 	BH_CLEANUP(bh_buf_clear) bh_buf log = { 0 };
 	size_t ends[3];
@@ -392,23 +432,22 @@ static void test_wal_cut_anywhere(void **state)
 		log_record(&log, &batch);
 		ends[i] = log.len;
 	}
-	ok(seal(&f, BH_KIND_WAL, bh_buf_view(&log), (split){ 0, 0 }, &s));
 	for (size_t len = 0; len <= log.len; len++) {
+		BH_CLEANUP(sealed_clear) sealed s = { 0 };
 		BH_CLEANUP(bh_buf_clear) bh_buf opened = { 0 };
 		size_t whole = 0;
 
 		for (unsigned i = 0; i < 3; i++)
 			whole = ends[i] <= len ? ends[i] : whole;
-		s.bytes.len = len;
-		ok(open_sealed(&f, BH_KIND_WAL, &s, (split){ 0, 0 }, &opened));
-		assert_int_equal(opened.len, len);
+		ok(seal(&f, BH_KIND_WAL, bh_view_of(log.data, len), (split){ 0, len % 7 }, &s));
+		ok(open_sealed(&f, BH_KIND_WAL, &s, &opened));
+		assert_int_equal(opened.len, len - whole <= 4 ? whole : len);
 		assert_int_equal(read_records(&opened, ignore, NULL), whole);
 		if (whole > 0)
 			assert_memory_equal(opened.data, log.data, whole);
 		if (len > whole + 4)
 			assert_memory_equal(opened.data + whole + 4, log.data + whole + 4, len - whole - 4);
 	}
-	s.bytes.len = log.len;
 }
 
 static void test_broken_groups(void **state)
@@ -444,6 +483,7 @@ int main(void)
 		cmocka_unit_test(hidden_field_is_skipped_to_its_end),
 		cmocka_unit_test(test_wal_blank),
 		cmocka_unit_test(test_manifest_blank),
+		cmocka_unit_test(test_blank_only_what_nobody_needs),
 		cmocka_unit_test(test_synthetic_drops),
 		cmocka_unit_test(test_dropped_before),
 		cmocka_unit_test(test_drops_at_every_block_offset),

@@ -7,25 +7,36 @@
 #include "span_fixture.h"
 
 /* Marks the spans of a record, fed in pieces, with their family; 0 elsewhere. */
+static bh_status mark_some(bh_wal_parser *p, bh_view record, size_t end, size_t *at, uint32_t *owner)
+{
+	while (*at < end) {
+		bh_wal_piece piece;
+		size_t n;
+
+		BH_TRY(bh_wal_next(p, record.data + *at, end - *at, &piece));
+		assert_in_range(piece.skip, 0, end - *at);
+		assert_true(piece.skip > 0 || piece.span > 0);
+		assert_true(piece.span == 0 || piece.cf_id != 0);
+		*at += piece.skip;
+		n = BH_MIN((size_t)piece.span, end - *at);
+		if (n > 0)
+			bh_wal_span(p, (uint32_t)n);
+		for (size_t i = 0; i < n; i++)
+			owner[(*at)++] = piece.cf_id;
+		if (piece.span > 0 && n == 0)
+			break;
+	}
+	return BH_OK;
+}
+
 static bh_status mark(bh_view record, split by, uint32_t *owner)
 {
 	bh_wal_parser p;
 
 	memset(owner, 0, record.len * sizeof(*owner));
 	bh_wal_begin(&p);
-	for (size_t at = 0; at < record.len;) {
-		size_t end = at + next_piece(by, at, record.len);
-
-		while (at < end) {
-			bh_wal_piece piece;
-
-			BH_TRY(bh_wal_next(&p, record.data + at, end - at, &piece));
-			assert_in_range(piece.skip + piece.len, 1, end - at);
-			at += piece.skip;
-			for (size_t i = 0; i < piece.len; i++)
-				owner[at++] = piece.cf_id;
-		}
-	}
+	for (size_t at = 0; at < record.len;)
+		BH_TRY(mark_some(&p, record, at + next_piece(by, at, record.len), &at, owner));
 	return bh_wal_end(&p);
 }
 
@@ -132,6 +143,33 @@ static void test_truncations(void **state)
 	}
 }
 
+/* An entry is its family's from the last byte of the id on, and takes a number if its tag does. */
+static void test_whose_and_which(void **state)
+{
+	BH_CLEANUP(bh_buf_clear) bh_buf batch = { 0 };
+	bh_wal_parser p;
+	bh_wal_piece piece;
+
+	(void)state;
+	begin_batch(&batch, 2);
+	put_entry(&batch, 300, 0, 0);
+	ok(bh_buf_append_u8(&batch, 0x0d));
+	put_entry(&batch, 0, 0, 0);
+	bh_wal_begin(&p);
+	ok(bh_wal_next(&p, batch.data, 14, &piece)); /* header, tag, half of the id */
+	assert_true(piece.skip == 14 && piece.cf_id == 0 && piece.span == 0);
+	ok(bh_wal_next(&p, batch.data + 14, 1, &piece));
+	assert_true(piece.skip == 1 && piece.cf_id == 300 && piece.span == 0);
+	ok(bh_wal_next(&p, batch.data + 15, batch.len - 15, &piece)); /* ends with the entry */
+	assert_true(piece.skip == 2 && piece.cf_id == 300 && piece.span == 0 && p.index == 1);
+	ok(bh_wal_next(&p, batch.data + 17, batch.len - 17, &piece));
+	assert_true(piece.skip == 1 && piece.cf_id == 0 && p.index == 1);
+	ok(bh_wal_next(&p, batch.data + 18, batch.len - 18, &piece));
+	assert_true(piece.skip == 4 && piece.cf_id == 0 && p.index == 2);
+	ok(bh_wal_end(&p));
+	assert_int_equal(p.state, BH_WAL_OUTSIDE);
+}
+
 static void test_numbers_over_32_bits(void **state)
 {
 	static const uint8_t largest[] = { 0x05, 0xff, 0xff, 0xff, 0xff, 0x0f };
@@ -183,9 +221,10 @@ static void test_entries(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_every_tag),    cmocka_unit_test(test_entries),
-		cmocka_unit_test(test_unknown_tags), cmocka_unit_test(test_empty_strings),
-		cmocka_unit_test(test_truncations),  cmocka_unit_test(test_numbers_over_32_bits),
+		cmocka_unit_test(test_every_tag),       cmocka_unit_test(test_entries),
+		cmocka_unit_test(test_unknown_tags),    cmocka_unit_test(test_empty_strings),
+		cmocka_unit_test(test_truncations),     cmocka_unit_test(test_numbers_over_32_bits),
+		cmocka_unit_test(test_whose_and_which),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -26,7 +26,7 @@ static small small_stream(keys *k, bh_dek *dek)
 	for (size_t i = 0; i < PIECES; i++) {
 		pieces[i] = bh_view_str(texts[i]);
 		strcat(s.text, texts[i]);
-		s.end[i + 1] = s.end[i] + BH_FRAME_HEAD_LEN + 2 + pieces[i].len + BH_TAG_LEN;
+		s.end[i + 1] = s.end[i] + frame_len(0, 1 + pieces[i].len);
 		s.plain[i + 1] = s.plain[i] + pieces[i].len;
 	}
 	s.file = sealed_stream(k, dek, BH_KIND_OTHER, pieces, PIECES, SYNCED);
@@ -76,9 +76,11 @@ static void test_round_trip(void **state)
 	for (size_t i = 0; i < sizeof(lens) / sizeof(lens[0]); i++) {
 		const bh_view pieces[] = { bh_view_of(plain, lens[i]), bh_view_of(plain + lens[i], 3) };
 		bh_buf file = sealed_stream(k, k->dek[PLATFORM], BH_KIND_OTHER, pieces, 2, 2), got = { 0 };
-		size_t frames = (lens[i] + BH_FRAME_MAX - 1) / BH_FRAME_MAX + 1;
+		size_t due = BH_HEADER_LEN + frame_len(0, 1 + 3);
 
-		assert_int_equal(file.len, BH_HEADER_LEN + lens[i] + 3 + frames * (BH_FRAME_HEAD_LEN + 2 + BH_TAG_LEN));
+		for (size_t left = lens[i]; left > 0; left -= BH_MIN(left, (size_t)BH_FRAME_MAX))
+			due += frame_len(0, 1 + BH_MIN(left, (size_t)BH_FRAME_MAX));
+		assert_int_equal(file.len, due);
 		for (size_t c = 0; c < sizeof(chunks) / sizeof(chunks[0]); c++) {
 			bh_stream_end end;
 
@@ -183,14 +185,14 @@ static void test_every_extension(void **state)
 	for (size_t more = 1; more < 600; more++)
 		expect_prefix(k, &s, bh_view_of(longer, s.file.len + more), BH_STREAM_TORN, PIECES);
 	/* Zeros with anything behind them are no torn tail. */
-	for (size_t at = BH_FRAME_HEAD_LEN; at < 600; at++) {
+	for (size_t at = 1; at < 600; at++) {
 		longer[s.file.len + at] = 1;
 		expect_prefix(k, &s, bh_view_of(longer, s.file.len + 600), BH_STREAM_DAMAGED, PIECES);
 		longer[s.file.len + at] = 0;
 	}
 	memset(longer + s.file.len, 0xff, 600);
-	expect_prefix(k, &s, bh_view_of(longer, s.file.len + 3), BH_STREAM_TORN, PIECES);
-	expect_prefix(k, &s, bh_view_of(longer, s.file.len + 4), BH_STREAM_DAMAGED, PIECES);
+	expect_prefix(k, &s, bh_view_of(longer, s.file.len + BH_FRAME_HEAD_MAX - 1), BH_STREAM_TORN, PIECES);
+	expect_prefix(k, &s, bh_view_of(longer, s.file.len + BH_FRAME_HEAD_MAX), BH_STREAM_DAMAGED, PIECES);
 	/* Its own last frame again. */
 	memcpy(longer + s.file.len, s.file.data + s.end[PIECES - 1], s.end[PIECES] - s.end[PIECES - 1]);
 	expect_prefix(k, &s, bh_view_of(longer, s.file.len + s.end[PIECES] - s.end[PIECES - 1]), BH_STREAM_DAMAGED, PIECES);
@@ -349,77 +351,107 @@ static void test_mark_follows_what_was_written(void **state)
 	bh_buf_clear(&out);
 }
 
-/* A file of one frame whose plaintext is given, sealed with the file's own key. */
-static bh_buf crafted(keys *k, bh_view plain)
+/* A file of one frame whose platform's part and sections are given, sealed with the file's own key. */
+static bh_buf crafted(keys *k, bh_file_kind kind, bh_view part, bh_view sections)
 {
-	bh_buf file = sealed_stream(k, k->dek[PLATFORM], BH_KIND_OTHER, NULL, 0, 0);
-	uint8_t nonce[BH_NONCE_LEN], head[BH_FRAME_HEAD_LEN];
-	uint8_t *sealed = malloc(plain.len + BH_TAG_LEN);
+	bh_buf file = sealed_stream(k, k->dek[PLATFORM], kind, NULL, 0, 0);
 	bh_file_key key = { 0 };
+	bh_frame_head head;
 
 	assert_int_equal(bh_header_open(bh_buf_view(&file), &k->scopes, &key), BH_OK);
-	bh_put_u32(head, (uint32_t)plain.len);
-	bh_nonce(BH_NONCE_UNIT, 0, nonce);
-	assert_int_equal(
-		bh_aead_seal(key.aead, nonce, bh_view_of(head, sizeof(head)), plain.data, plain.len, sealed, sealed + plain.len),
-		BH_OK);
-	assert_int_equal(bh_buf_append(&file, head, sizeof(head)), BH_OK);
-	assert_int_equal(bh_buf_append(&file, sealed, plain.len + BH_TAG_LEN), BH_OK);
+	assert_int_equal(bh_frame_begin(sections.len, part.len, &file, &head), BH_OK);
+	if (sections.len > 0)
+		memcpy(bh_frame_sections(&head, &file), sections.data, sections.len);
+	assert_int_equal(bh_frame_seal(key.aead, 0, &head, part.data, &file), BH_OK);
 	bh_file_key_clear(&key);
-	free(sealed);
 	return file;
 }
 
 static void test_authentic_but_malformed(void **state)
 {
 	keys *k = *state;
-	uint8_t plain[3 + 2 * BH_ANNOUNCEMENT_LEN] = { 0 };
+	uint8_t part[2 + 2 * BH_ANNOUNCEMENT_LEN] = { 0 }, some[2 * BH_TAG_LEN] = { 0 };
 	const struct {
-		uint16_t count;
-		size_t len;
+		bh_file_kind kind;
+		uint8_t count;
+		size_t len, sections;
 		bh_status want;
 	} cases[] = {
-		{ 0, 3, BH_OK },
-		{ 1, 3, BH_E_FORMAT },
-		{ 2, 2 + 2 * BH_ANNOUNCEMENT_LEN - 1, BH_E_FORMAT },
-		{ 0xffff, sizeof(plain), BH_E_FORMAT },
-		{ 1, sizeof(plain), BH_E_FORMAT }, /* well-formed, but nothing is announced outside of logs */
+		{ BH_KIND_OTHER, 0, 2, 0, BH_OK },
+		{ BH_KIND_OTHER, 0, 1, 0, BH_OK }, /* nothing at all */
+		{ BH_KIND_OTHER, 1, 2, 0, BH_E_FORMAT },
+		{ BH_KIND_OTHER, 2, 1 + 2 * BH_ANNOUNCEMENT_LEN - 1, 0, BH_E_FORMAT },
+		{ BH_KIND_OTHER, 0xff, sizeof(part), 0, BH_E_FORMAT },
+		{ BH_KIND_OTHER, 1, sizeof(part), 0, BH_E_FORMAT }, /* well-formed, but nothing is announced outside of logs */
+		{ BH_KIND_WAL, 0, 1, 0, BH_OK },
+		{ BH_KIND_WAL, 0, 1, sizeof(some), BH_E_FORMAT }, /* a section of nobody */
+		{ BH_KIND_WAL, 1, sizeof(part), 0, BH_E_FORMAT }, /* announced for family 0 */
+		{ BH_KIND_WAL, BH_FRAME_FAMILIES_MAX + 1, sizeof(part), 0, BH_E_FORMAT },
+		{ BH_KIND_MANIFEST, 0, 1, 0, BH_E_FORMAT }, /* no record */
 	};
-	uint8_t *big = calloc(1, BH_FRAME_MAX + 3);
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		bh_buf file;
 
-		bh_put_u16(plain, cases[i].count);
-		file = crafted(k, bh_view_of(plain, cases[i].len));
+		part[0] = cases[i].count;
+		file = crafted(k, cases[i].kind, bh_view_of(part, cases[i].len), bh_view_of(some, cases[i].sections));
 		assert_int_equal(read_status(k, bh_buf_view(&file)), cases[i].want);
 		bh_buf_clear(&file);
 	}
-	for (size_t over = 0; over < 2; over++) {
-		bh_buf file = crafted(k, bh_view_of(big, 2 + BH_FRAME_MAX + over));
+}
 
-		assert_int_equal(read_status(k, bh_buf_view(&file)), over ? BH_E_FORMAT : BH_OK);
-		bh_buf_clear(&file);
+static size_t put_head(uint64_t part, uint64_t sections, uint8_t *out)
+{
+	size_t len = 0;
+
+	for (int i = 0; i < 2; i++) {
+		for (; part >= 0x80; part >>= 7)
+			out[len++] = (uint8_t)(part | 0x80);
+		out[len++] = (uint8_t)part;
+		part = sections;
 	}
-	free(big);
+	return len;
 }
 
 static void test_frame_lengths(void **state)
 {
-	static const uint32_t max = 2 + 4096 * 20 + BH_FRAME_MAX;
+	enum { WAL_PART = 1 + 64 * 20 + (1 << 20), WAL_SECTIONS = 64 * 16 + (1 << 20) };
 	static const struct {
-		uint32_t len;
+		bh_file_kind kind;
+		uint64_t part, sections;
 		bool good;
 	} cases[] = {
-		{ 0, false }, { 2, false }, { 3, true }, { 4, true }, { max, true }, { max + 1, false }, { UINT32_MAX, false }
+		{ BH_KIND_WAL, 0, 0, false },
+		{ BH_KIND_WAL, 1, 0, true },
+		{ BH_KIND_WAL, 127, 128, true },
+		{ BH_KIND_WAL, WAL_PART, WAL_SECTIONS, true },
+		{ BH_KIND_WAL, WAL_PART + 1, 0, false },
+		{ BH_KIND_WAL, 1, WAL_SECTIONS + 1, false },
+		{ BH_KIND_WAL, (uint64_t)1 << 34, 0, false },
+		{ BH_KIND_MANIFEST, 21 + (1 << 30), 16 + (1 << 30), true },
+		{ BH_KIND_MANIFEST, 22 + (1 << 30), 0, false },
+		{ BH_KIND_MANIFEST, 1, 17 + (1 << 30), false },
+		{ BH_KIND_OTHER, 1 + (1 << 20), 0, true },
+		{ BH_KIND_OTHER, 2 + (1 << 20), 0, false },
+		{ BH_KIND_OTHER, 1, 1, false },
 	};
-	uint8_t head[BH_FRAME_HEAD_LEN];
+	static const uint8_t padded[BH_FRAME_HEAD_MAX] = { 0x81, 0x00, 0x05 },
+			     endless[BH_FRAME_HEAD_MAX] = { 0xff, 0xff, 0xff, 0xff, 0xff };
+	uint8_t bytes[BH_FRAME_HEAD_MAX + 2] = { 0 };
+	bh_frame_head head = { 0 };
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		bh_put_u32(head, cases[i].len);
-		assert_int_equal(bh_frame_size(head), cases[i].good ? (size_t)cases[i].len + 20 : 0);
+		size_t len = put_head(cases[i].part, cases[i].sections, bytes);
+
+		assert_int_equal(bh_frame_head_read(cases[i].kind, bh_view_of(bytes, BH_FRAME_HEAD_MAX), &head), cases[i].good);
+		if (!cases[i].good)
+			continue;
+		assert_int_equal(head.len, len);
+		assert_int_equal(bh_frame_size(&head), frame_len(cases[i].sections, cases[i].part));
 	}
+	assert_false(bh_frame_head_read(BH_KIND_WAL, bh_view_of(padded, sizeof(padded)), &head));
+	assert_false(bh_frame_head_read(BH_KIND_WAL, bh_view_of(endless, sizeof(endless)), &head));
 }
 
 static void test_errors_are_sticky(void **state)

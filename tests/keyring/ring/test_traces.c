@@ -75,22 +75,6 @@ static void of_aead_by_ipsecmb(void **state)
 	assert_int_equal(count_traces(), 0);
 }
 
-static void of_ctr(void **state)
-{
-	bh_secret key = new_key();
-	uint8_t data[5000] = { 0 };
-	bh_ctr *ctr = NULL;
-
-	(void)state;
-	assert_int_equal(bh_ctr_new(bh_secret_view(&key), &ctr), BH_OK);
-	assert_int_equal(bh_ctr_xor(ctr, 7, data, sizeof(data)), BH_OK);
-	assert_int_equal(bh_ctr_xor(ctr, 7, data, 100), BH_OK);
-	assert_true(count_traces() > 2);
-	bh_ctr_free(ctr);
-	bh_secret_clear(&key);
-	assert_int_equal(count_traces(), 0);
-}
-
 static void of_kdf_input(void **state)
 {
 	bh_secret key = new_key(), okm = { 0 };
@@ -138,8 +122,8 @@ static void of_signing(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(of_aead_by_openssl), cmocka_unit_test(of_aead_by_ipsecmb), cmocka_unit_test(of_ctr),
-		cmocka_unit_test(of_kdf_input),       cmocka_unit_test(of_kdf_output),      cmocka_unit_test(of_signing),
+		cmocka_unit_test(of_aead_by_openssl), cmocka_unit_test(of_aead_by_ipsecmb), cmocka_unit_test(of_kdf_input),
+		cmocka_unit_test(of_kdf_output),      cmocka_unit_test(of_signing),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * test_forged_manifest.c: test_forged_logs.c for the MANIFEST: who holds the platform's DEK and everybody else's keys changes none
+ * of acme's edits: no file added or left out, no level, number, size or bound changed, no edit replayed, exchanged or left out of
+ * the middle.
+ */
+#include "attack.h"
+#include "forge.h"
+
+#include "env/spans/manifest_spans.h"
+
+/* Families in the order in which the classes were made. */
+enum { ACME_ROWS_ID = 1 };
+
+static victim *get(void **state)
+{
+	return *state;
+}
+
+/* A field may become one that nobody knows. */
+static void expect_acme_edit_forged(attack *a)
+{
+	if (a->report.open == BH_E_UNSUPPORTED)
+		attack_end(a);
+	else
+		attack_expect_acme_fails(a);
+}
+
+/* The record of a frame, if it is one fragment. */
+static bh_view record_of(forged_frame *frame)
+{
+	size_t len;
+	uint8_t *structure = forge_structure(frame, &len);
+
+	return structure[2] == 1 && bh_get_u16(structure) == len - 3 ? bh_view_of(structure + 3, len - 3) : bh_view_of(NULL, 0);
+}
+
+static bool is_edit_of(forged_frame *frame, uint32_t family)
+{
+	bh_version_edit edit = { 0 };
+	bh_view record = record_of(frame);
+	bool is = record.len > 0 && bh_version_edit_parse(record, &edit) == BH_OK && edit.cf_id == family;
+
+	bh_version_edit_clear(&edit);
+	return is;
+}
+
+static bool is_edit_of_acme(forged_frame *frame)
+{
+	return is_edit_of(frame, ACME_ROWS_ID) || is_edit_of(frame, ACME_ROWS_ID + 1);
+}
+
+typedef struct spots {
+	size_t at[64]; /* in the record */
+	size_t count;
+	unsigned seen[BH_VERSION_WHAT_COUNT_];
+} spots;
+
+/* One byte of each field, and of files added all that is no span: level, number, size, sequence numbers. */
+static void note_spots(void *arg, const bh_version_field *field)
+{
+	spots *s = arg;
+	const size_t more = field->what == BH_VERSION_FILE_ADDED ? 4 : 1;
+
+	for (size_t i = 0; i < more && s->seen[field->what] < 2 && field->len > i + 1; i++)
+		s->at[s->count++] = field->off + 1 + i;
+	s->seen[field->what]++;
+}
+
+/* Levels, numbers, sizes, names, log numbers: a bit of each kind of field in each kind of edit. */
+static void test_manifest_fields(void **state)
+{
+	const victim *v = get(state);
+	const char *name = victim_find(v, "MANIFEST-", "", 0);
+	BH_CLEANUP(forge_clear) forged f = attack_take(v, name);
+	unsigned edits = 0, tried = 0;
+
+	for (size_t i = 0; i < f.count; i++) {
+		bh_version_edit edit = { 0 };
+		spots s = { .count = 0 };
+
+		if (!is_edit_of_acme(&f.frames[i]) || edits++ >= 8)
+			continue;
+		test_ok(bh_version_edit_walk(record_of(&f.frames[i]), &edit, note_spots, &s));
+		bh_version_edit_clear(&edit);
+		for (size_t k = 0; k < s.count; k++, tried++) {
+			size_t len;
+			uint8_t *structure = forge_structure(&f.frames[i], &len);
+			char what[80];
+
+			structure[3 + s.at[k]] ^= 1;
+			snprintf(what, sizeof(what), "byte %zu of the edit in frame %zu changed", s.at[k], i);
+			attack_forged(v, what, name, &f, expect_acme_edit_forged);
+			structure[3 + s.at[k]] ^= 1;
+		}
+	}
+	test_check(edits > 4 && tried > 20);
+}
+
+static void test_manifest_bounds(void **state)
+{
+	const victim *v = get(state);
+	const char *name = victim_find(v, "MANIFEST-", "", 0);
+	BH_CLEANUP(forge_clear) forged f = attack_take(v, name);
+	unsigned tried = 0;
+
+	for (size_t i = 0; i < f.count && tried < 4; i++) {
+		bh_buf *sections = &f.frames[i].sections;
+
+		if (!is_edit_of_acme(&f.frames[i]) || sections->len <= BH_TAG_LEN)
+			continue;
+		sections->data[3] ^= 1;
+		attack_forged(v, "a bound of acme's file changed", name, &f, expect_acme_forged);
+		sections->data[3] ^= 1;
+		tried++;
+	}
+	test_check(tried == 4);
+}
+
+/* An edit replayed, exchanged with the next, or left out: what stands there instead is the platform's and as long. A family's last
+ * edits can be left out together: the older state that they leave is what a chain of logs has to find. */
+static void test_manifest_edits_moved(void **state)
+{
+	const victim *v = get(state);
+	const char *name = victim_find(v, "MANIFEST-", "", 0);
+	size_t mine[64], count = 0;
+	BH_CLEANUP(forge_clear) forged all = attack_take(v, name);
+
+	for (size_t i = 0; i < all.count && count < 64; i++)
+		if (is_edit_of(&all.frames[i], ACME_ROWS_ID))
+			mine[count++] = i;
+	test_check(count >= 3);
+	for (size_t k = 1; k + 1 < BH_MIN(count, (size_t)6); k++) {
+		BH_CLEANUP(forge_clear)
+		forged replayed_edit = attack_take(v, name),
+		       exchanged = attack_take(v, name), gone = attack_take(v, name);
+		forged_frame *frame = &gone.frames[mine[k]];
+		bh_view record = record_of(frame);
+		bh_buf structure = { 0 };
+
+		forge_copy(&replayed_edit.frames[mine[k]], &replayed_edit.frames[mine[k - 1]]);
+		attack_forged(v, "an edit of acme's replayed", name, &replayed_edit, attack_expect_acme_fails);
+		forge_copy(&exchanged.frames[mine[k]], &all.frames[mine[k + 1]]);
+		forge_copy(&exchanged.frames[mine[k + 1]], &all.frames[mine[k]]);
+		attack_forged(v, "two edits of acme's exchanged", name, &exchanged, attack_expect_acme_fails);
+		test_check(record.len > 3 && record.len < 3 + 0x3fff);
+		/* Tag 8193, a database id, of whatever text. */
+		test_ok(bh_buf_append(&structure, record.data - 3, record.len + 3));
+		memset(structure.data + 3, 'x', record.len);
+		memcpy(structure.data + 3, "\x81\x40", 2);
+		structure.data[5] = (uint8_t)(record.len - 3);
+		if (record.len - 3 >= 0x80) {
+			structure.data[5] = (uint8_t)((record.len - 4) | 0x80);
+			structure.data[6] = (uint8_t)((record.len - 4) >> 7);
+		}
+		forge_plain(frame, bh_buf_view(&structure));
+		bh_buf_clear(&structure);
+		attack_forged(v, "an edit of acme's left out", name, &gone, attack_expect_acme_fails);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_manifest_fields),
+		cmocka_unit_test(test_manifest_bounds),
+		cmocka_unit_test(test_manifest_edits_moved),
+	};
+
+	return cmocka_run_group_tests(tests, victim_setup, victim_teardown);
+}
