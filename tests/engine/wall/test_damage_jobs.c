@@ -220,7 +220,7 @@ static void a_compaction_meets_a_damaged_page(void **state)
 
 static void a_flush_cannot_write(void **state)
 {
-	static const int errors[] = { EIO, EDQUOT, EACCES, EFBIG };
+	static const int errors[] = { EIO, EACCES, EFBIG }; /* a quota that is used up may have room again: as a full disk */
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(errors) / sizeof(errors[0]); i++)
@@ -244,7 +244,7 @@ static void a_compaction_cannot_write(void **state)
 {
 	(void)state;
 	in_a_child((run){ .meet = by_compaction, .error = EIO, .spare = 2 });
-	in_a_child((run){ .meet = by_compaction, .error = EDQUOT, .spare = 4 });
+	in_a_child((run){ .meet = by_compaction, .error = EACCES, .spare = 4 });
 }
 
 static void a_directory_takes_no_files(void **state)
