@@ -170,8 +170,11 @@ public:
 		IOStatus s = ClassifyFile(path, &info);
 		if (s.ok() && info.trash) // it may be cut, or its key be gone: what it takes on the disk
 			return target()->GetFileSize(path, options, size, dbg);
-		if (s.ok() && info.sealed && bh_file_kind_is_paged(info.kind))
-			return OwnerOf(path, info).Told(PagedSize(path, options, size, dbg));
+		if (s.ok() && info.sealed && bh_file_kind_is_paged(info.kind)) {
+			s = PagedSize(path, options, size, dbg);
+			// RocksDB asks for sizes of what a compaction has just removed. Who misses a file is who opens it.
+			return s.IsNotFound() || s.IsPathNotFound() ? s : OwnerOf(path, info).Told(s);
+		}
 		uint64_t physical = 0;
 		if (s.ok())
 			s = target()->GetFileSize(path, options, &physical, dbg);

@@ -4,40 +4,10 @@
  */
 #include "fs.h"
 
-#include <pthread.h>
 #include <stdlib.h>
 
-#include "env/files/live.h"
-#include "env/format/pages.h"
-#include "family_table.h"
+#include "fs_state.h"
 #include "look.h"
-
-struct bh_fs {
-	char *root;          /* as its paths begin */
-	char *resolved_root; /* as others lead to it */
-	bh_keyring *keyring;
-	bh_scopes scopes;
-	bool read_only;
-	bool guarded;            /* no family is made but those of `claims`; under `lock`, like these */
-	bh_family_claim *claims; /* borrowed */
-	bool scratch;            /* all files are of scratch_scope */
-	bh_scope scratch_scope;
-	char *only; /* a view: the one merchant whose families it shows; owned. NULL: all */
-	pthread_rwlock_t lock;
-	bh_family_table families;
-	uint64_t *hidden; /* [hidden_count]: SSTs that a view does not show; owned */
-	size_t hidden_count;
-	void (*on_damage)(void *arg, const bh_damage *damage); /* NULL: nobody hears of it */
-	void *on_damage_arg;
-	void (*pause)(void *arg); /* NULL: none */
-	void *pause_arg;
-	bh_room *room; /* borrowed; NULL: none */
-	bool voids;
-	bool sync_fails;          /* the next one; by atomics */
-	bh_live live;             /* logs being written; has a lock of its own */
-	bh_kept kept;             /* files that RocksDB has removed and that stay for now; the same */
-	bh_page_readers *readers; /* paged files being read or written; has locks of its own */
-};
 
 static void freep(char **p)
 {
@@ -527,87 +497,6 @@ bh_status bh_fs_keep(bh_fs *fs, const char *path, bool *kept_out)
 	if (info.kind == BH_KIND_WAL || info.kind == BH_KIND_MANIFEST)
 		return bh_kept_remove(&fs->kept, NULL, path, kept_out);
 	return bh_file_kind_is_paged(info.kind) ? bh_kept_remove(&fs->kept, info.scope.merchant, path, kept_out) : BH_OK;
-}
-
-/* ---- files */
-
-static _Thread_local bool options_file_held;
-
-void bh_fs_hold_options_file(bool held)
-{
-	options_file_held = held;
-}
-
-static bh_status check_wanted(const bh_fs *fs, const char *path)
-{
-	if (fs->read_only)
-		return bh_fail(BH_E_UNSUPPORTED, "the database was opened read-only");
-	if ((options_file_held || fs->only != NULL) && bh_path_is_new_options(path))
-		return bh_fail(BH_E_BUSY, "is not written now, since all writers would wait for it: later, when nobody does");
-	return BH_OK;
-}
-
-/* A log that lies elsewhere (wal_dir) is seen by nobody who parks, sweeps, erases or retires. */
-static bh_status check_log_place(const bh_fs *fs, const char *path, const bh_path_info *info)
-{
-	const char *rest = bh_path_below(fs->root, path);
-
-	if (rest != NULL && strncmp(rest, "archive/", strlen("archive/")) == 0) /* RocksDB's own, where a sweep seals anew */
-		rest += strlen("archive/");
-	if (info->kind != BH_KIND_WAL || fs->scratch || (rest != NULL && strchr(rest, '/') == NULL))
-		return BH_OK;
-	return bh_fail(BH_E_UNSUPPORTED,
-		       "RocksDB option wal_dir: is refused: logs lie in the database's own directory; leave it empty");
-}
-
-bh_status bh_fs_new_file(bh_fs *fs, const char *path, const bh_path_info *info, bh_file_key *key_out,
-			 uint8_t header_out[BH_HEADER_LEN])
-{
-	uint32_t page_size = bh_file_kind_is_paged(info->kind) ? BH_PAGE_SIZE_DEFAULT : 0;
-	BH_CLEANUP(bh_dek_unrefp) bh_dek *dek = NULL;
-	bh_status status = check_wanted(fs, path);
-
-	if (status == BH_OK)
-		status = check_log_place(fs, path, info);
-	if (status == BH_OK)
-		status = bh_keyring_dek_current(fs->keyring, &info->scope, &dek);
-	if (status == BH_OK)
-		status = bh_header_create(info->kind, page_size, info->number, dek, key_out, header_out);
-	return bh_fail_prefix(status, "%s", path);
-}
-
-bh_status bh_fs_check_place(const char *path, const bh_path_info *info, const bh_file_key *key)
-{
-	const bh_scope *scope = bh_dek_scope(key->dek);
-	const bh_header *header = &key->header;
-
-	if (header->kind != info->kind)
-		return bh_fail(BH_E_TAG, "%s: sealed as a file of the kind '%s'; it was put here from elsewhere", path,
-			       bh_file_kind_name(header->kind));
-	if (header->number != info->number)
-		return bh_fail(BH_E_TAG, "%s: sealed as number %llu; it was put here from elsewhere", path,
-			       (unsigned long long)header->number);
-	if (strcmp(scope->merchant, info->scope.merchant) != 0 || strcmp(scope->cls, info->scope.cls) != 0)
-		return bh_fail(BH_E_TAG, "%s: sealed for '%s/%s'; it was put here from elsewhere", path, scope->merchant,
-			       scope->cls);
-	return BH_OK;
-}
-
-bh_status bh_fs_check_move(const bh_fs *fs, const char *from, const char *to)
-{
-	bh_path_info a, b;
-
-	BH_TRY(bh_fs_classify(fs, from, &a));
-	BH_TRY(bh_fs_classify(fs, to, &b));
-	if (a.sealed != b.sealed || strcmp(a.scope.merchant, b.scope.merchant) != 0 || strcmp(a.scope.cls, b.scope.cls) != 0)
-		return bh_fail(BH_E_INVALID, "%s: cannot become %s, which belongs to another key", from, to);
-	if (a.sealed && (a.kind != b.kind || a.number != b.number))
-		return bh_fail(
-			BH_E_INVALID,
-			"%s: cannot become %s: it was sealed as a file of the kind '%s', number %llu, and could not be opened "
-			"there; copy it instead",
-			from, to, bh_file_kind_name(a.kind), (unsigned long long)a.number);
-	return BH_OK;
 }
 
 /* ---- live streams */

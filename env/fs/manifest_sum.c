@@ -2,6 +2,8 @@
  *
  * manifest_sum.c: see manifest_sum.h. Follows RocksDB's VersionBuilder in what makes a file needless.
  */
+#include "manifest_sum.h"
+
 #include "env/fs/manifest_sum.h"
 
 #include <inttypes.h>

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * fs_state.h: what a bh_fs is made of, for fs.c and fs_files.c.
+ */
+#ifndef BH_FS_STATE_H
+#define BH_FS_STATE_H
+
+#include <pthread.h>
+
+#include "env/files/live.h"
+#include "env/format/pages.h"
+#include "family_table.h"
+#include "fs.h"
+
+struct bh_fs {
+	char *root;          /* as its paths begin */
+	char *resolved_root; /* as others lead to it */
+	bh_keyring *keyring;
+	bh_scopes scopes;
+	bool read_only;
+	bool guarded;            /* no family is made but those of `claims`; under `lock`, like these */
+	bh_family_claim *claims; /* borrowed */
+	bool scratch;            /* all files are of scratch_scope */
+	bh_scope scratch_scope;
+	char *only; /* a view: the one merchant whose families it shows; owned. NULL: all */
+	pthread_rwlock_t lock;
+	bh_family_table families;
+	uint64_t *hidden; /* [hidden_count]: SSTs that a view does not show; owned */
+	size_t hidden_count;
+	void (*on_damage)(void *arg, const bh_damage *damage); /* NULL: nobody hears of it */
+	void *on_damage_arg;
+	void (*pause)(void *arg); /* NULL: none */
+	void *pause_arg;
+	bh_room *room; /* borrowed; NULL: none */
+	bool voids;
+	bool sync_fails;          /* the next one; by atomics */
+	bh_live live;             /* logs being written; has a lock of its own */
+	bh_kept kept;             /* files that RocksDB has removed and that stay for now; the same */
+	bh_page_readers *readers; /* paged files being read or written; has locks of its own */
+};
+
+#endif
