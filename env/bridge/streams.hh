@@ -330,9 +330,9 @@ private:
 
 	// ---- room
 
-	// What frames add to the bytes of one append, and the announcements of some hundred families; more than that is rare, and
-	// met by the write itself.
-	static uint64_t Sealed(size_t len) { return len + len / 1024 + 16 * 1024; }
+	// What sealing adds to the bytes of one append: tags of its entries and frames, and the announcements of some hundred
+	// families. More than that is rare, and met by the write itself.
+	static uint64_t Sealed(size_t len) { return 2 * len + 16 * 1024; }
 
 	// A step ahead where that leaves the disk's floor alone, else no more than is needed now. A file system that cannot
 	// allocate is not asked again.

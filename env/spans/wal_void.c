@@ -26,6 +26,7 @@ static bool walk(uint64_t off, const uint8_t *data, size_t len, uint8_t *change)
 {
 	bh_log_parser parser = { .block_off = (uint32_t)(off % BH_LOG_BLOCK) };
 	uint64_t passed = 0;
+	size_t fragment = 0; /* where it begins */
 	bh_log_piece piece;
 
 	for (size_t at = 0; at < len; at += piece.len) {
@@ -33,11 +34,15 @@ static bool walk(uint64_t off, const uint8_t *data, size_t len, uint8_t *change)
 			return false;
 		if (piece.record_begin)
 			passed = 0;
+		if (piece.what == BH_LOG_IS_HEADER && piece.header_at == 0)
+			fragment = at;
 		if (piece.what == BH_LOG_IS_PAYLOAD) {
 			if (change != NULL)
 				void_payload(change + at, piece.len, passed);
 			passed += piece.len;
 		}
+		if (change != NULL && piece.fragment_end)
+			bh_log_fill_crc(change + fragment, at + piece.len - fragment);
 		if (piece.record_end && passed < BATCH_HEADER)
 			return false;
 	}
