@@ -85,10 +85,10 @@ static bh_status write_inside(bh_cf *cf, const bh_write_options *options, write_
 	char *error = NULL;
 
 	BH_TRY(bh_room_check(db->room));
-	if (op == WRITE_MERGE)
-		BH_TRY(bh_merge_check(db));
 	if (op == WRITE_PUT || op == WRITE_MERGE)
 		BH_TRY(bh_suppressed_check(cf->merchant->name, cf->cls, a));
+	if (op == WRITE_MERGE)
+		BH_TRY(bh_merge_check(db));
 	switch (op) {
 	case WRITE_PUT: rocksdb_put_cf(db->rocks, how, cf->cls->handle, chars(a), a.len, chars(b), b.len, &error); break;
 	case WRITE_MERGE: rocksdb_merge_cf(db->rocks, how, cf->cls->handle, chars(a), a.len, chars(b), b.len, &error); break;

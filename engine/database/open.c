@@ -37,6 +37,7 @@
 #include "keyring/manifest/shred_record.h"
 #include "engine/core/gate.h"
 #include "engine/core/watch.h"
+#include "engine/erase/suppress.h"
 
 /* ---- what a kill left */
 
@@ -247,6 +248,9 @@ static bh_status show(bh_db *db)
 	bh_cold_inspect(db);
 	BH_TRY(bh_cold_detach_hurt(db, &any));
 	BH_TRY(open_without_hurt(db));
+	for (bh_merchant *merchant = db->merchants; merchant != NULL; merchant = merchant->next)
+		if (bh_gate_check(&merchant->gate, merchant->name) == BH_OK)
+			BH_TRY(bh_suppress_load(merchant));
 	return bh_leases_begin(db);
 }
 

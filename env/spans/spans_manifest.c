@@ -515,8 +515,8 @@ bh_status bh_spans_manifest_open(bh_spans *s, uint64_t number, bh_frame_content 
 	BH_TRY(begin_record(s, &record));
 	BH_TRY(put_spans(s, number, frame));
 	BH_TRY(note_dropped(s, &s->manifest.edit));
-	BH_TRY(hide_files(s, record));
 	BH_TRY(treat_files(s, record));
+	BH_TRY(hide_files(s, record)); /* last: what stands there instead is read by RocksDB alone */
 	restore_crcs(s);
 	end_record(s);
 	if (!s->manifest.in_group)

@@ -65,6 +65,7 @@ rotate_ends_what_the_logs_of_a_suspended_merchant_keep() {
 	run 0 --db db get ann/data user:ana:name
 	run 0 --db db verify
 	run 0 kms enable local:kms#bob
+	run 0 --db db merchant resume bob
 	run 0 --db db get bob/data key1
 	has out "value of bob"
 }

@@ -263,6 +263,8 @@ static bh_status check_name(const char *path)
 		return bh_fail(BH_E_UNSUPPORTED, "%s: RocksDB's info log is plain text; read it with less", path);
 	if (strcmp(name, "LOCK") == 0)
 		return bh_fail(BH_E_UNSUPPORTED, "%s: a lock file, which holds nothing", path);
+	if (strcmp(name, BH_RESERVE_FILE) == 0)
+		return bh_fail(BH_E_UNSUPPORTED, "%s: room that is kept for a full disk, which holds nothing", path);
 	if (strcmp(name, BH_AUDIT_FILE) == 0)
 		return bh_fail(BH_E_UNSUPPORTED, "%s: the audit log is plain text; 'bhctl audit show' reads it", path);
 	return BH_OK;

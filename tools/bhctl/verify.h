@@ -28,7 +28,7 @@ typedef struct verify_root {
 	const char *merchant;            /* whose it is alone; NULL: the live database. Borrowed */
 	bh_fs *fs;          /* what a file in it is; owned by `env` once there is one, before that that of the live one is `in`'s */
 	rocksdb_env_t *env; /* owned; NULL before it is opened */
-	bh_scopes scopes;         /* those of `fs`, but every family counts as attached: its logs as they are */
+	bh_scopes scopes;   /* those of `fs`, but every family counts as attached: its logs as they are */
 	bh_manifest_sum manifest; /* of the MANIFEST that CURRENT names */
 	bool have_manifest;       /* it could be read to its end */
 	char current[64];         /* its name; "": CURRENT could not be read */

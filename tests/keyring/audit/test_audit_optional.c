@@ -129,11 +129,14 @@ static void who_writes_is_refused_all_the_same(void **state)
 
 static void anything_but_permission_is_a_failure(void **state)
 {
-	static const int errors[] = { EIO, EMFILE, ENFILE, ENOSPC };
+	static const struct {
+		int error;
+		bh_status status;
+	} cases[] = { { EIO, BH_E_IO }, { EMFILE, BH_E_FULL }, { ENFILE, BH_E_FULL }, { ENOSPC, BH_E_FULL } };
 
-	for (size_t i = 0; i < sizeof(errors) / sizeof(errors[0]); i++) {
-		openat_error = errors[i];
-		refused(*state, true, false, BH_E_IO);
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		openat_error = cases[i].error;
+		refused(*state, true, false, cases[i].status);
 	}
 }
 
