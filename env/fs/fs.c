@@ -430,6 +430,7 @@ void bh_fs_free(bh_fs *fs)
 	bh_live_clear(&fs->live);
 	bh_kept_clear(&fs->kept);
 	bh_page_readers_free(fs->readers);
+	free(fs->hidden);
 	free(fs->resolved_root);
 	free(fs->root);
 	pthread_rwlock_destroy(&fs->lock);

@@ -2,6 +2,7 @@
  *
  * test_spans_refusals.c: what the span codec refuses, and that hostile input does it no harm.
  */
+#include "env/spans/wal_void.h"
 #include "span_logs.h"
 
 /* ---- refusals when sealing */
@@ -135,6 +136,23 @@ static void test_damage_in_memory_is_not_sealed(void **state)
 	}
 }
 
+/* What was refused becomes records of nothing, which are sealed like any others, and are no family's. */
+static void test_void_records_are_sealed(void **state)
+{
+	BH_CLEANUP(bh_buf_clear) bh_buf log = { 0 };
+	BH_CLEANUP(sealed_clear) sealed s = { 0 };
+	fixture f;
+
+	(void)state;
+	fixture_init(&f);
+	make_wal(&log, 70000); /* of several fragments, too */
+	ok(bh_wal_void(0, log.data, log.len));
+	ok(seal(&f, BH_KIND_WAL, bh_buf_view(&log), (split){ 0, 0 }, &s));
+	assert_int_equal(f.asked, 0);
+	for (size_t i = 0; i < s.count; i++)
+		assert_int_equal(s.frames[i].sections.len, 0);
+}
+
 /* ---- hostile input: no crash, no read outside (ASAN), whatever it is */
 
 static void seal_hostile(bh_file_kind kind, bh_view log, size_t step)
@@ -237,13 +255,10 @@ static void test_misuse(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_dek_not_available),
-		cmocka_unit_test(test_not_understood),
-		cmocka_unit_test(test_not_announced),
-		cmocka_unit_test(test_damage_in_memory_is_not_sealed),
-		cmocka_unit_test(test_every_byte_mutated),
-		cmocka_unit_test(test_every_truncation),
-		cmocka_unit_test(test_misuse),
+		cmocka_unit_test(test_dek_not_available),       cmocka_unit_test(test_not_understood),
+		cmocka_unit_test(test_not_announced),           cmocka_unit_test(test_damage_in_memory_is_not_sealed),
+		cmocka_unit_test(test_void_records_are_sealed), cmocka_unit_test(test_every_byte_mutated),
+		cmocka_unit_test(test_every_truncation),        cmocka_unit_test(test_misuse),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
