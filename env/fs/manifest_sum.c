@@ -213,6 +213,7 @@ bh_status bh_manifest_sum_take(bh_manifest_sum *m, bh_view record)
 	taking t = { .m = m };
 
 	/* Twice, because an edit names its family after the files. */
+	m->edit.shown_by_a_view = true;
 	BH_TRY(bh_version_edit_parse(record, &m->edit));
 	t.family = m->edit.cf_id;
 	BH_TRY(bh_version_edit_walk(record, &m->edit, take_field, &t));

@@ -296,6 +296,10 @@ static bh_status take_family_field(edit_parser *p, uint32_t tag)
 		return BH_OK;
 	case TAG_FULL_HISTORY_TS_LOW: return add_span(p, p->field.smallest = take_text(p, BH_VERSION_HISTORY_CUT_OFF), false);
 	default:
+		if (tag == TAG_SAFE_IGNORE && edit->shown_by_a_view) {
+			(void)take_text(p, BH_VERSION_HIDDEN);
+			return BH_OK;
+		}
 		return bh_fail(BH_E_UNSUPPORTED, "version edit with field %u, which this build does not understand", (unsigned)tag);
 	}
 }
@@ -357,7 +361,9 @@ bh_status bh_version_edit_walk(bh_view record, bh_version_edit *edit, bh_version
 {
 	edit_parser p = { .in = bh_reader_of(record), .start = record.data, .edit = edit };
 
-	*edit = (bh_version_edit){ .spans = edit->spans, .span_cap = edit->span_cap, .cf_id = BH_CF_DEFAULT };
+	*edit = (bh_version_edit){
+		.spans = edit->spans, .span_cap = edit->span_cap, .shown_by_a_view = edit->shown_by_a_view, .cf_id = BH_CF_DEFAULT
+	};
 	while (bh_reader_ok(&p.in) && p.in.rest.len > 0) {
 		const uint8_t *begin = p.in.rest.data;
 
@@ -401,6 +407,7 @@ const char *bh_version_what_name(bh_version_what what)
 		[BH_VERSION_WAL_ADDED] = "wal-added",
 		[BH_VERSION_WAL_DELETED] = "wal-deleted",
 		[BH_VERSION_HISTORY_CUT_OFF] = "history-cut-off",
+		[BH_VERSION_HIDDEN] = "hidden",
 	};
 
 	return what < BH_VERSION_WHAT_COUNT_ ? names[what] : "unknown";

@@ -31,8 +31,9 @@ typedef struct bh_version_edit {
 	bh_manifest_span *spans; /* in order */
 	size_t span_count;
 	size_t span_cap;
-	uint32_t cf_id;     /* of the whole edit; BH_CF_DEFAULT where it names none */
-	uint32_t max_cf_id; /* largest id the edit mentions */
+	bool shown_by_a_view; /* set by the caller: fields may be hidden */
+	uint32_t cf_id;       /* of the whole edit; BH_CF_DEFAULT where it names none */
+	uint32_t max_cf_id;   /* largest id the edit mentions */
 	bool has_log_number;
 	uint64_t log_number; /* WALs below hold nothing more of the family that is needed */
 	bool has_last_sequence;
@@ -70,6 +71,7 @@ typedef enum bh_version_what {
 	BH_VERSION_WAL_ADDED,       /* number */
 	BH_VERSION_WAL_DELETED,     /* number */
 	BH_VERSION_HISTORY_CUT_OFF, /* smallest: a timestamp */
+	BH_VERSION_HIDDEN,          /* text: what is left of a field that a view hides (bh_version_skip_encode()) */
 	BH_VERSION_WHAT_COUNT_
 } bh_version_what;
 const char *bh_version_what_name(bh_version_what what);

@@ -13,93 +13,16 @@
 #include <unistd.h>
 
 #include "engine/core/merchant.h"
-#include "engine/wall/detach.h"
-#include "tests/support/harness.h"
+#include "forgery_database.h"
 #include "tests/support/random.h"
 
 enum {
-	ROWS = 240,       /* of each class */
 	FILES_MAX = 256,  /* of all merchants that are attacked */
 	JOBS = 6,         /* at once */
 	PATIENCE_S = 60,  /* for one child */
 	FEW = 240,        /* forgeries, if nobody says how many */
 	DETACH_MS = 8000, /* for a detach that has begun */
 };
-
-/* ---- the database: "live" and "other" serve, "asleep" is suspended, "taken" was revoked with rows in its WAL */
-
-static const char *const merchants[] = { "live", "other", "asleep", "taken" };
-static const char *const classes[] = { "rows", "blobs" };
-
-static bh_view key_of(char out[16], int i)
-{
-	return bh_view_of(out, (size_t)snprintf(out, 16, "row%06d", i));
-}
-
-static bh_view value_of(uint8_t out[400], const char *merchant, int i)
-{
-	size_t len = i % 5 == 0 ? 400 : 90;
-
-	for (size_t at = 0; at < len; at++)
-		out[at] = (uint8_t)((unsigned char)merchant[0] + (size_t)i * 13 + at * at);
-	return bh_view_of(out, len);
-}
-
-static rocksdb_options_t *options_make(void)
-{
-	rocksdb_options_t *options = rocksdb_options_create();
-
-	rocksdb_options_set_enable_blob_files(options, 1);
-	rocksdb_options_set_min_blob_size(options, 200);
-	rocksdb_options_set_max_open_files(options, 100);
-	return options;
-}
-
-static void fill(bh_db *db, const char *merchant, const char *cls, int from, int to)
-{
-	bh_cf *cf = test_cf(db, merchant, cls);
-	uint8_t value[400];
-	char key[16];
-
-	for (int i = from; i < to; i++)
-		test_ok(bh_put(cf, &(bh_write_options){ .sync = i == to - 1 }, key_of(key, i), value_of(value, merchant, i)));
-	bh_cf_close(cf);
-}
-
-static void flush_all(bh_db *db, const char *merchant)
-{
-	for (size_t c = 0; c < 2; c++) {
-		bh_cf *cf = test_cf(db, merchant, classes[c]);
-
-		test_ok(bh_flush(cf));
-		bh_cf_close(cf);
-	}
-}
-
-static void make_database(void *arg)
-{
-	const workspace *ws = arg;
-	rocksdb_options_t *options = options_make();
-	bh_db *db;
-
-	test_db_create(ws, options);
-	db = test_db_open(ws, options);
-	for (size_t m = 0; m < 4; m++) {
-		test_merchant_add(ws, db, merchants[m], classes[0], classes[1]);
-		for (int part = 0; part < 2; part++) {
-			for (size_t c = 0; c < 2; c++)
-				fill(db, merchants[m], classes[c], part * ROWS / 3, (part + 1) * ROWS / 3);
-			flush_all(db, merchants[m]);
-		}
-		for (size_t c = 0; c < 2; c++)
-			fill(db, merchants[m], classes[c], 2 * ROWS / 3, ROWS);
-	}
-	test_ok(bh_merchant_suspend(db, "asleep", NULL));
-	test_ok(bh_merchant_detach(db, "taken", BH_SUSPEND_KMS_DAMAGED, "its KMS answers with something wrong"));
-	flush_all(db, "live"); /* so that some of it is in SSTs alone, too */
-	bh_db_close(db);
-	rocksdb_options_destroy(options);
-}
 
 /* ---- forgeries */
 
@@ -274,10 +197,10 @@ static bh_status read_class(bh_db *db, const char *merchant, const char *cls)
 	char key[16];
 
 	status = bh_cf_open(db, merchant, cls, &cf);
-	for (int i = 0; i < ROWS && status == BH_OK; i++) {
-		bh_view value = value_of(want, merchant, i);
+	for (int i = 0; i < FORGERY_ROWS && status == BH_OK; i++) {
+		bh_view value = forgery_value(want, merchant, i);
 
-		status = bh_get(cf, NULL, key_of(key, i), &got);
+		status = bh_get(cf, NULL, forgery_key(key, i), &got);
 		if (status == BH_E_NO_SUCH_KEY ||
 		    (status == BH_OK && (got.len != value.len || memcmp(got.data, value.data, got.len) != 0)))
 			status = BH_E_COUNT_;
@@ -302,14 +225,14 @@ static bh_status scan_class(bh_db *db, const char *merchant, const char *cls)
 		status = bh_iter_next(iter);
 	bh_iter_free(iter);
 	bh_cf_close(cf);
-	return status == BH_OK && count != ROWS ? BH_E_COUNT_ : status;
+	return status == BH_OK && count != FORGERY_ROWS ? BH_E_COUNT_ : status;
 }
 
 static bh_status read_merchant(bh_db *db, const char *merchant)
 {
 	for (size_t c = 0; c < 2; c++) {
-		BH_TRY(read_class(db, merchant, classes[c]));
-		BH_TRY(scan_class(db, merchant, classes[c]));
+		BH_TRY(read_class(db, merchant, forgery_classes[c]));
+		BH_TRY(scan_class(db, merchant, forgery_classes[c]));
 	}
 	return BH_OK;
 }
@@ -322,8 +245,8 @@ static bh_status use(bh_db *db, const char *merchant)
 	bh_cf *cf;
 
 	BH_TRY(read_merchant(db, merchant));
-	BH_TRY(bh_cf_open(db, merchant, classes[0], &cf));
-	status = bh_put(cf, &(bh_write_options){ .sync = true }, key_of(key, 7), value_of(value, merchant, 7));
+	BH_TRY(bh_cf_open(db, merchant, forgery_classes[0], &cf));
+	status = bh_put(cf, &(bh_write_options){ .sync = true }, forgery_key(key, 7), forgery_value(value, merchant, 7));
 	if (status == BH_OK)
 		status = bh_flush(cf);
 	if (status == BH_OK)
@@ -350,14 +273,14 @@ static bool others_are_whole(const plan *p, bh_db *db, verdict *v)
 	for (size_t m = 0; m < 4; m++) {
 		bh_status status = BH_OK;
 
-		if (strcmp(merchants[m], p->victim) == 0)
+		if (strcmp(forgery_merchants[m], p->victim) == 0)
 			continue;
 		if (m >= 2)
-			status = bh_merchant_resume(db, merchants[m], NULL);
+			status = bh_merchant_resume(db, forgery_merchants[m], NULL);
 		if (status == BH_OK || status == BH_E_EXISTS)
-			status = use(db, merchants[m]);
+			status = use(db, forgery_merchants[m]);
 		if (status != BH_OK)
-			return settle(v, OTHERS_REFUSED, merchants[m]);
+			return settle(v, OTHERS_REFUSED, forgery_merchants[m]);
 	}
 	return true;
 }
@@ -389,7 +312,7 @@ static outcome victims(const plan *p, bh_db *db)
 
 static bh_status open_copy(const plan *p, bh_db **out)
 {
-	rocksdb_options_t *options = options_make();
+	rocksdb_options_t *options = forgery_options();
 	bool loud = p->loud;
 	bh_status status = bh_db_open(p->dir, &(bh_db_options){ .rocksdb = options, .log = say, .log_arg = &loud }, out);
 
@@ -498,7 +421,7 @@ static void make_good(workspace *ws, file_list *files)
 	workspace_open(ws);
 	if (geteuid() == 0)
 		test_check(chown(ws->root, 65534, 65534) == 0);
-	test_child_ok(make_database, ws);
+	test_child_ok(forgery_database_make, ws);
 	path_join(good, ws->root, "good");
 	tree_copy(ws->db, good);
 	snprintf(files->root, sizeof(files->root), "%s", good);

@@ -71,3 +71,11 @@ void compact_all(bh_db *db, const char *merchant, const char *cls)
 	test_ok(bh_compact(cf, (bh_view){ 0 }, (bh_view){ 0 }));
 	bh_cf_close(cf);
 }
+
+void find_table(const workspace *ws, const char *below, char out[PATH_SIZE])
+{
+	char dir[PATH_SIZE];
+
+	path_join(dir, ws->db, below);
+	test_check(file_find(dir, ".sst", 0, out));
+}

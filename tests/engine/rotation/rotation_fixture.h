@@ -24,4 +24,7 @@ void expect_pins(bh_db *db, const char *merchant, bool files, bool wals, bool ma
 
 void compact_all(bh_db *db, const char *merchant, const char *cls);
 
+/* The first SST in a folder of the database. */
+void find_table(const workspace *ws, const char *below, char out[PATH_SIZE]);
+
 #endif

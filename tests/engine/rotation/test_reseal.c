@@ -434,12 +434,11 @@ static void old_copy(void *arg)
 {
 	bh_cf *none = NULL;
 	const workspace *ws = arg;
-	char dir[PATH_SIZE], path[PATH_SIZE];
+	char path[PATH_SIZE];
 	bh_db *db = make_filled(ws, "disable_auto_compactions=true");
 	bh_buf old, fresh;
 
-	path_join(dir, ws->db, "tenants/a/events");
-	test_check(file_find(dir, ".sst", 0, path));
+	find_table(ws, "tenants/a/events", path);
 	old = file_read(path);
 	test_ok(bh_merchant_rotate(db, "a", NULL));
 	test_check(reseal_all(db) > 8);
@@ -454,8 +453,7 @@ static void old_copy(void *arg)
 	test_ok(bh_db_open(ws->db, NULL, &db));
 	test_status(bh_cf_open(db, "a", "events", &none), BH_E_DAMAGED);
 	bh_db_close(db);
-	path_join(dir, ws->db, "parked/a/tenants/a/events");
-	test_check(file_find(dir, ".sst", 0, path));
+	find_table(ws, "parked/a/tenants/a/events", path);
 	file_write(path, bh_buf_view(&fresh));
 	bh_buf_clear(&old);
 	bh_buf_clear(&fresh);
@@ -471,12 +469,11 @@ static void full_disk(void *arg)
 {
 	const workspace *ws = arg;
 	struct rlimit limit, small;
-	char dir[PATH_SIZE], path[PATH_SIZE];
+	char path[PATH_SIZE];
 	bh_db *db = make_filled(ws, "disable_auto_compactions=true");
 	bool done = false;
 
-	path_join(dir, ws->db, "tenants/a/events");
-	test_check(file_find(dir, ".sst", 0, path));
+	find_table(ws, "tenants/a/events", path);
 	test_ok(bh_merchant_rotate(db, "a", NULL));
 	signal(SIGXFSZ, SIG_IGN);
 	test_check(getrlimit(RLIMIT_FSIZE, &limit) == 0);
