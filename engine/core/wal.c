@@ -9,6 +9,7 @@
 #include <time.h>
 
 #include "files.h"
+#include "flush.h"
 
 #define CLOSE_WAIT_MS 100 /* for RocksDB to let go of what it has synced */
 /* The first bytes of a WAL, an SST of one deletion, a record in the MANIFEST. */
@@ -70,17 +71,12 @@ static bh_status check_room(const bh_db *db)
 
 bh_status bh_wal_roll(bh_db *db)
 {
-	rocksdb_flushoptions_t *options;
 	char *error = NULL;
 
 	BH_TRY(check_room(db));
-	options = rocksdb_flushoptions_create();
-	rocksdb_flushoptions_set_wait(options, 1);
 	rocksdb_delete_cf(db->rocks, db->write, db->default_cf, roll_key, sizeof(roll_key) - 1, &error);
-	if (error == NULL)
-		rocksdb_flush_cf(db->rocks, options, db->default_cf, &error);
-	rocksdb_flushoptions_destroy(options);
-	return bh_status_of_rocksdb(error);
+	BH_TRY(bh_status_of_rocksdb(error));
+	return bh_family_flush(db, db->default_cf, NULL);
 }
 
 bh_status bh_wal_close(bh_db *db, uint64_t newest)

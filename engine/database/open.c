@@ -193,6 +193,7 @@ static bh_status open_without_hurt(bh_db *db)
 		const bh_message message = bh_message_keep();
 
 		(void)bh_quarantine_named(db, message.text);
+		bh_cold_inspect_named(db, message.text);
 		BH_TRY(bh_cold_detach_hurt(db, &any));
 		if (!any)
 			return bh_fail(status, "%s", message.text);

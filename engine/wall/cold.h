@@ -12,6 +12,8 @@
 BH_MUST_CHECK bh_status bh_cold_start(bh_db *db);
 /* Also before: looks at the files, and whose are damaged is hurt. */
 void bh_cold_inspect(bh_db *db);
+/* After RocksDB could not be opened: whose table it names by its number alone is hurt. */
+void bh_cold_inspect_named(bh_db *db, const char *message);
 bool bh_cold_serves(const bh_db *db, const char *name); /* ACTIVE or CREATING: RocksDB is shown its families */
 /* Before, and after RocksDB could not be opened: detaches those who are hurt. *any_out: whether there were any. */
 BH_MUST_CHECK bh_status bh_cold_detach_hurt(bh_db *db, bool *any_out);

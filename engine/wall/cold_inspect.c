@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <unistd.h>
+#include <stdlib.h>
 
 #include "engine/core/hurt.h"
 #include "env/fs/manifest_sum.h"
@@ -102,4 +103,30 @@ void bh_cold_inspect(bh_db *db)
 		if (bh_cold_serves(db, merchant->name) && look_at_dirs(db, merchant) != BH_OK)
 			bh_hurt(merchant, bh_hurt_shorter(db, bh_status_message()));
 	look_at_files(db);
+}
+
+static void hurt_owner(bh_db *db, const bh_manifest_sum *sum, const bh_manifest_sum_file *file, const char *message)
+{
+	bh_merchant *merchant = bh_merchant_find(db, bh_manifest_sum_family_of(sum, file->family)->scope.merchant);
+	BH_CLEANUP(bh_buf_clear) bh_buf note = { 0 };
+	char below[BH_MANIFEST_PATH_SIZE];
+
+	bh_manifest_sum_path(sum, file, below);
+	if (merchant != NULL && bh_buf_printf(&note, "%s: %s", below, message) == BH_OK)
+		bh_hurt(merchant, (const char *)note.data);
+	bh_merchant_unref(merchant);
+}
+
+void bh_cold_inspect_named(bh_db *db, const char *message)
+{
+	static const char mark[] = "table file ";
+	BH_CLEANUP(manifest_sum_free) bh_manifest_sum sum = { 0 };
+	const char *at = strstr(message, mark);
+	const uint64_t number = at != NULL ? strtoull(at + strlen(mark), NULL, 10) : 0;
+
+	if (number == 0 || bh_manifest_sum_read(db->dir, bh_fs_scopes(db->fs), &sum) != BH_OK)
+		return;
+	for (size_t i = 0; i < sum.file_count; i++)
+		if (sum.files[i].number == number && !sum.files[i].blob && bh_manifest_sum_needs(&sum, &sum.files[i]))
+			hurt_owner(db, &sum, &sum.files[i], message);
 }

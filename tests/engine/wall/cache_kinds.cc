@@ -30,7 +30,8 @@ std::shared_ptr<Cache> LruWithSecond(size_t capacity, bool second)
 std::shared_ptr<Cache> CacheOf(const rocksdb_options_t *options)
 {
 	Options &o = OptionsOf(options);
-	return o.blob_cache != nullptr ? o.blob_cache : o.table_factory->GetOptions<BlockBasedTableOptions>()->block_cache;
+	const auto *table = o.table_factory->GetOptions<BlockBasedTableOptions>();
+	return o.blob_cache != nullptr || table == nullptr ? o.blob_cache : table->block_cache;
 }
 
 } // namespace
