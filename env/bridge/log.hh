@@ -27,7 +27,7 @@ public:
 			closed_ = true;
 	}
 	using Logger::Logv;
-	void Logv(const char *format, va_list ap) override
+	__attribute__((format(printf, 2, 0))) void Logv(const char *format, va_list ap) override
 	{
 		char *text = nullptr;
 		int len = vasprintf(&text, format, ap);

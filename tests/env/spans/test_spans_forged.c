@@ -127,8 +127,8 @@ static sealed_frame *add_log_data(sealed *s, size_t len)
 	log_record(&log, &batch);
 	assert_int_equal(log.len, len);
 	ok(seal(&f, BH_KIND_WAL, bh_buf_view(&log), (split){ 0, 0 }, &one));
-	assert_int_equal(one.frames[0].sections.len, 0);
-	copy_frame(s, &one.frames[0]);
+	assert_int_equal(frame_at(&one, 0)->sections.len, 0);
+	copy_frame(s, frame_at(&one, 0));
 	return &s->frames[s->count - 1];
 }
 
@@ -220,11 +220,11 @@ static void test_a_beginning_that_is_another(void **state)
 		fixture_init(&f);
 		ok(seal(&f, BH_KIND_WAL, bh_buf_view(&log), (split){ cut, 0 }, &s));
 		assert_int_equal(s.count, 2);
-		for (size_t bit = 8 * (BH_FRAME_ROOM + 1); s.frames[0].sections.len == 0 && bit < 8 * s.frames[0].plain.len;
-		     bit++) {
-			s.frames[0].plain.data[bit / 8] ^= (uint8_t)(1u << bit % 8);
+		for (size_t bit = 8 * (BH_FRAME_ROOM + 1);
+		     frame_at(&s, 0)->sections.len == 0 && bit < 8 * frame_at(&s, 0)->plain.len; bit++) {
+			frame_at(&s, 0)->plain.data[bit / 8] ^= (uint8_t)(1u << bit % 8);
 			expect_refused(BH_KIND_WAL, &s, 1);
-			s.frames[0].plain.data[bit / 8] ^= (uint8_t)(1u << bit % 8);
+			frame_at(&s, 0)->plain.data[bit / 8] ^= (uint8_t)(1u << bit % 8);
 			tried++;
 		}
 	}
@@ -382,7 +382,7 @@ static void test_shown_to_another(void **state)
 
 		fixture_init(&f);
 		ok(seal(&f, BH_KIND_WAL, bh_buf_view(&log), (split){ 0, 0 }, &s));
-		part = s.frames[0].plain.data + BH_FRAME_ROOM;
+		part = frame_at(&s, 0)->plain.data + BH_FRAME_ROOM;
 		assert_int_equal(part[0], 1);
 		bh_put_u32(part + 1, 2);
 		fixture_dek_id(dek, 0, part + 5);
@@ -416,8 +416,8 @@ static void test_one_dek_two_families(void **state)
 	put_entry(&batch, 2, 16, 48);
 	log_record(&log, &batch);
 	ok(seal(&f, BH_KIND_WAL, bh_buf_view(&log), (split){ 0, 0 }, &s));
-	assert_int_equal(s.frames[0].sections.len, 2 * (64 + BH_TAG_LEN));
-	assert_memory_not_equal(s.frames[0].sections.data, s.frames[0].sections.data + 64 + BH_TAG_LEN, 64);
+	assert_int_equal(frame_at(&s, 0)->sections.len, 2 * (64 + BH_TAG_LEN));
+	assert_memory_not_equal(frame_at(&s, 0)->sections.data, frame_at(&s, 0)->sections.data + 64 + BH_TAG_LEN, 64);
 	BH_CLEANUP(outcome_clear) outcome o = open_with(&f, &header, &s, 0);
 	ok(o.status);
 	assert_same(&log, &o.opened);
