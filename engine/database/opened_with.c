@@ -44,7 +44,7 @@ static bool next_value(bh_view *rest, const char *name, bh_view *value_out)
 {
 	char line[64];
 	int len = snprintf(line, sizeof(line), "\n  %s=", name);
-	const uint8_t *found = memmem(rest->data, rest->len, line, (size_t)len), *end;
+	const uint8_t *found = rest->len > 0 ? memmem(rest->data, rest->len, line, (size_t)len) : NULL, *end;
 	size_t left;
 
 	if (found == NULL)
