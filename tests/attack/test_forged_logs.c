@@ -429,7 +429,7 @@ static void test_shown_by_others(void **state)
 
 	learn_families(v);
 	test_status(decrypt_stream(bh_buf_view(&file), victim_scopes(v), false, &logical), BH_E_TAG);
-	test_check(memmem(logical.data, logical.len, "victim/acme", 11) == NULL);
+	test_check(logical.len == 0 || memmem(logical.data, logical.len, "victim/acme", 11) == NULL);
 	path_join(path, v->keys_dir, v->wal[1]);
 	file_write(path, bh_buf_view(&file));
 	test_status(bh_reseal_wal(v->keys.fs, path, NULL, NULL, &done), BH_E_TAG);

@@ -4,6 +4,7 @@
  * observer.
  */
 #include "span_logs.h"
+#include "tests/support/slow_build.h"
 
 /* ---- what a frame looks like */
 
@@ -99,13 +100,19 @@ static void test_whole(void **state)
 	}
 }
 
+#ifdef BH_SLOW_BUILD /* each piece is memory given and taken */
+#define SMALL_PIECES_OF 3000
+#else
+#define SMALL_PIECES_OF 70000
+#endif
+
 static void test_small_pieces(void **state)
 {
 	(void)state;
 	for (size_t k = 0; k < 2; k++) {
 		BH_CLEANUP(bh_buf_clear) bh_buf log = { 0 };
 
-		make_log(kinds[k], 70000, &log);
+		make_log(kinds[k], SMALL_PIECES_OF, &log);
 		for (size_t step = 1; step < 12; step++) {
 			round_trip(kinds[k], &log, (split){ 0, step });
 		}
