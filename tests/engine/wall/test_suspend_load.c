@@ -283,7 +283,12 @@ static void expect_quiet(const workspace *ws, bh_db *db)
 	test_check(!file_exists(tenants) && file_exists(parked));
 	test_check(open_in(tenants) == 0 && open_in(parked) == 0);
 	test_check(rocksdb_property_int(bh_db_rocksdb(db), "rocksdb.background-errors", &errors) == 0 && errors == 0);
-	tree_walk(ws->db, count_wal, &wals);
+	/* RocksDB removes a WAL when a thread of its gets to it. */
+	for (int i = 0; i < 100 && (i == 0 || wals > 2); i++) {
+		usleep(i > 0 ? 50000 : 0);
+		wals = 0;
+		tree_walk(ws->db, count_wal, &wals);
+	}
 	test_check(wals <= 2);
 }
 
