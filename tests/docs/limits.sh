@@ -48,5 +48,5 @@ refused_with 'memory for keys cannot be locked: raise RLIMIT_MEMLOCK'
 say "ok: no locked memory, no database"
 
 within 64 60 50
-refused_with 'Too many open files'
+refused_with 'descriptors are used up'
 say "ok: too few descriptors are an error that says so"

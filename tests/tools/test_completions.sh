@@ -45,7 +45,7 @@ zsh_offers() {
 }
 
 # The options of bhctl that its sources know.
-options() { grep -ohE '\.name = "[a-z-]+"' "$root"/tools/bhctl/*.c | sed -E 's/.*"(.*)"/--\1/' | sort -u; }
+options() { grep -ohE '\.name = [^,]*"[a-z-]+"' "$root"/tools/bhctl/*.c | sed -E 's/.*"(.*)"/--\1/' | sort -u; }
 
 mapfile -t helpers < <(declare -F | cut -d' ' -f3) # what follows are checks
 
