@@ -299,10 +299,11 @@ static bh_status shred_locked(bh_db *db, bh_merchant *attached, bh_buf *certific
 static bh_status merchant_shred_inside(bh_db *db, const char *name, bh_buf *certificate_out)
 {
 	BH_CLEANUP(bh_merchant_info_clear) bh_merchant_info info = { 0 };
-	bh_merchant *merchant = bh_merchant_find_locked(db, name);
+	bh_merchant *merchant;
 	bh_status status;
 
 	BH_TRY(bh_db_check_writable(db));
+	merchant = bh_merchant_find_locked(db, name);
 	if (merchant == NULL) {
 		BH_TRY(bh_keyring_merchant(db->keyring, name, &info));
 		return bh_fail(BH_E_SHREDDED, "merchant '%s' is shredded already", name);

@@ -181,7 +181,8 @@ static bool leap(rows *r, uint8_t *low, uint8_t *high, size_t len)
 	for (size_t bit = 0; bit < 8 * len; bit++) {
 		bool inside;
 
-		memcpy(high, r->last.data, r->last.len);
+		if (r->last.len > 0)
+			memcpy(high, r->last.data, r->last.len);
 		memset(high + r->last.len, 0, len - r->last.len);
 		inside = add_bit(high, len, bit);
 		if (stands_at(r, high, len))

@@ -439,6 +439,7 @@ static bh_status read_names(const dump *d)
 	BH_TRY(sealed_open((const char *)path.data, &current));
 	BH_TRY(sealed_text(&current, &d->in.scopes, &name));
 	path.len = 0;
+	BH_TRY(bh_buf_append(&name, "", 1));
 	BH_TRY(bh_buf_printf(&path, "%.*s%.*s", dir_len, d->path, (int)strcspn((const char *)name.data, "\n"),
 			     (const char *)name.data));
 	return read_manifest(d, (const char *)path.data);

@@ -138,6 +138,15 @@ static bh_status generations(const stage *s, const char *merchant)
 	return status;
 }
 
+static bh_status erase(const stage *s, bh_view prefix)
+{
+	bh_erase_result result = { 0 };
+	bh_status status = bh_erase_range(s->b, prefix, &(bh_erase_options){ .suppress = true }, &result);
+
+	bh_erase_result_clear(&result);
+	return status;
+}
+
 static bh_status kms_open(const stage *s, const char *key)
 {
 	bh_kms *kms = NULL;
@@ -278,8 +287,7 @@ CALL(bh_merchant_shred, bh_merchant_shred(s->db, "c", &s->certificate))
 CALL(bh_merchant_certificate, bh_merchant_certificate(s->db, good ? "c" : "b", &s->value))
 CALL(bh_merchant_shred_finalize, bh_merchant_shred_finalize(s->db, good ? "c" : "nobody", NULL))
 CALL(bh_certificate_verify, bh_certificate_verify(good ? bh_buf_view(&s->certificate) : v("{}"), NULL, NULL))
-CALL(bh_erase_range,
-     bh_erase_range(s->b, v(good ? "user:1" : ""), &(bh_erase_options){ .suppress = true }, &(bh_erase_result){ 0 }))
+CALL(bh_erase_range, erase(s, v(good ? "user:1" : "")))
 CALL(bh_erase_markers, bh_erase_markers(good ? s->b : s->a, each_marker, NULL))
 CALL(bh_erase_unsuppress, bh_erase_unsuppress(s->b, v("user:1")))
 CALL(bh_db_status, report(s))
