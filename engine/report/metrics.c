@@ -10,7 +10,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
-#include "keyring/base/base.h"
+#include "keyring/base/io.h"
 #include "metrics.h"
 
 /* Backslash, quote and newline are escaped, as the format has it. */
@@ -227,7 +227,7 @@ static bh_status write_all(int fd, const char *path, bh_view text)
 
 static bh_status replace(const char *path, const char *temp, bh_view text)
 {
-	int fd = open(temp, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0644);
+	int fd = bh_io_make(AT_FDCWD, temp, O_WRONLY, 0644);
 	bh_status status;
 
 	if (fd < 0)

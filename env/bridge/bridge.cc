@@ -221,8 +221,12 @@ public:
 
 	IOStatus RenameFile(const std::string &from, const std::string &to, const IOOptions &options, IODebugContext *dbg) override
 	{
-		bool kept = false;
-		IOStatus s = ToIOStatus(bh_fs_check_move(fs_, from.c_str(), to.c_str()));
+		bool kept = false, resealed = false;
+		IOStatus s = ToIOStatus(bh_rename_needs_reseal(fs_, from.c_str(), to.c_str(), &resealed));
+		if (s.ok() && resealed)
+			return RenameResealed(fs_, from, to);
+		if (s.ok())
+			s = ToIOStatus(bh_fs_check_move(fs_, from.c_str(), to.c_str()));
 		if (s.ok())
 			s = ToIOStatus(bh_fs_keep(fs_, from.c_str(), &kept));
 		if (!s.ok())
@@ -376,7 +380,10 @@ private:
 		std::unique_ptr<FSWritableFile> base;
 		bh_page_claim *claim = nullptr;
 		NamesHeld held(fs_);
-		IOStatus s = OwnerOf(path, info).Again(target()->NewWritableFile(path, options, &base, dbg));
+		IOStatus s = MadeAnew(path);
+		if (s.ok())
+			s = target()->NewWritableFile(path, options, &base, dbg);
+		s = OwnerOf(path, info).Again(s);
 		if (s.ok())
 			s = ToIOStatus(bh_page_claim_made(bh_fs_page_readers(fs_), path.c_str(), &claim));
 		if (s.ok())
@@ -404,6 +411,8 @@ private:
 		const std::string header_bytes(reinterpret_cast<const char *>(first), sizeof(first));
 		auto make = [=](bool name_too, std::unique_ptr<FSWritableFile> *base) {
 			IOStatus s = ToIOStatus(bh_fs_look(fs, first_path.c_str()));
+			if (s.ok())
+				s = MadeAnew(first_path);
 			if (s.ok())
 				s = below->NewWritableFile(first_path, buffered, base, nullptr);
 			if (s.ok())

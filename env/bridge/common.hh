@@ -8,6 +8,8 @@
 #include <rocksdb/env.h>
 #include <rocksdb/file_system.h>
 
+#include <fcntl.h>
+
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
@@ -15,11 +17,13 @@
 #include <string>
 
 #include "env/fs/fs.h"
+#include "env/fs/rename.h"
 #include "env/files/live.h"
 #include "env/files/page_window.h"
 #include "env/format/pages.h"
 #include "env/spans/crc32c.h"
 #include "env/stream/stream.h"
+#include "keyring/base/io.h"
 
 namespace bridge
 {
@@ -59,6 +63,30 @@ inline IOStatus Below(IOStatus s)
 	s.SetRetryable(true);
 	s.SetDataLoss(false);
 	return s;
+}
+
+// A small file under another name (rename.h). RocksDB tries again after what may pass, as with the file system's own rename.
+inline IOStatus RenameResealed(bh_fs *fs, const std::string &from, const std::string &to)
+{
+	bh_status status = bh_rename_resealed(fs, from.c_str(), to.c_str());
+	IOStatus s = ToIOStatus(status);
+	if (status == BH_E_IO)
+		s.SetRetryable(true);
+	return s;
+}
+
+// RocksDB's own way to make a file follows and empties what has the name already. So each is made before, empty: not the same
+// file as what has the name (bh_io_make()), and with the mode that it keeps.
+inline IOStatus MadeAnew(const std::string &path)
+{
+	int fd = bh_io_make(AT_FDCWD, path.c_str(), O_WRONLY, 0640);
+	if (fd >= 0) {
+		bh_io_closep(&fd);
+		return IOStatus::OK();
+	}
+	const int error = errno;
+	const std::string why = path + ": cannot be made: " + strerror(error);
+	return error == ENOSPC ? IOStatus::NoSpace(why) : error == ENOENT ? IOStatus::PathNotFound(why) : IOStatus::IOError(why);
 }
 
 inline IOStatus Refused(const std::string &path, const char *what)

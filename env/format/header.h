@@ -52,8 +52,8 @@ void bh_nonce(uint8_t domain, uint64_t counter, uint8_t out[BH_NONCE_LEN]);
 typedef struct bh_header {
 	bh_file_kind kind;
 	uint32_t page_size; /* bytes of a physical page; 0 in streams */
-	uint64_t number;    /* file number of WAL, MANIFEST and blob files, bound to the name; 0 where the name says nothing (SST,
-			       OPTIONS) */
+	uint64_t number; /* bound to the name: file number of WAL, MANIFEST and blob files, XXH3-64 of the name of a small file; 0
+			    where the name says nothing (SST) */
 	uint8_t salt[BH_SALT_LEN];
 	uint8_t dek_id[BH_ID_LEN];
 } bh_header;

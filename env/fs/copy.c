@@ -37,7 +37,7 @@ bh_status bh_stream_copy(const char *from, const char *to)
 	BH_TRY(bh_raw_header_stable(in, from, header));
 	if (fstat(in, &st) != 0)
 		return bh_raw_fail(from, "looked at");
-	out = open(to, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0640);
+	out = open(to, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0640);
 	if (out < 0)
 		return bh_raw_fail(to, "made");
 	BH_TRY(bh_raw_write(out, to, bh_view_of(header, sizeof(header))));
@@ -72,26 +72,27 @@ static bh_status read_whole(const char *path, size_t max, bh_buf *out)
 }
 
 /* Who has a merchant's keys can seal what they like: as a file of that merchant. */
-static bh_status check_platform(const bh_stream_reader *reader)
+static bh_status check_place(const char *path, const bh_stream_reader *reader)
 {
-	const bh_scope *scope = bh_dek_scope(bh_stream_reader_key(reader)->dek);
+	static const bh_scope platform;
+	bh_path_info info;
 
-	if (bh_scope_is_platform(scope))
-		return BH_OK;
-	return bh_fail(BH_E_TAG, "sealed for '%s/%s'; it was put here from elsewhere", scope->merchant, scope->cls);
+	bh_path_classify_as(&platform, path, &info);
+	return bh_fs_check_place(path, &info, bh_stream_reader_key(reader));
 }
 
-static bh_status read_stream(bh_view bytes, const bh_scopes *scopes, bh_buf *out)
+static bh_status read_stream(const char *path, bh_view bytes, const bh_scopes *scopes, bh_buf *out)
 {
 	BH_CLEANUP(reader_free) bh_stream_reader *reader = NULL;
 	bh_view ready;
 
-	BH_TRY(bh_stream_reader_new(bh_view_of(bytes.data, BH_HEADER_LEN), scopes, false, &reader));
-	BH_TRY(check_platform(reader));
-	BH_TRY(bh_stream_reader_push(reader, bh_view_of(bytes.data + BH_HEADER_LEN, bytes.len - BH_HEADER_LEN)));
-	BH_TRY(bh_stream_reader_finish(reader));
+	BH_TRY(bh_fail_prefix(bh_stream_reader_new(bh_view_of(bytes.data, BH_HEADER_LEN), scopes, false, &reader), "%s", path));
+	BH_TRY(check_place(path, reader));
+	BH_TRY(bh_fail_prefix(bh_stream_reader_push(reader, bh_view_of(bytes.data + BH_HEADER_LEN, bytes.len - BH_HEADER_LEN)),
+			      "%s", path));
+	BH_TRY(bh_fail_prefix(bh_stream_reader_finish(reader), "%s", path));
 	if (bh_stream_reader_end(reader) != BH_STREAM_CLEAN)
-		return bh_fail(BH_E_TAG, "is torn or damaged");
+		return bh_fail(BH_E_TAG, "%s: is torn or damaged", path);
 	ready = bh_stream_reader_ready(reader);
 	return bh_buf_append(out, ready.data, ready.len);
 }
@@ -103,15 +104,16 @@ bh_status bh_stream_read_small(const char *path, const bh_scopes *scopes, size_t
 	BH_TRY(read_whole(path, max, &bytes));
 	if (bytes.len < BH_HEADER_LEN)
 		return bh_fail(BH_E_TRUNCATED, "%s: ends inside of its header", path);
-	return bh_fail_prefix(read_stream(bh_buf_view(&bytes), scopes, out), "%s", path);
+	return read_stream(path, bh_buf_view(&bytes), scopes, out);
 }
 
 /* Before the one sync of the file: the mark may be read by nobody until that is done. */
-static bh_status write_mark(int fd, const char *path, bh_stream_writer *writer)
+bh_status bh_stream_finish_file(int fd, const char *path, bh_stream_writer *writer)
 {
 	uint8_t mark[BH_SYNC_MARK_LEN];
 	bool needed;
 
+	bh_stream_writer_written(writer);
 	BH_TRY(bh_stream_writer_sync_mark(writer, bh_stream_writer_point(writer), &needed, mark));
 	if (needed && pwrite(fd, mark, sizeof(mark), BH_SYNC_MARK_OFFSET) != (ssize_t)sizeof(mark))
 		return bh_raw_fail(path, "written");
@@ -126,8 +128,7 @@ static bh_status write_stream(int fd, const char *path, const uint8_t header[BH_
 	BH_TRY(bh_stream_writer_append(writer, content, &frames));
 	BH_TRY(bh_raw_write(fd, path, bh_view_of(header, BH_HEADER_LEN)));
 	BH_TRY(bh_raw_write(fd, path, bh_buf_view(&frames)));
-	bh_stream_writer_written(writer);
-	return write_mark(fd, path, writer);
+	return bh_stream_finish_file(fd, path, writer);
 }
 
 bh_status bh_stream_write_small(bh_fs *fs, const char *path, bh_view content)
@@ -141,7 +142,7 @@ bh_status bh_stream_write_small(bh_fs *fs, const char *path, bh_view content)
 	BH_TRY(bh_fs_classify(fs, path, &info));
 	BH_TRY(bh_fs_new_file(fs, path, &info, &key, header));
 	BH_TRY(bh_stream_writer_new(&key, header, bh_fs_scopes(fs), first, &writer));
-	fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0640);
+	fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0640);
 	if (fd < 0)
 		return bh_raw_fail(path, "made");
 	return bh_fail_prefix(write_stream(fd, path, first, writer, content), "%s", path);

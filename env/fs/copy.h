@@ -22,5 +22,8 @@ BH_MUST_CHECK bh_status bh_stream_read_small(const char *path, const bh_scopes *
  * its directory must have no name yet that anybody looks for. Errors: BH_E_EXISTS, BH_E_IO, those of bh_fs_new_file() and of
  * bh_stream_writer. */
 BH_MUST_CHECK bh_status bh_stream_write_small(bh_fs *fs, const char *path, bh_view content);
+/* The end of a small file that nobody reads before it has its name: all of it that `writer` gave out is written to `fd`; writes its
+ * sync mark, and syncs. */
+BH_MUST_CHECK bh_status bh_stream_finish_file(int fd, const char *path, bh_stream_writer *writer);
 
 #endif

@@ -83,9 +83,9 @@ BH_MUST_CHECK bh_status bh_fs_new_file(bh_fs *fs, const char *path, const bh_pat
 BH_MUST_CHECK bh_status bh_fs_check_place(const char *path, const bh_path_info *info, const bh_file_key *key);
 /* Whether what lies at `path` may be opened, or a file made there: see bh_path_look(). */
 BH_MUST_CHECK bh_status bh_fs_look(const bh_fs *fs, const char *path);
-/* Whether a file may be renamed or linked. Errors: BH_E_INVALID (to another scope, between sealed and not, or to a name under which
- * it could not be opened any more, because it was sealed as another kind or number; not BH_E_UNSUPPORTED, at which RocksDB's
- * ingestion of another class's file would copy its rows instead). */
+/* Whether a file may be renamed or linked as it is (else, small ones: bh_rename_resealed()). Errors: BH_E_INVALID (to another
+ * scope, between sealed and not, or to a name under which it could not be opened any more, because it was sealed as another kind or
+ * number; not BH_E_UNSUPPORTED, at which RocksDB's ingestion of another class's file would copy its rows instead). */
 BH_MUST_CHECK bh_status bh_fs_check_move(const bh_fs *fs, const char *from, const char *to);
 
 /* Tells that DEKs were added, taken away or replaced: what was looked up before is looked up anew, and no key of them is left in

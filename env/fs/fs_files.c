@@ -59,6 +59,8 @@ bh_status bh_fs_check_place(const char *path, const bh_path_info *info, const bh
 	if (header->kind != info->kind)
 		return bh_fail(BH_E_TAG, "%s: sealed as a file of the kind '%s'; it was put here from elsewhere", path,
 			       bh_file_kind_name(header->kind));
+	if (header->number != info->number && header->kind == BH_KIND_OTHER)
+		return bh_fail(BH_E_TAG, "%s: sealed under another name; it was put here from elsewhere", path);
 	if (header->number != info->number)
 		return bh_fail(BH_E_TAG, "%s: sealed as number %llu; it was put here from elsewhere", path,
 			       (unsigned long long)header->number);
@@ -76,6 +78,8 @@ bh_status bh_fs_check_move(const bh_fs *fs, const char *from, const char *to)
 	BH_TRY(bh_fs_classify(fs, to, &b));
 	if (a.sealed != b.sealed || strcmp(a.scope.merchant, b.scope.merchant) != 0 || strcmp(a.scope.cls, b.scope.cls) != 0)
 		return bh_fail(BH_E_INVALID, "%s: cannot become %s, which belongs to another key", from, to);
+	if (a.sealed && a.kind == BH_KIND_OTHER && b.kind == BH_KIND_OTHER && a.number != b.number)
+		return bh_fail(BH_E_INVALID, "%s: cannot become %s: it was sealed under its own name; copy it instead", from, to);
 	if (a.sealed && (a.kind != b.kind || a.number != b.number))
 		return bh_fail(
 			BH_E_INVALID,

@@ -9,6 +9,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include <xxhash.h>
+
 const char *bh_path_below(const char *root, const char *path)
 {
 	while (*root != '\0') {
@@ -153,8 +155,14 @@ static char *strip_additions(char *name, bool *trash_out)
 	return name[0] == '.' ? name + 1 : name;
 }
 
-/* The names of RocksDB's file/filename.cc; what is not among them is a sealed stream of the kind OTHER. An OPTIONS file is among
- * those: it is written under one number and gets its name, with another, by renaming. */
+/* What a small file is bound to: not a number, since CURRENT and IDENTITY have none, but its name. No secret, and no defence
+ * against who chooses names: nobody does. */
+static uint64_t name_number(const char *name)
+{
+	return XXH3_64bits(name, strlen(name));
+}
+
+/* The names of RocksDB's file/filename.cc; what is not among them is a sealed stream of the kind OTHER. */
 static void plain_name_kind(const char *name, bh_path_info *info)
 {
 	static const struct {
@@ -170,6 +178,7 @@ static void plain_name_kind(const char *name, bh_path_info *info)
 	info->kind = has_suffix(name, ".sst") || has_suffix(name, ".ldb") ? BH_KIND_SST
 		     : has_suffix(name, ".blob") ? BH_KIND_BLOB /* in a backup: with more than its number */
 						 : BH_KIND_OTHER;
+	info->number = info->kind == BH_KIND_OTHER ? name_number(name) : 0;
 	for (size_t i = 0; i < sizeof(numbered) / sizeof(numbered[0]); i++) {
 		uint64_t number;
 		size_t skip = strlen(numbered[i].prefix);

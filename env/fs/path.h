@@ -26,7 +26,7 @@ bool bh_is_temp_name(const char *name); /* either; also of a path */
 typedef struct bh_path_info {
 	bool sealed;       /* false: LOCK and LOG, which hold nothing of a merchant */
 	bh_file_kind kind; /* of a sealed file */
-	uint64_t number;   /* bound to the header; 0 where the name binds nothing */
+	uint64_t number;   /* bound to the header; of a small file XXH3-64 of its name; 0 where the name binds nothing */
 	bool trash;        /* deleted, but for its last name: it may be cut, and nobody reads it */
 	bh_scope scope;
 } bh_path_info;

@@ -25,17 +25,9 @@ struct bh_infolog_file {
 	int why;          /* errno of the last of them */
 };
 
-/* O_NONBLOCK: a FIFO in its place is not waited for. */
 static int open_anew(const char *path)
 {
-	struct stat st;
-	int fd =
-		TEMP_FAILURE_RETRY(open(path, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0640));
-
-	if (fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode))
-		return fd;
-	bh_io_closep(&fd);
-	return -1;
+	return bh_io_make(AT_FDCWD, path, O_WRONLY | O_APPEND, 0640);
 }
 
 bh_status bh_infolog_file_new(const char *path, bh_infolog_file **out)

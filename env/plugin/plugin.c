@@ -17,6 +17,7 @@
 
 #include "env/fs/fs.h"
 #include "env/fs/look.h"
+#include "keyring/base/io.h"
 
 #define URI_PREFIX BH_PLUGIN_SCHEME "://"
 #define DUMP_SUFFIX "_dump.txt"
@@ -461,8 +462,7 @@ bh_status bh_plugin_dump_place(const bh_plugin *plugin, const char *path, bh_buf
 	if (bh_path_below(plugin->root, dir) != NULL)
 		return bh_fail(BH_E_UNSUPPORTED,
 			       "%s: a dump is plaintext and does not belong into the database; run this elsewhere", name);
-	(void)unlink(name);
-	fd = open(name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+	fd = bh_io_make(AT_FDCWD, name, O_WRONLY, 0600);
 	if (fd < 0)
 		return bh_fail(BH_E_IO, "%s/%s: cannot be made: %s", dir, name, strerror(errno));
 	close(fd);

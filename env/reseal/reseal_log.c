@@ -226,7 +226,7 @@ static bh_status begin_writing(reseal *r, const bh_path_info *info)
 
 	BH_TRY(bh_fs_new_file(r->fs, r->path, info, &key, header));
 	BH_TRY(bh_stream_writer_new(&key, header, &r->scopes, first, &r->writer));
-	r->out = open(r->fresh, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0640);
+	r->out = open(r->fresh, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0640);
 	if (r->out < 0)
 		return bh_raw_fail(r->fresh, "made");
 	return bh_raw_write(r->out, r->fresh, bh_view_of(first, sizeof(first)));

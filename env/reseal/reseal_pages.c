@@ -20,6 +20,7 @@
 #include "keyring/base/crashpoint.h"
 #include "env/files/page_readers.h"
 #include "env/files/raw_file.h"
+#include "keyring/base/io.h"
 
 #define CHUNK (256u * 1024) /* logical bytes read, sealed and written at once */
 
@@ -98,9 +99,7 @@ static bh_status make_new(job *j)
 	BH_TRY(bh_fs_new_file(j->fs, j->path, &j->info, &key, j->header));
 	BH_TRY(bh_page_writer_new(&key, j->header, &j->writer));
 	BH_TRY(bh_buf_printf(&j->temp, "%s" BH_TEMP_SUFFIX, j->path));
-	if (unlink(temp_path(j)) != 0 && errno != ENOENT)
-		return bh_raw_fail(temp_path(j), "removed");
-	j->out = open(temp_path(j), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	j->out = bh_io_make(AT_FDCWD, temp_path(j), O_WRONLY, 0640);
 	if (j->out < 0)
 		return bh_raw_fail(temp_path(j), "made");
 	j->temp_made = true;

@@ -106,7 +106,7 @@ static bool probe(const bh_room *room)
 
 	if (!path_make(room, BH_RESERVE_PROBE, &path))
 		return false;
-	fd = open((const char *)path.data, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0640);
+	fd = bh_io_make(AT_FDCWD, (const char *)path.data, O_WRONLY, 0640);
 	fits = fd >= 0 && posix_fallocate(fd, 0, PROBE_BYTES) == 0;
 	(void)unlink((const char *)path.data);
 	return fits;
@@ -293,25 +293,32 @@ static void reserve_remove(bh_room *room)
 		room->seen.reserve_bytes = 0;
 }
 
-/* Really allocated: a file that is all hole reserves nothing. */
+/* Really allocated: a file that is all hole reserves nothing. One with a second name is somebody's, who put it there. */
+static bool reserve_is_there(const char *path, uint64_t len)
+{
+	struct stat st;
+
+	return lstat(path, &st) == 0 && S_ISREG(st.st_mode) && st.st_nlink == 1 && (uint64_t)st.st_size >= len &&
+	       (uint64_t)st.st_blocks * 512 >= len;
+}
+
 static void reserve_make(bh_room *room, uint64_t wanted)
 {
 	BH_CLEANUP(bh_buf_clear) bh_buf path = { 0 };
 	BH_CLEANUP(bh_io_closep) int fd = -1;
 	const uint64_t len = BH_MIN(wanted, room->total_bytes / RESERVE_SHARE) / 4096 * 4096;
-	struct stat st;
 
 	if (!path_make(room, BH_RESERVE_FILE, &path))
 		return;
-	fd = open((const char *)path.data, O_WRONLY | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0640);
-	if (fd < 0 || fstat(fd, &st) != 0 || !S_ISREG(st.st_mode))
-		return;
-	if ((uint64_t)st.st_size >= len && (uint64_t)st.st_blocks * 512 >= len)
-		room->seen.reserve_bytes = len;
-	else if (atomic_load(&room->above) > 2 * len && ftruncate(fd, (off_t)len) == 0 && posix_fallocate(fd, 0, (off_t)len) == 0)
-		room->seen.reserve_bytes = len;
-	else
-		reserve_remove(room); /* half of one would be no use to anybody */
+	if (!reserve_is_there((const char *)path.data, len)) {
+		if (atomic_load(&room->above) > 2 * len)
+			fd = bh_io_make(AT_FDCWD, (const char *)path.data, O_WRONLY, 0640);
+		if (fd < 0 || posix_fallocate(fd, 0, (off_t)len) != 0) {
+			reserve_remove(room); /* half of one would be no use to anybody */
+			return;
+		}
+	}
+	room->seen.reserve_bytes = len;
 }
 
 void bh_room_refill(bh_room *room, uint64_t bytes)

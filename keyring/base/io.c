@@ -198,15 +198,27 @@ bh_status bh_io_read_file(const bh_io_dir *dir, const char *name, size_t max_len
 	return BH_OK;
 }
 
+#define MAKE_TRIES 8 /* more than that, and somebody is putting files there on purpose */
+
+int bh_io_make(int dir_fd, const char *name, int flags, mode_t mode)
+{
+	flags |= O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC;
+	for (int left = MAKE_TRIES;; left--) {
+		int fd = TEMP_FAILURE_RETRY(openat(dir_fd, name, flags, mode));
+
+		if (fd >= 0 || errno != EEXIST || left == 0)
+			return fd;
+		if (unlinkat(dir_fd, name, 0) != 0 && errno != ENOENT)
+			return -1;
+	}
+}
+
 bh_status bh_io_write_file(const bh_io_dir *dir, const char *name, bh_view bytes)
 {
-	BH_CLEANUP(bh_io_closep) int fd = -1;
-	struct stat st;
+	BH_CLEANUP(bh_io_closep) int fd = bh_io_make(dir->fd, name, O_WRONLY, 0600);
 
-	fd = TEMP_FAILURE_RETRY(openat(dir->fd, name, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0600));
 	if (fd < 0)
 		return fail_errno("create", dir->path, name);
-	BH_TRY(check_regular(fd, dir->path, name, &st));
 	BH_TRY(bh_io_write_at(fd, name, 0, bytes));
 	return bh_io_sync(fd, name);
 }

@@ -64,7 +64,11 @@ BH_MUST_CHECK bh_status bh_io_truncate(int fd, const char *name, uint64_t len);
 /* The whole of a file of at most `max_len` bytes, appended to `out`. Errors: those of open and read, BH_E_FORMAT (larger). */
 BH_MUST_CHECK bh_status bh_io_read_file(const bh_io_dir *dir, const char *name, size_t max_len, bh_buf *out);
 
-/* Writes `bytes` to `name` (created with mode 0600, or emptied first) and syncs the file, not the directory.
+/* Makes the file `name` (below `dir_fd`, or a path with AT_FDCWD) anew, with `mode` from the start; `flags` as of open(2). What has
+ * the name already, which a killed process left or somebody put there, is removed: never followed, never written to, so that a
+ * link to another file harms nothing. Returns the descriptor, or -1 with errno. */
+int bh_io_make(int dir_fd, const char *name, int flags, mode_t mode);
+/* Writes `bytes` to `name`, made anew with mode 0600, and syncs the file, not the directory.
  * A failure may leave part of it: `name` is a temporary one. */
 BH_MUST_CHECK bh_status bh_io_write_file(const bh_io_dir *dir, const char *name, bh_view bytes);
 /* Makes the empty file `name`, to read and to append to, with mode 0640. Errors: BH_E_EXISTS (anything of that name), BH_E_IO. */

@@ -2,6 +2,7 @@
  *
  * cmd_dump.c: any file of a database: its header and layout, which need no key, then its records, which do.
  */
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -66,20 +67,27 @@ void dump_set_bytes(const dump *d, json_t *object, const char *name, bh_view byt
 static void show_header(dump *d)
 {
 	const bh_header *h = &d->header;
-	char salt[2 * BH_SALT_LEN + 1], dek[BH_ID_HEX_SIZE];
+	const bool is_named = h->kind == BH_KIND_OTHER; /* its number is the hash of its name */
+	char salt[2 * BH_SALT_LEN + 1], dek[BH_ID_HEX_SIZE], name[17];
 
+	snprintf(name, sizeof(name), "%016" PRIx64, h->number);
 	bh_hex(h->salt, BH_SALT_LEN, salt);
 	bh_hex(h->dek_id, BH_ID_LEN, dek);
 	if (d->ctl->json) {
 		json_object_set_new(d->head, "header",
 				    json_pack("{s:s, s:i, s:i, s:I, s:I, s:s, s:s}", "kind", bh_file_kind_name(h->kind), "version",
-					      BH_FORMAT_VERSION, "suite", BH_SUITE_AES256GCM, "number", (json_int_t)h->number,
-					      "page_size", (json_int_t)h->page_size, "salt", salt, "dek", dek));
+					      BH_FORMAT_VERSION, "suite", BH_SUITE_AES256GCM, "number",
+					      is_named ? (json_int_t)0 : (json_int_t)h->number, "page_size",
+					      (json_int_t)h->page_size, "salt", salt, "dek", dek));
+		if (is_named)
+			json_object_set_new(json_object_get(d->head, "header"), "name_hash", json_string(name));
 		return;
 	}
 	printf("kind      %s, format version %u, suite %u (AES-256-GCM, AES-256-CTR, HKDF-SHA256)\n", bh_file_kind_name(h->kind),
 	       BH_FORMAT_VERSION, BH_SUITE_AES256GCM);
-	if (h->number != 0)
+	if (is_named)
+		printf("bound to  the name with the hash %s\n", name);
+	else if (h->number != 0)
 		printf("number    %llu\n", (unsigned long long)h->number);
 	printf("salt      %s\nDEK       %s\n", salt, dek);
 }

@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * rename.c: see rename.h.
+ */
+#include "rename.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "copy.h"
+#include "env/files/raw_file.h"
+#include "keyring/base/crashpoint.h"
+#include "keyring/base/io.h"
+
+#define CHUNK (64u * 1024u) /* bytes read at once: an OPTIONS file of thousands of families is not small */
+
+typedef struct renaming {
+	const char *from, *to;
+	bh_buf temp; /* path of the new file until it has its name */
+	bh_stream_reader *reader;
+	bh_stream_writer *writer;
+	bh_buf chunk, sealed;
+	int in, out;
+} renaming;
+
+static void renaming_clear(renaming *r)
+{
+	bh_stream_reader_free(r->reader);
+	bh_stream_writer_free(r->writer);
+	bh_buf_clear(&r->temp);
+	bh_buf_clear(&r->chunk);
+	bh_buf_clear(&r->sealed);
+	bh_io_closep(&r->in);
+	bh_io_closep(&r->out);
+}
+
+static const char *temp_path(const renaming *r)
+{
+	return (const char *)r->temp.data;
+}
+
+bh_status bh_rename_needs_reseal(const bh_fs *fs, const char *from, const char *to, bool *out)
+{
+	bh_path_info a, b;
+
+	BH_TRY(bh_fs_classify(fs, from, &a));
+	BH_TRY(bh_fs_classify(fs, to, &b));
+	*out = a.sealed && b.sealed && a.kind == BH_KIND_OTHER && b.kind == BH_KIND_OTHER && a.number != b.number &&
+	       bh_scope_is_same(&a.scope, &b.scope);
+	return BH_OK;
+}
+
+static bh_status begin_reading(const bh_fs *fs, renaming *r)
+{
+	uint8_t header[BH_HEADER_LEN];
+	bh_path_info info;
+
+	BH_TRY(bh_fs_classify(fs, r->from, &info));
+	BH_TRY(bh_raw_open(r->from, &r->in));
+	BH_TRY(bh_raw_header(r->in, r->from, header));
+	BH_TRY(bh_fail_prefix(bh_stream_reader_new(bh_view_of(header, sizeof(header)), bh_fs_scopes(fs), false, &r->reader), "%s",
+			      r->from));
+	return bh_fs_check_place(r->from, &info, bh_stream_reader_key(r->reader));
+}
+
+static bh_status begin_writing(bh_fs *fs, renaming *r)
+{
+	BH_CLEANUP(bh_file_key_clear) bh_file_key key = { 0 };
+	uint8_t header[BH_HEADER_LEN], first[BH_HEADER_LEN];
+	bh_path_info info;
+
+	BH_TRY(bh_fs_classify(fs, r->to, &info));
+	BH_TRY(bh_fs_new_file(fs, r->to, &info, &key, header));
+	BH_TRY(bh_stream_writer_new(&key, header, bh_fs_scopes(fs), first, &r->writer));
+	BH_TRY(bh_buf_printf(&r->temp, "%s" BH_TEMP_SUFFIX, r->to));
+	r->out = bh_io_make(AT_FDCWD, temp_path(r), O_WRONLY, 0640);
+	if (r->out < 0)
+		return bh_raw_fail(temp_path(r), "made");
+	return bh_raw_write(r->out, temp_path(r), bh_view_of(first, sizeof(first)));
+}
+
+static bh_status pass_on(renaming *r)
+{
+	bh_view ready = bh_stream_reader_ready(r->reader);
+
+	BH_TRY(bh_stream_writer_append(r->writer, ready, &r->sealed));
+	bh_stream_reader_consume(r->reader, ready.len);
+	BH_TRY(bh_raw_write(r->out, temp_path(r), bh_buf_view(&r->sealed)));
+	r->sealed.len = 0;
+	return BH_OK;
+}
+
+static bh_status pump(renaming *r)
+{
+	uint64_t off = BH_HEADER_LEN;
+
+	BH_TRY(bh_buf_reserve(&r->chunk, CHUNK));
+	do {
+		BH_TRY(bh_raw_read(r->in, r->from, off, r->chunk.data, CHUNK, &r->chunk.len));
+		BH_TRY(bh_fail_prefix(bh_stream_reader_push(r->reader, bh_buf_view(&r->chunk)), "%s", r->from));
+		BH_TRY(pass_on(r));
+		off += r->chunk.len;
+	} while (r->chunk.len > 0);
+	BH_TRY(bh_fail_prefix(bh_stream_reader_finish(r->reader), "%s", r->from));
+	if (bh_stream_reader_end(r->reader) != BH_STREAM_CLEAN)
+		return bh_fail(BH_E_TAG, "%s: is torn or damaged", r->from);
+	return BH_OK;
+}
+
+static bh_status make_resealed(bh_fs *fs, renaming *r)
+{
+	BH_TRY(begin_reading(fs, r));
+	BH_TRY(begin_writing(fs, r));
+	BH_TRY(pump(r));
+	BH_TRY(bh_stream_finish_file(r->out, temp_path(r), r->writer));
+	bh_crash_point("rename.sealed");
+	return rename(temp_path(r), r->to) == 0 ? BH_OK : bh_raw_fail(r->to, "put in place");
+}
+
+bh_status bh_rename_resealed(bh_fs *fs, const char *from, const char *to)
+{
+	BH_CLEANUP(renaming_clear) renaming r = { .from = from, .to = to, .in = -1, .out = -1 };
+	bh_status status = make_resealed(fs, &r);
+
+	if (status != BH_OK) {
+		if (r.out >= 0)
+			(void)unlink(temp_path(&r));
+		return status;
+	}
+	bh_crash_point("rename.renamed");
+	(void)unlink(from); /* RocksDB removes what is left of it at the next open */
+	return BH_OK;
+}
