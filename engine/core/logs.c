@@ -120,7 +120,8 @@ static bh_status compare_number(void *arg, const char *name)
 	bh_path_info info;
 
 	BH_TRY(bh_buf_printf(&path, "%s/%s", n->db->dir, name));
-	if (bh_fs_classify(n->db->fs, (const char *)path.data, &info) == BH_OK)
+	if (bh_fs_classify(n->db->fs, (const char *)path.data, &info) == BH_OK &&
+	    (info.kind == BH_KIND_WAL || info.kind == BH_KIND_MANIFEST))
 		n->number = BH_MAX(n->number, info.number);
 	return BH_OK;
 }
