@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * random.h: random bytes, by OpenSSL. Thread-safety: all calls.
+ * random.h: random bytes, of which salts, DEKs, ids and nonces are made. Thread-safety: all calls.
  */
 #ifndef BH_RANDOM_H
 #define BH_RANDOM_H
@@ -11,7 +11,11 @@
 extern "C" {
 #endif
 
-/* Bytes from the operating system's generator by OpenSSL's private DRBG. Errors: BH_E_CRYPTO, and then `out` is undefined. */
+/* OpenSSL's private DRBG, XOR getrandom(2), at every call. The DRBG's state is this process's memory: where an image of a virtual
+ * machine or process is continued twice, both would take the same bytes out of it until it reseeds. The kernel's generator is not
+ * in that memory, and one that is told of a new virtual machine (vmgenid, Linux 5.18) reseeds at once. The two are independent, so
+ * the XOR is as good as the better of them, also where the kernel's is a clone's for a moment.
+ * Errors: BH_E_CRYPTO, and then `out` is undefined. */
 BH_MUST_CHECK bh_status bh_random(uint8_t *out, size_t len);
 
 #ifdef __cplusplus
