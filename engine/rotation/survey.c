@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 
+#include "env/files/raw_file.h"
 #include "env/files/references.h"
 #include "engine/erase/erase_record.h"
 #include "engine/core/files.h"
@@ -84,8 +85,15 @@ bh_status bh_each_class_file(const bh_place *place, const char *merchant, bh_sta
 
 /* ---- what lies under what */
 
+/* Of the whole keyring. */
+typedef struct dek_list {
+	bh_dek_info *deks;
+	size_t count;
+} dek_list;
+
 typedef struct bh_survey_run {
 	const bh_place *place;
+	const dek_list *all;
 	bh_survey *survey;
 	const char *path; /* the file that is looked at */
 	bh_file_kind kind;
@@ -140,23 +148,76 @@ static void note_file(void *arg, const uint8_t dek_id[BH_ID_LEN])
 	}
 }
 
+/* Whether the class has such a DEK, and its key is not in memory now. */
+static bool is_locked(const survey_run *run, const uint8_t dek_id[BH_ID_LEN], const bh_scope *scope)
+{
+	const bh_scopes *scopes = bh_fs_scopes(run->place->fs);
+	BH_CLEANUP(bh_dek_unrefp) bh_dek *dek = NULL;
+
+	for (size_t i = 0; i < run->all->count; i++) {
+		const bh_dek_info *known = &run->all->deks[i];
+
+		if (memcmp(known->id, dek_id, BH_ID_LEN) == 0 && !known->tombstone && bh_scope_is_same(&known->scope, scope))
+			return scopes->dek_by_id(scopes->arg, dek_id, &dek) != BH_OK;
+	}
+	return false;
+}
+
+/* A header says what somebody wrote there, until its tag has been checked. */
+static bh_status prove(survey_run *run, bh_view bytes)
+{
+	BH_CLEANUP(bh_file_key_clear) bh_file_key key = { 0 };
+	bh_path_info info;
+	bh_header header;
+
+	BH_TRY(bh_fs_classify(run->place->fs, run->path, &info));
+	BH_TRY(bh_fail_prefix(bh_header_parse(bytes, &header), "%s", run->path));
+	if (is_locked(run, header.dek_id, &info.scope)) {
+		run->survey->unproven++;
+	} else {
+		BH_TRY(bh_fail_prefix(bh_header_open(bytes, bh_fs_scopes(run->place->fs), &key), "%s", run->path));
+		BH_TRY(bh_fs_check_place(run->path, &info, &key));
+	}
+	note_file(run, header.dek_id);
+	return BH_OK;
+}
+
+static bool is_still_there(int fd, const char *path)
+{
+	struct stat open_one, named;
+
+	return fstat(fd, &open_one) == 0 && lstat(path, &named) == 0 && open_one.st_ino == named.st_ino;
+}
+
+/* One that was sealed anew or removed meanwhile may have been under a DEK that is gone by now. */
+static bh_status look_once(survey_run *run, bool *again_out)
+{
+	BH_CLEANUP(bh_raw_close) int fd = -1;
+	uint8_t header[BH_HEADER_LEN];
+	bh_status status;
+
+	*again_out = false;
+	BH_TRY(bh_raw_open(run->path, &fd));
+	BH_TRY(bh_raw_header(fd, run->path, header));
+	status = prove(run, bh_view_of(header, sizeof(header)));
+	*again_out = status != BH_OK && !is_still_there(fd, run->path);
+	return status;
+}
+
 static bh_status look_at_file(void *arg, const char *path)
 {
 	survey_run *run = arg;
 	bh_status status;
+	bool again = true;
 
 	run->path = path;
-	status = bh_file_references(path, bh_fs_scopes(run->place->fs), note_file, run);
+	for (int left = 3; again && left > 0; left--)
+		status = look_once(run, &again);
 	run->survey->unfinished += status == BH_E_TRUNCATED;
 	return status == BH_E_NOT_FOUND || status == BH_E_TRUNCATED ? BH_OK : status;
 }
 
 /* ---- which DEKs are old */
-
-typedef struct dek_list {
-	bh_dek_info *deks;
-	size_t count;
-} dek_list;
 
 static void dek_list_clear(dek_list *list)
 {
@@ -197,7 +258,7 @@ static bh_status list_old(const dek_list *all, const uint8_t merchant_id[BH_ID_L
 
 static bh_status survey(const bh_place *place, const dek_list *all, const bh_merchant_info *merchant, bool logs, bh_survey *out)
 {
-	survey_run run = { .place = place, .survey = out };
+	survey_run run = { .place = place, .all = all, .survey = out };
 
 	BH_TRY(list_old(all, merchant->id, out));
 	if (out->count == 0)
@@ -301,8 +362,8 @@ static bh_status retire(const bh_db *db, const dek_list *all, const bh_merchant_
 
 	BH_TRY(survey(&place, all, merchant, true, &found));
 	*left_out = found.count;
-	/* What is parked, or has no header yet, refers to who knows what. */
-	if (found.count == 0 || found.unfinished > 0 || bh_is_parked(db, merchant->name))
+	/* What is parked, has no header yet, or one that nobody can check refers to who knows what. */
+	if (found.count == 0 || found.unfinished > 0 || found.unproven > 0 || bh_is_parked(db, merchant->name))
 		return BH_OK;
 	BH_TRY(bh_erase_rekey(db, merchant));
 	return retire_free(db, merchant->name, &found, left_out);

@@ -32,12 +32,14 @@ typedef struct bh_old_dek {
 typedef struct bh_survey {
 	bh_old_dek *deks;
 	size_t count;
+	size_t unproven;   /* of the files, those whose header cannot be checked, since the key is not in memory */
 	size_t unfinished; /* SSTs and blob files that do not say what they need, since they are just being begun */
 } bh_survey;
 void bh_survey_clear(bh_survey *survey);
 
-/* Errors: BH_E_NO_SUCH_MERCHANT, BH_E_NOMEM; any file that does not say what it needs: BH_E_TAG, BH_E_FORMAT, BH_E_VERSION,
- * BH_E_TRUNCATED, BH_E_IO. What RocksDB removes meanwhile needs nothing. */
+/* Errors: BH_E_NO_SUCH_MERCHANT, BH_E_NOMEM; any file that does not say what it needs, or whose header is not what its key sealed:
+ * BH_E_TAG, BH_E_NO_KEY, BH_E_SHREDDED (a DEK that is destroyed), BH_E_FORMAT, BH_E_VERSION, BH_E_TRUNCATED, BH_E_IO; it is named.
+ * What RocksDB removes meanwhile needs nothing. */
 BH_MUST_CHECK bh_status bh_survey_make(const bh_place *place, const char *merchant, bh_survey *out);
 /* The same without a look into the logs, which may be large. */
 BH_MUST_CHECK bh_status bh_survey_files(const bh_place *place, const char *merchant, bh_survey *out);

@@ -16,6 +16,7 @@
 #include "engine/core/drop.h"
 
 typedef struct survey {
+	const bh_db *db;
 	const bh_dek_info *deks; /* the merchant's */
 	size_t dek_count;
 	bh_salts *salts;
@@ -30,7 +31,18 @@ static bool is_merchants(const survey *s, const uint8_t dek_id[BH_ID_LEN])
 	return false;
 }
 
-static bool read_header(const char *path, bh_header *out)
+/* Where the key is at hand, as at the beginning of a shred, the header has to be what that sealed. */
+static bool is_proved(const survey *s, bh_view bytes, const bh_header *header)
+{
+	const bh_scopes *scopes = bh_fs_scopes(s->db->fs);
+	BH_CLEANUP(bh_file_key_clear) bh_file_key key = { 0 };
+	BH_CLEANUP(bh_dek_unrefp) bh_dek *dek = NULL;
+
+	return scopes->dek_by_id(scopes->arg, header->dek_id, &dek) != BH_OK || bh_header_open(bytes, scopes, &key) == BH_OK;
+}
+
+/* Whether the file is one of the merchant's; says which are not though they lie there. */
+static bool read_header(const survey *s, const char *path, bh_header *out)
 {
 	uint8_t bytes[BH_HEADER_LEN];
 	int fd = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC); /* a pipe may be there by now */
@@ -38,7 +50,16 @@ static bool read_header(const char *path, bh_header *out)
 
 	if (fd >= 0)
 		close(fd);
-	return len == (ssize_t)sizeof(bytes) && bh_header_parse(bh_view_of(bytes, sizeof(bytes)), out) == BH_OK;
+	if (len != (ssize_t)sizeof(bytes) || bh_header_parse(bh_view_of(bytes, sizeof(bytes)), out) != BH_OK)
+		return false;
+	if (is_merchants(s, out->dek_id) && is_proved(s, bh_view_of(bytes, sizeof(bytes)), out))
+		return true;
+	if (bh_file_kind_is_paged(out->kind))
+		bh_db_log(s->db,
+			  "%s: its header names no DEK of this merchant, or is not what that sealed; the list of the shred "
+			  "leaves it out",
+			  path);
+	return false;
 }
 
 /* What is gone by now, is no file, or has no header that can be read opens under no key, and has no part in this. */
@@ -55,9 +76,7 @@ static bh_status note_entry(void *arg, const char *name)
 		return BH_OK;
 	if (S_ISDIR(st.st_mode))
 		return bh_dir_each(below.dir, note_entry, &below);
-	if (!S_ISREG(st.st_mode) || !read_header(below.dir, &header) || !is_merchants(s, header.dek_id))
-		return BH_OK;
-	return bh_salts_add(s->salts, header.salt);
+	return S_ISREG(st.st_mode) && read_header(s, below.dir, &header) ? bh_salts_add(s->salts, header.salt) : BH_OK;
 }
 
 static bh_status note_place(const bh_db *db, const char *place, const char *merchant, survey *s)
@@ -82,7 +101,7 @@ static size_t own_deks(bh_dek_info *deks, size_t count, const uint8_t merchant_i
 
 bh_status bh_shred_list_files(const bh_db *db, const bh_merchant_info *merchant, bh_salts *salts)
 {
-	survey s = { .salts = salts };
+	survey s = { .db = db, .salts = salts };
 	bh_dek_info *deks = NULL;
 	size_t count = 0;
 	bh_status status;

@@ -41,6 +41,7 @@ static bh_status stream_references(int fd, const char *path, const bh_scopes *sc
 	if (fstat(fd, &st) != 0)
 		return bh_raw_fail(path, "looked at");
 	BH_TRY(bh_stream_reader_new(bh_view_of(header, sizeof(header)), scopes, true, &reader));
+	visit(arg, bh_stream_reader_key(reader)->header.dek_id);
 	bh_stream_reader_on_announcement(reader, visit, arg);
 	return read_frames(fd, path, (uint64_t)st.st_size, reader);
 }
@@ -48,14 +49,7 @@ static bh_status stream_references(int fd, const char *path, const bh_scopes *sc
 bh_status bh_file_references(const char *path, const bh_scopes *scopes, bh_dek_visitor visit, void *arg)
 {
 	BH_CLEANUP(bh_raw_close) int fd = -1;
-	uint8_t bytes[BH_HEADER_LEN];
-	bh_header header;
 
 	BH_TRY(bh_raw_open(path, &fd));
-	BH_TRY(bh_raw_header(fd, path, bytes));
-	BH_TRY(bh_fail_prefix(bh_header_parse(bh_view_of(bytes, sizeof(bytes)), &header), "%s", path));
-	visit(arg, header.dek_id);
-	if (bh_file_kind_is_paged(header.kind))
-		return BH_OK;
 	return bh_fail_prefix(stream_references(fd, path, scopes, visit, arg), "%s", path);
 }

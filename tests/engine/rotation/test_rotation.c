@@ -55,8 +55,16 @@ static size_t references(bh_db *db, const char *dir, const char *suffix)
 
 	test_ok(bh_keyring_dek_current(db->keyring, &scope, &dek));
 	found.dek_id = bh_dek_id(dek);
-	for (size_t i = 0; file_find(dir, suffix, i, path); i++)
-		test_ok(bh_file_references(path, bh_fs_scopes(db->fs), count_reference, &found));
+	for (size_t i = 0; file_find(dir, suffix, i, path); i++) {
+		BH_CLEANUP(bh_buf_clear) bh_buf bytes = file_read(path);
+		bh_header header;
+
+		test_ok(bh_header_parse(bh_buf_view(&bytes), &header));
+		if (bh_file_kind_is_paged(header.kind))
+			count_reference(&found, header.dek_id);
+		else
+			test_ok(bh_file_references(path, bh_fs_scopes(db->fs), count_reference, &found));
+	}
 	return found.count;
 }
 
