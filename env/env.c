@@ -56,6 +56,9 @@ bh_status bh_env_create(const char *dir, const bh_env_options *options, rocksdb_
 	if (options != NULL) {
 		keyring_options.kms = options->kms;
 		keyring_options.generation_floor = options->generation_floor;
+		keyring_options.pin = options->pin;
+		keyring_options.pin_changed = options->pin_changed;
+		keyring_options.pin_arg = options->pin_arg;
 	}
 	BH_TRY(bh_bridge_check_layout());
 	BH_TRY(bh_keyring_open(dir, &keyring_options, true, &keyring));

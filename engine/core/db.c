@@ -3,6 +3,7 @@
  * db.c: see db.h.
  */
 #include "db.h"
+#include "keyring/ring/keyring.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -23,6 +24,12 @@ void bh_db_log(const bh_db *db, const char *fmt, ...)
 	vsnprintf(line, sizeof(line), fmt, ap);
 	va_end(ap);
 	db->log(db->log_arg, line);
+}
+
+bh_status bh_db_pin(bh_db *db, char out[BH_PIN_SIZE])
+{
+	BH_TRY(bh_db_enter(db));
+	return bh_db_leave(db, bh_keyring_pin(db->keyring, out));
 }
 
 rocksdb_t *bh_db_rocksdb(bh_db *db)

@@ -25,6 +25,8 @@ bh_status bh_db_create(const char *dir, const char *region, const char *platform
 	if (options == NULL)
 		options = &defaults;
 	BH_TRY(bh_settings_check(options));
+	if (options->pin != NULL)
+		return bh_fail(BH_E_INVALID, "%s: a database that is made now has no pin yet; its open hands out the first", dir);
 	BH_TRY(bh_name_check("region", region));
 	made = mkdir(dir, 0750) == 0;
 	if (!made && errno != EEXIST)

@@ -85,6 +85,9 @@ static bh_status open_keyring(bh_db *db, const bh_db_options *options, bh_keyrin
 	bh_keyring_options keyring_options = { .kms = db->kms,
 					       .generation_floor = options->generation_floor,
 					       .actor = options->actor,
+					       .pin = options->pin,
+					       .pin_changed = options->pin_changed,
+					       .pin_arg = options->pin_arg,
 					       .audit_optional = db->read_only && options->audit_optional };
 	bh_audit_position floor;
 

@@ -21,6 +21,7 @@
 
 #define URI_PREFIX BH_PLUGIN_SCHEME "://"
 #define DUMP_SUFFIX "_dump.txt"
+#define PIN_VARIABLE "BULKHEAD_PIN"
 
 /* A merchant whose keys were not unlocked, and why. */
 struct left_out {
@@ -309,12 +310,13 @@ static bh_status leave_line(const bh_plugin *plugin, bh_keyring *keyring, const 
 
 static bh_status open_steps(const char *uri, bh_plugin *plugin, bh_fs **fs_out)
 {
+	const bh_keyring_options options = { .pin = getenv(PIN_VARIABLE) };
 	bh_keyring *keyring = NULL;
 	bh_scope scope = { 0 };
 	bh_status status;
 
 	BH_TRY(parse_uri(uri, plugin, &scope));
-	BH_TRY(bh_keyring_open(plugin->root, NULL, false, &keyring));
+	BH_TRY(bh_keyring_open(plugin->root, &options, false, &keyring));
 	status = unlock_what_it_needs(plugin, keyring, &scope);
 	if (status == BH_OK)
 		status = leave_line(plugin, keyring, &scope);

@@ -14,6 +14,8 @@
  * says no, keeps its keys: in an inspection its families look dropped and its files are refused with the reason; a scratch in
  * it is refused. env/bridge/plugin.cc asks this file about every path; what files hold is decided by fs.h as ever.
  *
+ * With BULKHEAD_PIN in the environment a database that does not fit that pin (pin.h) is refused, in both.
+ *
  * It has no caller to report to, so what an operator should know (a merchant left out, where a dump went) is a line on stderr.
  *
  * Thread-safety: immutable once open.

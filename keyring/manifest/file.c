@@ -254,20 +254,27 @@ bool bh_keyring_file_is_full(const bh_keyring_file *file, size_t payload_len)
 
 /* Load */
 
-/* Finishes what a kill interrupted; may be interrupted itself at any step, and is then done again. */
-static bh_status repair(bh_keyring_file *file, const bh_keyring_scan_result *scan)
+/* May be interrupted itself at any step, and is then done again. */
+static bh_status repair(bh_keyring_file *file)
 {
-	if (scan->torn) {
-		BH_TRY(bh_io_truncate(file->fd, BH_KEYRING_FILE, scan->found.committed_len));
+	if (file->torn) {
+		BH_TRY(bh_io_truncate(file->fd, BH_KEYRING_FILE, file->mark.committed_len));
 		bh_crash_point("keyring.open.tail-cut");
 		BH_TRY(bh_io_sync(file->fd, BH_KEYRING_FILE));
 	}
-	if (scan->found.committed_len != scan->stored.committed_len) {
+	if (file->mark.committed_len != file->stored_len) {
 		/* The records behind the mark may be in the page cache alone: they have to be on disk before a mark covers them. */
 		BH_TRY(bh_io_sync(file->fd, BH_KEYRING_FILE));
-		BH_TRY(mark_write(file, &scan->found));
+		BH_TRY(mark_write(file, &file->mark));
 	}
 	return tmp_remove(&file->dir);
+}
+
+bh_status bh_keyring_file_repair(bh_keyring_file *file)
+{
+	if (!file->writable)
+		return BH_OK;
+	return bh_fail_prefix(repair(file), "%s/" BH_KEYRING_FILE, file->dir.path);
 }
 
 static bh_status load(bh_keyring_file *file, uint64_t floor, bh_keyring_each each, void *arg)
@@ -278,8 +285,8 @@ static bh_status load(bh_keyring_file *file, uint64_t floor, bh_keyring_each eac
 	if (scan.found.generation < floor)
 		return bh_fail(BH_E_ROLLBACK, "is of generation %llu, but %llu was seen before: an older file was put back",
 			       (unsigned long long)scan.found.generation, (unsigned long long)floor);
-	if (file->writable)
-		BH_TRY(repair(file, &scan));
+	file->torn = scan.torn;
+	file->stored_len = scan.stored.committed_len;
 	file->mark = scan.found;
 	file->audit = scan.found.audit;
 	file->snapshot_len = scan.snapshot_len;

@@ -32,6 +32,8 @@ typedef struct bh_keyring_file {
 	bh_audit_position audit; /* for the next mark: how far AUDIT has come */
 	uint64_t snapshot_len;   /* bytes of the first record */
 	bh_buf image;            /* the whole file, between open and load */
+	uint64_t stored_len;     /* between load and repair: up to where the mark on disk goes */
+	bool torn;               /* ... and whether there are bytes that do not count */
 } bh_keyring_file;
 
 #define BH_KEYRING_FILE_CLOSED                                                                                                     \
@@ -49,10 +51,14 @@ BH_MUST_CHECK bh_status bh_keyring_file_create(const char *dir, const bh_keyring
  * Errors: BH_E_NOT_FOUND, BH_E_BUSY, BH_E_TRUNCATED, BH_E_FORMAT, BH_E_VERSION, BH_E_TAG, BH_E_IO. */
 BH_MUST_CHECK bh_status bh_keyring_file_open(const char *dir, bool writable, bh_keyring_file *out);
 
-/* Checks head, mark and every record with `mac_key` (taken), calls `each` for the records in order, and then, if writable, finishes
- * what a kill interrupted. Errors: as open's, BH_E_ROLLBACK (generation below `floor`), those of `each`. */
+/* Checks head, mark and every record with `mac_key` (taken), and calls `each` for the records in order. Nothing is written: before
+ * the first change bh_keyring_file_repair() has to follow. Errors: as open's, BH_E_ROLLBACK (generation below `floor`), those of
+ * `each`. */
 BH_MUST_CHECK bh_status bh_keyring_file_load(bh_keyring_file *file, bh_secret *mac_key, uint64_t floor, bh_keyring_each each,
 					     void *arg);
+
+/* Finishes what a kill interrupted, if writable. Errors: BH_E_IO. */
+BH_MUST_CHECK bh_status bh_keyring_file_repair(bh_keyring_file *file);
 
 /* Whether an edit of `payload_len` bytes would let the edits outgrow the snapshot: then replace instead. */
 bool bh_keyring_file_is_full(const bh_keyring_file *file, size_t payload_len);

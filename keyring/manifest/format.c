@@ -33,7 +33,7 @@ bh_status bh_keyring_mac_key(const bh_secret *platform_dek, const uint8_t databa
 
 /* Head:
  *     0     8  magic "BHKEYRNG"
- *     8     2  version = 1
+ *     8     2  version = 2
  *    10     2  length R of the region
  *    12     2  length U of the platform CMK's URI
  *    14     2  length W of the wrapped platform DEK
@@ -42,11 +42,12 @@ bh_status bh_keyring_mac_key(const bh_secret *platform_dek, const uint8_t databa
  *    48     8  created at, seconds since 1970
  *    56     4  version of the platform CMK
  *    60     4  zero
- *    64     R  region, then U bytes of URI, then W bytes of wrapped DEK, then zero up to 3544
+ *    64    32  public key
+ *    96     R  region, then U bytes of URI, then W bytes of wrapped DEK, then zero up to 3544
  *  3544     8  XXH3-64 of bytes 0..3543
  *  3552    32  HMAC(K, "head" || bytes 0..3551)
  */
-#define HEAD_FIXED_LEN 64u
+#define HEAD_FIXED_LEN 96u
 #define HEAD_SUM_OFF (BH_KEYRING_HEAD_LEN - BH_SHA256_LEN - 8u)
 #define HEAD_MAC_OFF (BH_KEYRING_HEAD_LEN - BH_SHA256_LEN)
 
@@ -67,6 +68,7 @@ bh_status bh_keyring_head_encode(const bh_keyring_head *head, const bh_secret *m
 	memcpy(out + 32, head->platform_dek_id, BH_ID_LEN);
 	bh_put_u64(out + 48, (uint64_t)head->created_at_s);
 	bh_put_u32(out + 56, head->cmk_version);
+	memcpy(out + 64, head->public_key, BH_SIGN_PUBLIC_LEN);
 	memcpy(out + HEAD_FIXED_LEN, head->region, region_len);
 	memcpy(out + HEAD_FIXED_LEN + region_len, head->cmk_uri, uri_len);
 	memcpy(out + HEAD_FIXED_LEN + region_len + uri_len, head->wrapped, head->wrapped_len);
@@ -103,6 +105,7 @@ static bool head_fields(const uint8_t *bytes, bh_keyring_head *out)
 		memcpy(out->wrapped, wrapped.data, wrapped.len);
 	memcpy(out->database_id, bytes + 16, BH_ID_LEN);
 	memcpy(out->platform_dek_id, bytes + 32, BH_ID_LEN);
+	memcpy(out->public_key, bytes + 64, BH_SIGN_PUBLIC_LEN);
 	out->created_at_s = (int64_t)bh_get_u64(bytes + 48);
 	out->cmk_version = bh_get_u32(bytes + 56);
 	return bh_name_check("region", out->region) == BH_OK;

@@ -16,13 +16,14 @@
 #include "keyring/audit/event.h"
 #include "keyring/dek/context.h"
 #include "keyring/crypto/kdf.h"
+#include "keyring/crypto/sign.h"
 #include "keyring/kms/kms.h"
 
 #ifdef __cplusplus
 extern "C" {
 #endif
 
-#define BH_KEYRING_VERSION 1
+#define BH_KEYRING_VERSION 2
 #define BH_KEYRING_HEAD_LEN 3584u /* bytes of the head, at offset 0 */
 #define BH_KEYRING_MARK_LEN 512u  /* bytes of the commit mark, one sector right after the head */
 #define BH_KEYRING_RECORDS_OFF (BH_KEYRING_HEAD_LEN + BH_KEYRING_MARK_LEN)
@@ -32,6 +33,8 @@ extern "C" {
 typedef struct bh_keyring_head {
 	uint8_t database_id[BH_ID_LEN];
 	uint8_t platform_dek_id[BH_ID_LEN];
+	uint8_t public_key[BH_SIGN_PUBLIC_LEN]; /* that the database signs with: here, so that a pin can be compared without a key
+						 */
 	int64_t created_at_s;
 	uint32_t cmk_version; /* of the platform CMK, that wrapped the platform DEK */
 	char region[BH_NAME_MAX + 1];

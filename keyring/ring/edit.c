@@ -11,6 +11,7 @@
 
 #include "live.h"
 #include "events.h"
+#include "pinned.h"
 #include "keyring.h"
 
 int64_t bh_keyring_now_ms(void)
@@ -65,6 +66,7 @@ bh_status bh_keyring_replace(bh_keyring *keyring, bh_keyring_state *next)
 	bh_keyring_write_lock(keyring);
 	bh_keyring_sealed_forget(keyring);
 	bh_keyring_unlock(keyring);
+	bh_keyring_pin_tell(keyring);
 	return BH_OK;
 }
 
@@ -76,6 +78,7 @@ bh_status bh_keyring_replace_head(bh_keyring *keyring, const bh_keyring_head *he
 		keyring->file.head = *head;
 	keyring->generation = keyring->file.mark.generation;
 	bh_keyring_unlock(keyring);
+	bh_keyring_pin_tell(keyring);
 	return BH_OK;
 }
 
@@ -95,7 +98,9 @@ static bh_status edit(bh_keyring *keyring, bh_keyring_record_type type, bh_view 
 		BH_TRY(state_replace(keyring, NULL, &next));
 	else
 		BH_TRY(edit_append(keyring, type, payload));
-	return state_install(keyring, &next, name, deks);
+	bh_status status = state_install(keyring, &next, name, deks);
+	bh_keyring_pin_tell(keyring);
+	return status;
 }
 
 bh_status bh_keyring_edit(bh_keyring *keyring, bh_keyring_record_type type, bh_view payload)

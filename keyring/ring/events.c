@@ -6,6 +6,7 @@
 
 #include <stdio.h>
 
+#include "pinned.h"
 #include "ring.h"
 #include "keyring/dek/dek.h"
 #include "keyring/dek/dek_table.h"
@@ -69,17 +70,20 @@ static bh_status opened_write(bh_keyring *keyring)
 	return bh_audit_batch_write(keyring->audit, &batch);
 }
 
-bh_status bh_keyring_audit_open(bh_keyring *keyring, const bh_keyring_options *options)
+bh_status bh_keyring_audit_open(bh_keyring *keyring, const bh_keyring_options *options, const bh_audit_position *pinned)
 {
 	const bool writable = keyring->file.writable;
 	const bh_audit_options audit_options = { .actor = options->actor,
 						 .optional = options->audit_optional && !writable,
 						 .restart = options->audit_restart && writable };
 	const bh_audit_position known[] = { keyring->file.mark.audit,
-					    options->audit_floor != NULL ? *options->audit_floor : (bh_audit_position){ 0 } };
+					    options->audit_floor != NULL ? *options->audit_floor : (bh_audit_position){ 0 },
+					    *pinned };
 	bh_audit_position position;
 
-	BH_TRY(bh_audit_open(&keyring->file.dir, keyring->signer, &audit_options, known, 2, &keyring->audit));
+	BH_TRY(bh_audit_open(&keyring->file.dir, keyring->signer, &audit_options, known, 3, &keyring->audit));
+	/* Only now is it known that these are the files that were pinned. */
+	BH_TRY(bh_keyring_file_repair(&keyring->file));
 	bh_audit_position_get(keyring->audit, &position);
 	/* A kill came between the making of KEYRING and that of its log. */
 	if (position.size == 0)
@@ -95,7 +99,10 @@ void bh_keyring_audit_close(bh_keyring *keyring)
 	if (keyring->audit == NULL)
 		return;
 	bh_audit_note(keyring->audit, &closed);
-	bh_keyring_audit_mark_try(keyring);
+	if (keyring->file.writable)
+		bh_keyring_audit_mark_try(keyring);
+	else
+		bh_keyring_pin_tell(keyring);
 	bh_audit_close(keyring->audit);
 	keyring->audit = NULL;
 }
@@ -126,6 +133,8 @@ bh_status bh_keyring_audit_mark(bh_keyring *keyring, bool now)
 	pthread_mutex_lock(&keyring->change);
 	bh_keyring_audit_follow(keyring);
 	status = bh_keyring_file_mark_audit(&keyring->file);
+	if (status == BH_OK)
+		bh_keyring_pin_tell(keyring);
 	pthread_mutex_unlock(&keyring->change);
 	return status;
 }

@@ -13,8 +13,9 @@
 /* Makes the first AUDIT of a new database. */
 BH_MUST_CHECK bh_status bh_keyring_audit_create(const bh_io_dir *dir, const bh_keyring_head *head, const bh_signer *signer,
 						const bh_keyring_options *options);
-/* Opens AUDIT and says that this process has opened the keyring. */
-BH_MUST_CHECK bh_status bh_keyring_audit_open(bh_keyring *keyring, const bh_keyring_options *options);
+/* Opens AUDIT, which has to go through `pinned` (size 0: nothing is), and says that this process has opened the keyring. */
+BH_MUST_CHECK bh_status bh_keyring_audit_open(bh_keyring *keyring, const bh_keyring_options *options,
+					      const bh_audit_position *pinned);
 /* Says that the keyring is closed, all keys being wiped. */
 void bh_keyring_audit_close(bh_keyring *keyring);
 

@@ -14,6 +14,8 @@
 #ifndef BH_KEYRING_H
 #define BH_KEYRING_H
 
+#include <bulkhead/pin.h>
+
 #include "keyring/audit/audit.h"
 #include "keyring/dek/dek.h"
 #include "keyring/dek/generations.h"
@@ -37,6 +39,9 @@ typedef struct bh_keyring_options {
 	bool audit_optional;    /* read-only opens: go on, with nothing recorded, where this process may not write the audit log */
 	const char *moved_from; /* the platform's CMK is looked for in `moved_to` if its URI begins with this: "local:DIR"; NULL */
 	const char *moved_to;
+	const char *pin;       /* text: refuse another database, and this one in an older state; NULL: no pin */
+	bh_pin_fn pin_changed; /* is told of each new pin; NULL */
+	void *pin_arg;
 	bool audit_restart; /* writable opens: give up the audit log that is there, lost or damaged; see audit.h */
 } bh_keyring_options;
 
@@ -49,8 +54,9 @@ BH_MUST_CHECK bh_status bh_keyring_create(const char *dir, const char *region, c
 /* Opens DIR/KEYRING and DIR/AUDIT, unwraps the platform DEK, checks both files whole. No merchant's DEK is unwrapped yet.
  * Takes an exclusive lock on DIR (flock) for as long as it is open. `writable` false: no byte in DIR is changed, torn tails
  * included, but for AUDIT: who unwraps keys leaves a line, whatever for. Errors: BH_E_NOT_FOUND (no KEYRING), BH_E_BUSY (another
- * process), BH_E_FORMAT, BH_E_TRUNCATED, BH_E_VERSION, BH_E_TAG, BH_E_ROLLBACK (below the floor), those of the KMS, BH_E_NO_KEY
- * (there is no such platform CMK any more), BH_E_IO. Never creates anything. */
+ * process), BH_E_FORMAT, BH_E_TRUNCATED, BH_E_VERSION, BH_E_TAG (also: not the one that is
+ * pinned), BH_E_ROLLBACK (below the floor, or the pin), BH_E_INVALID (the pin is none), those of the KMS, BH_E_NO_KEY (there is no
+ * such platform CMK any more), BH_E_IO. Never creates anything. */
 BH_MUST_CHECK bh_status bh_keyring_open(const char *dir, const bh_keyring_options *options, bool writable, bh_keyring **out);
 /* A KMS that lies elsewhere now: every CMK whose URI begins with options->moved_from, up to its '#', gets moved_to in its place,
  * the platform's and the merchants', once it has unwrapped a DEK there. One replacement of KEYRING for all that have; `each` is
@@ -64,6 +70,8 @@ void bh_keyring_close(bh_keyring *keyring);
 const uint8_t *bh_keyring_database_id(const bh_keyring *keyring); /* BH_ID_LEN bytes */
 const char *bh_keyring_region(const bh_keyring *keyring);
 uint64_t bh_keyring_generation(bh_keyring *keyring); /* grows with every durable change */
+/* The pin of what is durable by now. Errors: BH_E_CRYPTO. */
+BH_MUST_CHECK bh_status bh_keyring_pin(bh_keyring *keyring, char out[BH_PIN_SIZE]);
 /* The URI of the merchant's CMK; "": of the platform's. Errors: BH_E_NO_SUCH_MERCHANT. */
 BH_MUST_CHECK bh_status bh_keyring_cmk_uri(bh_keyring *keyring, const char *merchant, char out[BH_KMS_URI_MAX + 1]);
 

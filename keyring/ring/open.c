@@ -10,6 +10,7 @@
 #include "events.h"
 #include "keyring/manifest/file.h"
 #include "live.h"
+#include "pinned.h"
 #include "relocate.h"
 
 #include <stdlib.h>
@@ -74,6 +75,7 @@ bh_status bh_keyring_create(const char *dir, const char *region, const char *pla
 	BH_TRY(bh_fail_prefix(bh_keyring_region_check(kms, platform_cmk_uri, region), "platform CMK"));
 	BH_TRY(bh_fail_prefix(head_make(kms, region, platform_cmk_uri, &head, &dek), "platform CMK"));
 	BH_TRY(derive(dek, head.database_id, &mac_key, &signer));
+	bh_signer_public(signer, head.public_key);
 	BH_TRY(bh_keyring_state_encode(&empty, &snapshot));
 	BH_TRY(bh_keyring_file_create(dir, &head, &mac_key, bh_buf_view(&snapshot), &locked));
 	/* A kill here leaves a keyring that knows of no log: the next open makes it. */
@@ -87,6 +89,27 @@ static bh_status passphrase_keep(const bh_kms_options *options, bh_secret *out)
 	if (options->passphrase == NULL)
 		return BH_OK;
 	return bh_secret_copy(out, bh_view_of(options->passphrase, strlen(options->passphrase) + 1));
+}
+
+/* What a pin says that has to be true before anybody's KMS is asked. */
+static bh_status pin_begin(const bh_keyring *keyring, const bh_keyring_options *options, const bh_pin *pin)
+{
+	if (options->pin == NULL)
+		return BH_OK;
+	return bh_fail_prefix(bh_pin_check(pin, &keyring->file.head), "%s/" BH_KEYRING_FILE, keyring->file.dir.path);
+}
+
+/* The head says which key this database signs with. Its MAC says so, too; but who wraps a DEK of his own under the right CMK can
+ * make one, and not the key. */
+static bh_status signer_check(const bh_keyring *keyring)
+{
+	uint8_t public_key[BH_SIGN_PUBLIC_LEN];
+
+	bh_signer_public(keyring->signer, public_key);
+	if (memcmp(public_key, keyring->file.head.public_key, BH_SIGN_PUBLIC_LEN) == 0)
+		return BH_OK;
+	return bh_fail(BH_E_TAG, "%s/" BH_KEYRING_FILE ": its platform DEK is not that of the signing key that it names",
+		       keyring->file.dir.path);
 }
 
 static bh_status look_elsewhere(const bh_keyring_options *options, bh_keyring_head *head)
@@ -129,18 +152,26 @@ static bh_status apply_record(void *arg, const bh_keyring_record *record)
 static bh_status keyring_open(const char *dir, const bh_keyring_options *options, bool writable, bh_keyring *keyring)
 {
 	BH_CLEANUP(bh_secret_clear) bh_secret mac_key = { 0 };
+	bh_pin pin = { 0 };
 
+	if (options->pin != NULL)
+		BH_TRY(bh_pin_parse(options->pin, &pin));
 	BH_TRY(passphrase_keep(&options->kms, &keyring->passphrase));
 	keyring->kms = options->kms;
 	keyring->kms.passphrase = (const char *)keyring->passphrase.data;
 	BH_TRY(bh_cmk_table_new(&keyring->kms, &keyring->cmks));
 	BH_TRY(bh_keyring_file_open(dir, writable, &keyring->file));
+	BH_TRY(pin_begin(keyring, options, &pin));
 	BH_TRY(look_elsewhere(options, &keyring->file.head));
 	BH_TRY(platform_unwrap(keyring));
 	BH_TRY(derive(keyring->platform, keyring->file.head.database_id, &mac_key, &keyring->signer));
-	BH_TRY(bh_keyring_file_load(&keyring->file, &mac_key, options->generation_floor, apply_record, keyring));
-	BH_TRY(bh_keyring_audit_open(keyring, options));
+	BH_TRY(signer_check(keyring));
+	BH_TRY(bh_keyring_file_load(&keyring->file, &mac_key, BH_MAX(options->generation_floor, pin.generation), apply_record,
+				    keyring));
 	keyring->generation = keyring->file.mark.generation;
+	keyring->pin_changed = options->pin_changed;
+	keyring->pin_arg = options->pin_arg;
+	BH_TRY(bh_keyring_audit_open(keyring, options, &pin.audit));
 	BH_TRY(bh_keyring_live_reserve(keyring, 1));
 	bh_keyring_live_insert(keyring, keyring->platform, 0);
 	return BH_OK;

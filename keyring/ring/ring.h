@@ -26,8 +26,10 @@ struct bh_keyring {
 	bh_kms_options kms;   /* its passphrase lies there */
 	bh_cmk_table *cmks;
 	bh_dek *platform;
-	bh_signer *signer;             /* made from the platform's DEK */
-	bh_audit *audit;               /* immutable after open */
+	bh_signer *signer;     /* made from the platform's DEK */
+	bh_audit *audit;       /* immutable after open */
+	bh_pin_fn pin_changed; /* NULL: nobody asked for pins */
+	void *pin_arg;
 	_Atomic uint64_t audit_marked; /* entries of AUDIT that KEYRING's commit mark knows of */
 
 	pthread_mutex_t change;

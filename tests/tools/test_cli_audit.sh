@@ -48,6 +48,42 @@ verify_needs_the_public_key_alone() {
 	run 8 --db db audit verify # opens the database, whose KMS is away
 }
 
+# A pin has key and floor, and is what init, status and --show-pin print.
+a_pin_is_printed_and_compared() {
+	run 0 --db db init --region eu --json
+	local first last
+	first=$(jq -r .pin out)
+	run 0 --db db kms create local:kms#ann
+	run 0 --db db --show-pin merchant add ann --cmk local:kms#ann
+	last=$(sed -n 's/^bhctl: pin: //p' err)
+	[[ $last == bhpin1:* && $last != "$first" ]] || die "no new pin: $(<err)"
+	run 0 --db db --pin "$first" status --json
+	json '.database.pin | startswith("bhpin1:")' true
+	run 0 --db db --pin "$last" status
+	has out 'pin bhpin1:'
+	BULKHEAD_PIN=$last run 0 --db db put ann/data key1 value
+	cp db/AUDIT log
+	run 0 --pin "$last" audit verify log
+	run 0 audit verify log --public-key "$last"
+	head -n 3 log >cut
+	run 6 --pin "$last" audit verify cut
+	run 0 --db other init --region eu
+	unchanged other 6 --db other --pin "$last" status
+	has err 'does not fit the pin'
+	BULKHEAD_PIN=$last run 6 --db other status
+	BULKHEAD_PIN='' run 2 --db db status
+	run 2 --db db --pin bhpin1:12 status
+	has err 'seven fields'
+	run 0 --db db --pin "$last" --show-pin merchant shred ann --yes --certificate cert
+	run 0 --pin "$last" certificate verify cert
+	run 6 --pin "$(sed -n 's/^pin: //p' <("$bhctl" --db third init --region eu))" certificate verify cert
+	# Another CMK of the platform's: the newest pin knows, the older ones refuse.
+	run 0 --db db kms create local:kms#platform2
+	run 0 --db db --pin "$last" --show-pin rewrap --platform --cmk local:kms#platform2
+	run 0 --db db --pin "$(sed -n 's/^bhctl: pin: //p' err)" status
+	run 6 --db db --pin "$last" status
+}
+
 verify_finds_changes() {
 	fresh
 	local key floor lines

@@ -10,9 +10,10 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "keyring/manifest/pin.h"
 #include "tools/passphrase.h"
 
-#define OPTIONS_MAX 16
+#define OPTIONS_MAX 20
 
 void bhctl_list_clear(bhctl_list *list)
 {
@@ -102,6 +103,7 @@ bh_status bhctl_parse(bhctl *ctl, int argc, char **argv, const bhctl_option *opt
 		      int *count_out)
 {
 	const char *fd = NULL, *db = NULL;
+	bh_pin pin;
 	bool help = false;
 	const bhctl_option common[] = {
 		{ .name = "json", .flag = &ctl->json },
@@ -109,6 +111,8 @@ bh_status bhctl_parse(bhctl *ctl, int argc, char **argv, const bhctl_option *opt
 		{ .name = "passphrase-fd", .value = &fd },
 		{ .name = "db", .value = &db },
 		{ .name = "audit-optional", .flag = &ctl->audit_optional },
+		{ .name = "pin", .value = &ctl->pin },
+		{ .name = "show-pin", .flag = &ctl->show_pin },
 		{ 0 },
 	};
 	const bhctl_option *all[OPTIONS_MAX];
@@ -134,6 +138,8 @@ bh_status bhctl_parse(bhctl *ctl, int argc, char **argv, const bhctl_option *opt
 		ctl->db = db;
 	if (fd != NULL)
 		BH_TRY(bhctl_passphrase(ctl, fd));
+	if (ctl->pin != NULL)
+		BH_TRY(bh_pin_parse(ctl->pin, &pin));
 	if (argc - optind < min)
 		return bhctl_usage_error(ctl, "too few arguments");
 	if (argc - optind > max)

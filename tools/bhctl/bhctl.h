@@ -22,6 +22,9 @@ typedef struct bhctl {
 	const char *db;               /* --db; NULL: not given */
 	bool json;                    /* --json */
 	bool audit_optional;          /* --audit-optional */
+	const char *pin;              /* --pin or BULKHEAD_PIN; NULL: none */
+	bool show_pin;                /* --show-pin */
+	char last_pin[BH_PIN_SIZE];   /* that the database has handed out; "": none was opened */
 	bh_kms_options kms;           /* its passphrase lies in: */
 	bh_secret passphrase;         /* what --passphrase-fd gave, with a NUL */
 	const bhctl_command *command; /* the one that runs */
@@ -94,7 +97,7 @@ BH_MUST_CHECK bh_status bhctl_passphrase(bhctl *ctl, const char *fd);
 BH_MUST_CHECK bh_status bhctl_number(const char *option, const char *text, uint64_t *out);
 /* A point in time, in ms since 1970 (when.c). Errors: BH_E_INVALID, naming the option. */
 BH_MUST_CHECK bh_status bhctl_time(const char *option, const char *text, int64_t *at_ms_out);
-/* A public key: 64 hex digits, or a file that holds them (cmd_shred.c). Errors: BH_E_INVALID, those of reading. */
+/* A public key: 64 hex digits, a file that holds them, or a pin (cmd_shred.c). Errors: BH_E_INVALID, those of reading. */
 BH_MUST_CHECK bh_status bhctl_public_key(const char *given, uint8_t out[BH_PUBLIC_KEY_LEN]);
 /* BH_E_INVALID with the command's usage line. */
 bh_status bhctl_usage_error(const bhctl *ctl, const char *fmt, ...) BH_PRINTF(2, 3);
@@ -112,6 +115,8 @@ void bhctl_callers_files(bool callers);
 
 /* The directory of --db. Errors: BH_E_INVALID (not given). */
 BH_MUST_CHECK bh_status bhctl_need_db(const bhctl *ctl);
+/* Keeps what a database hands out: bh_pin_fn, `arg` is the bhctl. */
+void bhctl_keep_pin(void *arg, const char *pin);
 /* Opens it; notes of the engine go to stderr. `blob_min_size` > 0: values of at least so many bytes that are written by this call
  * go to blob files. */
 BH_MUST_CHECK bh_status bhctl_open(bhctl *ctl, uint64_t blob_min_size, bh_db **out);

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "audit.h"
+#include "keyring/manifest/pin.h"
 #include "inspect.h"
 
 bh_status audit_path(const bhctl *ctl, const char *file, char **out)
@@ -182,7 +183,7 @@ bh_status cmd_audit_show(bhctl *ctl, int argc, char **argv)
 /* ---- verify */
 
 /* The key of the database itself. Opening it proves the end of the log already, against KEYRING too. */
-static bh_status own_key(const bhctl *ctl, uint8_t out[BH_SIGN_PUBLIC_LEN])
+static bh_status own_key(bhctl *ctl, uint8_t out[BH_SIGN_PUBLIC_LEN])
 {
 	BH_CLEANUP(inspect_clear) inspect in = { 0 };
 
@@ -224,15 +225,21 @@ bh_status cmd_audit_verify(bhctl *ctl, int argc, char **argv)
 	const char *key = NULL, *floor = NULL;
 	const bhctl_option options[] = { { .name = "public-key", .value = &key }, { .name = "floor", .value = &floor }, { 0 } };
 	uint8_t public_key[BH_SIGN_PUBLIC_LEN];
-	bh_audit_position known = { 0 };
-	const bh_audit_scan_options scan = { .public_key = public_key, .floors = &known, .floor_count = 1 };
+	bh_audit_position known[2] = { { 0 } };
+	const bh_audit_scan_options scan = { .public_key = public_key, .floors = known, .floor_count = 2 };
 	bh_audit_scan_result found;
+	bh_pin pin = { 0 };
 	char **args;
 	int count;
 
 	BH_TRY(bhctl_parse(ctl, argc, argv, options, 0, 1, &args, &count));
 	if (floor != NULL)
-		BH_TRY(bh_audit_floor_parse(floor, &known));
+		BH_TRY(bh_audit_floor_parse(floor, &known[0]));
+	if (ctl->pin != NULL)
+		BH_TRY(bh_pin_parse(ctl->pin, &pin)); /* key and floor in one */
+	known[1] = pin.audit;
+	if (key == NULL)
+		key = ctl->pin;
 	BH_TRY(audit_path(ctl, count > 0 ? args[0] : NULL, &path));
 	BH_TRY(key != NULL ? bhctl_public_key(key, public_key) : own_key(ctl, public_key));
 	BH_TRY(bh_audit_verify(path, &scan, &found));
@@ -245,7 +252,9 @@ bh_status cmd_audit_restart(bhctl *ctl, int argc, char **argv)
 {
 	bool yes = false;
 	const bhctl_option options[] = { { .name = "yes", .flag = &yes }, { 0 } };
-	bh_keyring_options keyring_options = { .kms = ctl->kms, .audit_restart = true };
+	bh_keyring_options keyring_options = {
+		.kms = ctl->kms, .audit_restart = true, .pin = ctl->pin, .pin_changed = bhctl_keep_pin, .pin_arg = ctl
+	};
 	bh_keyring *keyring = NULL;
 	char **args;
 	int count;

@@ -50,7 +50,7 @@ static bh_status make_local_kms(bhctl *ctl, const char *region, char **uri_out)
 static bh_status print_result(const bhctl *ctl, const char *region, const char *uri, bool local)
 {
 	if (ctl->json) {
-		json_t *document = json_pack("{s:s, s:b}", "region", region, "local_kms_made", local);
+		json_t *document = json_pack("{s:s, s:s, s:b}", "region", region, "pin", ctl->last_pin, "local_kms_made", local);
 
 		out_set_text(document, "database", ctl->db);
 		out_set_text(document, "platform_cmk", uri);
@@ -58,7 +58,7 @@ static bh_status print_result(const bhctl *ctl, const char *region, const char *
 			json_object_set_new(document, "note", json_string(worth));
 		return out_json(document);
 	}
-	printf("%s: a database at home in region %s\nplatform key: %s\n", ctl->db, region, uri);
+	printf("%s: a database at home in region %s\nplatform key: %s\npin: %s\n", ctl->db, region, uri, ctl->last_pin);
 	if (local)
 		printf("%s\n", worth);
 	return BH_OK;
@@ -88,6 +88,8 @@ bh_status cmd_init(bhctl *ctl, int argc, char **argv)
 	else
 		BH_TRY(make_local_kms(ctl, region, &uri));
 	db_options.kms = ctl->kms;
+	db_options.pin_changed = bhctl_keep_pin;
+	db_options.pin_arg = ctl;
 	BH_TRY(bh_db_create(ctl->db, region, uri, &db_options));
 	return print_result(ctl, region, uri, given == NULL);
 }

@@ -9,9 +9,11 @@
 
 #include "engine/shred/certificate.h"
 #include "keyring/base/io.h"
+#include "keyring/manifest/pin.h"
 #include "bhctl.h"
 #include "inspect.h"
 
+#define PIN_BEGIN "bhpin1:"
 #define HEX_FILE_MAX 256 /* bytes of a file that holds a public key */
 
 static void json_release(json_t **json)
@@ -240,6 +242,15 @@ static bool is_key(const char *text)
 	return strlen(text) == (size_t)2 * BH_PUBLIC_KEY_LEN && strspn(text, "0123456789abcdefABCDEF") == strlen(text);
 }
 
+static bh_status pinned_key(const char *text, uint8_t out[BH_PUBLIC_KEY_LEN])
+{
+	bh_pin pin;
+
+	BH_TRY(bh_fail_prefix(bh_pin_parse(text, &pin), "--public-key"));
+	memcpy(out, pin.public_key, BH_PUBLIC_KEY_LEN);
+	return BH_OK;
+}
+
 bh_status bhctl_public_key(const char *given, uint8_t out[BH_PUBLIC_KEY_LEN])
 {
 	BH_CLEANUP(bh_buf_clear) bh_buf text = { 0 };
@@ -247,6 +258,8 @@ bh_status bhctl_public_key(const char *given, uint8_t out[BH_PUBLIC_KEY_LEN])
 
 	if (is_key(given))
 		return bh_unhex(given, out, BH_PUBLIC_KEY_LEN);
+	if (strncmp(given, PIN_BEGIN, strlen(PIN_BEGIN)) == 0)
+		return pinned_key(given, out);
 	status = read_file(given, HEX_FILE_MAX, &text);
 	if (status != BH_E_FORMAT) /* too large: said below */
 		BH_TRY(bh_fail_prefix(status, "--public-key"));
@@ -348,6 +361,8 @@ bh_status cmd_certificate_verify(bhctl *ctl, int argc, char **argv)
 	int count;
 
 	BH_TRY(bhctl_parse(ctl, argc, argv, options, 1, 1, &args, &count));
+	if (key == NULL)
+		key = ctl->pin;
 	if (key != NULL)
 		BH_TRY(bhctl_public_key(key, public_key));
 	BH_TRY(read_file(args[0], BH_CERTIFICATE_MAX, &text));

@@ -232,7 +232,7 @@ static json_t *database_json(const view *v)
 	bh_keyring *keyring = v->in.keyring;
 	char platform[BH_KMS_URI_MAX + 1] = "";
 	uint8_t public_key[BH_SIGN_PUBLIC_LEN];
-	char floor[BH_AUDIT_FLOOR_SIZE];
+	char floor[BH_AUDIT_FLOOR_SIZE], pin[BH_PIN_SIZE] = "";
 	bh_audit_position position;
 	char hex[2 * BH_SIGN_PUBLIC_LEN + 1];
 
@@ -250,6 +250,8 @@ static json_t *database_json(const view *v)
 	bh_audit_position_get(bh_keyring_audit(v->in.keyring), &position);
 	bh_audit_floor_format(&position, floor);
 	json_object_set_new(database, "audit_floor", json_string(floor));
+	if (bh_keyring_pin(keyring, pin) == BH_OK)
+		json_object_set_new(database, "pin", json_string(pin));
 	return database;
 }
 
@@ -348,6 +350,7 @@ static void print_database(const json_t *database)
 	       out_text_of(database, "aead"));
 	printf("  signs certificates and the audit log with key %s\n", out_text_of(database, "public_key"));
 	printf("  audit floor %s\n", out_text_of(database, "audit_floor"));
+	printf("  pin %s\n", out_text_of(database, "pin"));
 	print_cmk("platform CMK", json_object_get(database, "platform_cmk"));
 	status_live_print_database(database);
 	printf("  logs: %lld files, %lld bytes\n", number_of(logs, "files"), number_of(logs, "bytes"));

@@ -10,7 +10,7 @@
 typedef bh_status (*change_fn)(bh_db *db, const char *name, const bh_suspend_options *options);
 
 /* The merchant as the keyring has it while no process has the database open. */
-static bh_status look(const bhctl *ctl, const char *name, bh_merchant_info *out)
+static bh_status look(bhctl *ctl, const char *name, bh_merchant_info *out)
 {
 	BH_CLEANUP(inspect_clear) inspect in = { 0 };
 
@@ -19,7 +19,7 @@ static bh_status look(const bhctl *ctl, const char *name, bh_merchant_info *out)
 }
 
 /* `salvaged` NULL: nothing was. */
-static bh_status print_state(const bhctl *ctl, const char *name, const bh_buf *salvaged)
+static bh_status print_state(bhctl *ctl, const char *name, const bh_buf *salvaged)
 {
 	BH_CLEANUP(bh_merchant_info_clear) bh_merchant_info merchant = { 0 };
 	json_t *document;

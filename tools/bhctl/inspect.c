@@ -14,9 +14,13 @@ static bool always_attached(void *arg, bh_view name)
 	return true;
 }
 
-bh_status inspect_open(const bhctl *ctl, const char *dir, inspect *out)
+bh_status inspect_open(bhctl *ctl, const char *dir, inspect *out)
 {
-	bh_keyring_options options = { .kms = ctl->kms, .audit_optional = ctl->audit_optional };
+	bh_keyring_options options = { .kms = ctl->kms,
+				       .audit_optional = ctl->audit_optional,
+				       .pin = ctl->pin,
+				       .pin_changed = bhctl_keep_pin,
+				       .pin_arg = ctl };
 
 	BH_TRY(bh_keyring_open(dir, &options, false, &out->keyring));
 	BH_TRY(bh_keyring_merchants(out->keyring, &out->merchants, &out->merchant_count));

@@ -27,7 +27,7 @@ typedef struct inspect {
 } inspect;
 
 /* Opens the keyring of `dir` and lists what it knows; unwraps no merchant's DEK. Errors: those of bh_keyring_open(). */
-BH_MUST_CHECK bh_status inspect_open(const bhctl *ctl, const char *dir, inspect *out);
+BH_MUST_CHECK bh_status inspect_open(bhctl *ctl, const char *dir, inspect *out);
 /* Makes `fs` and `scopes`. Without a merchant's keys that is enough to see under which DEKs files lie. */
 BH_MUST_CHECK bh_status inspect_files(const char *dir, inspect *in);
 /* The scopes of `fs` for who looks at its files as they are, without RocksDB's view of them. */

@@ -58,7 +58,8 @@ static const bhctl_command commands[] = {
 	  "  --out FILE   to a file instead of standard output" },
 	{ "certificate verify", cmd_certificate_verify, "Checks a certificate; needs no database and no key",
 	  "FILE|- [--public-key KEY]\n\n"
-	  "  --public-key KEY   the database's, as 'status' shows it: 64 hex digits, or a file that holds them" },
+	  "  --public-key KEY   the database's, as 'status' shows it: 64 hex digits, a file that holds them, or a pin;\n"
+	  "                     the default is that of --pin" },
 	{ "rewrap", cmd_rewrap, "Wraps DEKs by the newest version of their key, or by another key; no data is rewritten",
 	  "NAME|--all|--platform [--cmk URI]\n\n"
 	  "  --all       all merchants\n"
@@ -115,8 +116,9 @@ static const bhctl_command commands[] = {
 	{ "audit verify", cmd_audit_verify, "Proves the audit log: every change is found",
 	  "[FILE] [--public-key KEY] [--floor SIZE:ROOT]\n\n"
 	  "  FILE                the log; the default is that of --db\n"
-	  "  --public-key KEY    the database's, as 'status' shows it: 64 hex digits, or a file that holds them; without it the\n"
-	  "                      database is opened, and the log compared with its keyring\n"
+	  "  --public-key KEY    the database's, as 'status' shows it: 64 hex digits, a file that holds them, or a pin; the\n"
+	  "                      default is that of --pin; without one the database is opened, and the log compared with its\n"
+	  "                      keyring\n"
 	  "  --floor SIZE:ROOT   as printed earlier: the log has to begin with those entries. Without one nobody can tell a log\n"
 	  "                      from its own beginning" },
 	{ "audit who-could-decrypt", cmd_audit_who, "Shows which processes had a merchant's keys at a time",
@@ -147,6 +149,8 @@ static void usage(FILE *out)
 		"  --json              one JSON document on standard output\n"
 		"  --passphrase-fd N   descriptor that the local KMS's passphrase is read from (or BULKHEAD_KMS_PASSPHRASE)\n"
 		"  --audit-optional    where the audit log cannot be written: look all the same, with nothing recorded\n"
+		"  --pin PIN           refuse another database, or an older state of it, than PIN is of (or BULKHEAD_PIN)\n"
+		"  --show-pin          at the end, print the database's new pin on standard error\n"
 		"  --help              after a command: how it is used\n\n"
 		"Exit codes: 0 done, 1 other failure, 2 refused input, 3 not found, 4 suspended or key not available, 5 shredded,\n"
 		"6 integrity failure, 7 KMS refused, 8 KMS unreachable, 9 region refused, 10 I/O, 11 unmerged.\n");
@@ -161,6 +165,8 @@ static bh_status take_global(bhctl *ctl, int argc, char **argv)
 		{ "json", no_argument, NULL, 'j' },
 		{ "passphrase-fd", required_argument, NULL, 'p' },
 		{ "audit-optional", no_argument, NULL, 'a' },
+		{ "pin", required_argument, NULL, 'n' },
+		{ "show-pin", no_argument, NULL, 's' },
 		{ "version", no_argument, NULL, 'v' },
 		{ "help", no_argument, NULL, 'h' },
 		{ 0 },
@@ -173,6 +179,8 @@ static bh_status take_global(bhctl *ctl, int argc, char **argv)
 		case 'd': ctl->db = optarg; break;
 		case 'j': ctl->json = true; break;
 		case 'a': ctl->audit_optional = true; break;
+		case 'n': ctl->pin = optarg; break;
+		case 's': ctl->show_pin = true; break;
 		case 'p': BH_TRY(bhctl_passphrase(ctl, optarg)); break;
 		case 'v': puts("bhctl " BH_VERSION); exit(EXIT_SUCCESS);
 		case 'h': usage(stdout); exit(EXIT_SUCCESS);
@@ -265,11 +273,14 @@ int main(int argc, char **argv)
 	if (OPENSSL_init_crypto(OPENSSL_INIT_NO_ATEXIT, NULL) != 1)
 		return bh_status_exit_code(BH_E_CRYPTO);
 	ctl.json = wants_json(argc, argv);
+	ctl.pin = getenv("BULKHEAD_PIN"); /* one that is empty is no pin, and refused: whoever set it meant one */
 	status = run(&ctl, argc, argv);
 	if (status == BH_OK)
 		status = out_finish();
 	if (status != BH_OK)
 		report(&ctl, status);
+	if (ctl.show_pin && ctl.last_pin[0] != '\0')
+		fprintf(stderr, "bhctl: pin: %s\n", ctl.last_pin);
 	bh_secret_clear(&ctl.passphrase);
 	return bh_status_exit_code(status);
 }

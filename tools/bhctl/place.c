@@ -167,6 +167,13 @@ bh_status bhctl_need_db(const bhctl *ctl)
 	return BH_OK;
 }
 
+void bhctl_keep_pin(void *arg, const char *pin)
+{
+	bhctl *ctl = arg;
+
+	snprintf(ctl->last_pin, sizeof(ctl->last_pin), "%s", pin);
+}
+
 static void print_note(void *arg, const char *line)
 {
 	(void)arg;
@@ -188,6 +195,9 @@ static bh_status open_db(bhctl *ctl, bh_db_options *options, bh_db **out)
 {
 	BH_TRY(bhctl_need_db(ctl));
 	options->kms = ctl->kms;
+	options->pin = ctl->pin;
+	options->pin_changed = bhctl_keep_pin;
+	options->pin_arg = ctl;
 	options->log = print_note;
 	options->maintenance_ms = UINT_MAX; /* one command, one thing: sweeps that others began are theirs */
 	return bh_db_open(ctl->db, options, out);

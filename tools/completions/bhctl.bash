@@ -39,7 +39,7 @@ _bhctl_given() {
 	local i
 	for ((i = 1; i < COMP_CWORD; i++)); do
 		case ${COMP_WORDS[i]} in
-		--db | --passphrase-fd)
+		--db | --passphrase-fd | --pin)
 			i=$((i + 1))
 			[[ ${COMP_WORDS[i]} != '=' ]] || i=$((i + 1))
 			;;

@@ -15,6 +15,7 @@
 #include <bulkhead/certificate.h>
 #include <bulkhead/env.h>
 #include <bulkhead/kms.h>
+#include <bulkhead/pin.h>
 
 #ifdef BH_FFI_BARE
 typedef struct rocksdb_t rocksdb_t;
@@ -71,7 +72,11 @@ typedef struct bh_db_options {
 	const bh_clock *clock;       /* for tests alone; NULL: the system's. Copied */
 	const char *actor;           /* who acts, for the audit log; NULL: "uid:<login name or number>" of the process */
 	const char *audit_floor;     /* "SIZE:ROOT": refuse an audit log that does not begin with that; NULL: no floor */
-	bh_log_fn log;               /* NULL: nothing is reported */
+	const char *pin;             /* refuse another database, and an older state of this one (pin.h); NULL: no pin. Not for
+					bh_db_create() */
+	bh_pin_fn pin_changed;       /* is told of each new pin, which takes the place of the one before; NULL */
+	void *pin_arg;
+	bh_log_fn log; /* NULL: nothing is reported */
 	void *log_arg;
 } bh_db_options;
 
@@ -91,6 +96,10 @@ BH_API BH_MUST_CHECK bh_status bh_db_create(const char *dir, const char *region,
  * by file), BH_E_ROLLBACK, BH_E_KMS_REFUSED and BH_E_KMS_UNREACHABLE (naming the merchant), BH_E_UNSUPPORTED, BH_E_IO,
  * BH_E_ROCKSDB, BH_E_NOMEM. */
 BH_API BH_MUST_CHECK bh_status bh_db_open(const char *dir, const bh_db_options *options, bh_db **out);
+
+/* The pin of what is durable by now, also of what belongs to no merchant; see pin.h. Errors: BH_E_INVALID (closing), BH_E_CRYPTO.
+ */
+BH_API BH_MUST_CHECK bh_status bh_db_pin(bh_db *db, char out[BH_PIN_SIZE]);
 
 /* Closes: waits for every call under way in other threads, resumes and sweeps included (those that have long to go end with
  * BH_E_INVALID), ends iterators and snapshots that are still open, closes RocksDB, wipes all keys. NULL-safe. The bh_db is gone

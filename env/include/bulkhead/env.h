@@ -11,6 +11,7 @@
 #define BULKHEAD_ENV_H
 
 #include <bulkhead/kms.h>
+#include <bulkhead/pin.h>
 
 #ifdef BH_FFI_BARE
 typedef struct rocksdb_env_t rocksdb_env_t;
@@ -26,13 +27,16 @@ extern "C" {
 typedef struct bh_env_options {
 	bh_kms_options kms;
 	uint64_t generation_floor; /* refuse a keyring older than this; 0: no floor */
+	const char *pin;           /* refuse another database, and an older state of this one (pin.h); NULL: no pin */
+	bh_pin_fn pin_changed;     /* is told of each new pin; NULL. Its argument has to outlive the Env */
+	void *pin_arg;
 } bh_env_options;
 
 /* Opens the keyring of the database directory `dir` (made by bh_db_open or `bhctl init`), unwraps the DEKs of every merchant
  * that is not suspended (whose families are presented as dropped), and returns an Env that seals under them. The keyring is locked
  * until rocksdb_env_destroy(), which the caller owes after closing the database. Errors: those of the keyring and the KMS:
- * BH_E_NOT_FOUND, BH_E_BUSY (also: a merchant is half suspended or resumed), BH_E_TAG, BH_E_FORMAT, BH_E_ROLLBACK,
- * BH_E_KMS_REFUSED, BH_E_KMS_UNREACHABLE, BH_E_IO, BH_E_NOMEM. */
+ * BH_E_NOT_FOUND, BH_E_BUSY (also: a merchant is half suspended or resumed), BH_E_INVALID (the pin is none), BH_E_TAG, BH_E_FORMAT,
+ * BH_E_ROLLBACK, BH_E_KMS_REFUSED, BH_E_KMS_UNREACHABLE, BH_E_IO, BH_E_NOMEM. */
 BH_API BH_MUST_CHECK bh_status bh_env_create(const char *dir, const bh_env_options *options, rocksdb_env_t **out);
 
 /* Sets cf_paths to the directory of a merchant's class, DIR/tenants/<merchant>/<class>, which is made if missing.

@@ -120,6 +120,19 @@ ldb_scans_and_gets_what_bhctl_does() {
 	has out "{default, ann/data, ann/events, bob/data, bob/events}"
 }
 
+a_database_that_was_not_pinned_is_refused() {
+	filled
+	local pin other
+	pin=$("$bhctl" --db db status --json | jq -r .database.pin)
+	other=$("$bhctl" --db other init --region eu --json | jq -r .pin)
+	BULKHEAD_PIN=$pin look 0 --column_family=ann/data get last
+	BULKHEAD_PIN=$other look 1 --column_family=ann/data get last
+	grep -q 'does not fit the pin' out err || die "no reason: $(<err) $(<out)"
+	BULKHEAD_PIN='' look 1 --column_family=ann/data get last
+	BULKHEAD_PIN=$other bench 1 ann/data "$PWD/scratch"
+	[[ ! -e scratch ]] || die "a scratch was made"
+}
+
 ldb_finds_the_database_by_any_path() {
 	filled
 	rows ann/data

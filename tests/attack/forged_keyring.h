@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * forged_keyring.h: a KEYRING that somebody made who can write the directory: of the same database and the same merchants, with
+ * their real wraps, but with a platform DEK of his own.
+ */
+#ifndef BH_TESTS_FORGED_KEYRING_H
+#define BH_TESTS_FORGED_KEYRING_H
+
+#include "tests/support/support.h"
+
+typedef struct forged_keyring {
+	const char *cmk_uri; /* that wraps the attacker's DEK, and that the head names */
+	bool real_key;       /* the head names the real signing key, which is not that of this DEK */
+} forged_keyring;
+/* Puts it in the place of DIR's, whose real CMK has to work; AUDIT goes. The database is closed. */
+void forge_keyring(const char *dir, const forged_keyring *forged);
+
+#endif
