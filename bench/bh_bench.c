@@ -8,6 +8,7 @@
 
 #include "keyring/base/base.h"
 #include "store.h"
+#include "tools/hide.h"
 #include "turns.h"
 
 static const struct engine {
@@ -325,6 +326,8 @@ int main(int argc, char **argv)
 	const char *wrong;
 	int opt;
 
+	if (!tool_hide())
+		return 1;
 	while ((opt = getopt_long(argc, argv, "", long_options, NULL)) != -1)
 		set_option(&config, opt, optarg);
 	wrong = optind < argc ? "there are flags alone" : refuse(&config);

@@ -24,6 +24,7 @@
 
 #include "engine/core/merchant.h"
 #include "engine/wall/detach.h"
+#include "tools/hide.h"
 
 enum { THREADS = 2, VALUE_LEN = 100, ROUNDS_MAX = 1000 };
 
@@ -347,6 +348,8 @@ int main(int argc, char **argv)
 	bh_cf *b;
 	char uri[512];
 
+	if (!tool_hide())
+		return 1;
 	parse(argc, argv);
 	cmk_uri(uri, "platform");
 	must(bh_kms_create(uri, NULL, NULL), "platform CMK");

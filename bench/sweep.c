@@ -19,6 +19,7 @@
 
 #include "histogram.h"
 #include "keyring/base/base.h"
+#include "tools/hide.h"
 
 enum { VALUE_LEN = 400, ROUNDS_MAX = 1000, MERCHANTS = 2 };
 enum { AT_REST, COMPACTED, SWEPT, PHASES };
@@ -237,6 +238,8 @@ int main(int argc, char **argv)
 	double amplification;
 	char uri[512];
 
+	if (!tool_hide())
+		return 1;
 	parse(argc, argv);
 	cmk_uri(uri, "platform");
 	must(bh_kms_create(uri, NULL, NULL), "platform CMK");

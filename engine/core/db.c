@@ -7,6 +7,9 @@
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <sys/resource.h>
+
+#include "keyring/base/secret.h"
 
 bh_status bh_db_check_writable(const bh_db *db)
 {
@@ -30,6 +33,20 @@ bh_status bh_db_pin(bh_db *db, char out[BH_PIN_SIZE])
 {
 	BH_TRY(bh_db_enter(db));
 	return bh_db_leave(db, bh_keyring_pin(db->keyring, out));
+}
+
+void bh_db_check_locked(bh_db *db)
+{
+	struct rlimit limit = { 0 };
+	size_t needed, unlocked = bh_secret_unlocked(&needed);
+
+	if (unlocked == 0 || atomic_exchange(&db->said_unlocked, true))
+		return;
+	(void)getrlimit(RLIMIT_MEMLOCK, &limit);
+	bh_db_log(db,
+		  "%zu KiB of expanded keys are in memory that is not locked, and could get into swap: RLIMIT_MEMLOCK is %llu KiB; "
+		  "%zu KiB are needed for the files that are open now (ulimit -l, LimitMEMLOCK=)",
+		  unlocked / 1024, (unsigned long long)limit.rlim_cur / 1024, needed / 1024);
 }
 
 rocksdb_t *bh_db_rocksdb(bh_db *db)

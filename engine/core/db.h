@@ -39,7 +39,6 @@ struct bh_db {
 	bool merges;               /* there is a merge operator */
 	bool unmerged;             /* the merge operator is not here, and has a stand-in: unmerged.h */
 	uint8_t unmerged_mark[16]; /* of what the stand-in makes */
-	bh_kms_options kms;        /* passphrase: a copy of ours */
 	bh_log_fn log;
 	void *log_arg;
 	struct bh_keeper *keeper;                                /* NULL: none */
@@ -54,6 +53,7 @@ struct bh_db {
 	_Atomic bool erasing;          /* one erasure at a time: it holds a snapshot, for which another would wait */
 	_Atomic uint64_t suppressions; /* counts changes of what is suppressed, in any class */
 	_Atomic uint64_t attaches;     /* counts merchants attached since the database was opened */
+	_Atomic bool said_unlocked;    /* bh_db_check_locked() has said it */
 	_Atomic bool hurry;            /* nobody is served: it is being opened or closed */
 	_Atomic bool closed;           /* no call comes in any more */
 	_Atomic uint32_t calls;        /* public calls under way that are none of a merchant's rows */
@@ -90,5 +90,7 @@ BH_MUST_CHECK static inline bh_status bh_db_leave(bh_db *db, bh_status status)
 }
 
 void bh_db_log(const bh_db *db, const char *fmt, ...) BH_PRINTF(2, 3);
+/* Says once, by the log, that there is memory with keys that is not locked, and the limit that it would take. */
+void bh_db_check_locked(bh_db *db);
 
 #endif

@@ -83,7 +83,6 @@ static void wait_for_calls(bh_db *db)
 void bh_db_close(bh_db *db)
 {
 	bh_message message;
-	char *passphrase;
 
 	if (db == NULL)
 		return;
@@ -108,10 +107,6 @@ void bh_db_close(bh_db *db)
 	if (db->env != NULL)
 		rocksdb_env_destroy(db->env);
 	bh_room_free(db->room);
-	passphrase = (char *)(uintptr_t)db->kms.passphrase; /* our copy */
-	if (passphrase != NULL)
-		bh_wipe(passphrase, strlen(passphrase));
-	free(passphrase);
 	free(db->dir);
 	bh_alarm_clear(&db->keeper_alarm);
 	pthread_cond_destroy(&db->claim_ended);

@@ -82,7 +82,7 @@ static bh_status remove_class_leftovers(bh_db *db, const bh_merchant_info *merch
 
 static bh_status open_keyring(bh_db *db, const bh_db_options *options, bh_keyring **out)
 {
-	bh_keyring_options keyring_options = { .kms = db->kms,
+	bh_keyring_options keyring_options = { .kms = options->kms,
 					       .generation_floor = options->generation_floor,
 					       .actor = options->actor,
 					       .pin = options->pin,
@@ -226,12 +226,7 @@ static bh_status copy_settings(bh_db *db, const char *dir, const bh_db_options *
 	db->log_arg = options->log_arg;
 	db->read_only = options->read_only;
 	db->dir = strdup(dir);
-	db->kms.timeout_ms = options->kms.timeout_ms;
-	if (options->kms.passphrase != NULL)
-		db->kms.passphrase = strdup(options->kms.passphrase);
-	if (db->dir == NULL || (options->kms.passphrase != NULL && db->kms.passphrase == NULL))
-		return bh_fail(BH_E_NOMEM, "%s: no memory", dir);
-	return BH_OK;
+	return db->dir != NULL ? BH_OK : bh_fail(BH_E_NOMEM, "%s: no memory", dir);
 }
 
 static bh_status erase_at_open(bh_db *db, const bh_merchant_info *info)
@@ -329,6 +324,7 @@ bh_status bh_db_open(const char *dir, const bh_db_options *options, bh_db **out)
 		return status;
 	}
 	atomic_store(&db->hurry, false);
+	bh_db_check_locked(db);
 	*out = db;
 	return bh_done(BH_OK);
 }

@@ -248,6 +248,7 @@ static void look(bh_keeper *k)
 	free(merchants);
 	if (bh_keyring_sealed_store(k->db->keyring) != BH_OK)
 		bh_db_log(k->db, "what was sealed under each DEK is not written down: %s", bh_status_message());
+	bh_db_check_locked(k->db);
 }
 
 /* ---- the thread */

@@ -56,7 +56,8 @@ static struct {
 	pid_t owner;                         /* the process that all of this is about */
 	slab *open[KIND_COUNT][CLASS_COUNT]; /* slabs with a chunk to give */
 	size_t in_use;                       /* bytes handed out, by class size */
-	size_t schedules_locked;             /* bytes of locked schedule slabs */
+	size_t schedules;                    /* bytes of schedule slabs */
+	size_t schedules_locked;             /* ... that are locked */
 } arena = { .lock = PTHREAD_MUTEX_INITIALIZER };
 
 static size_t page_size(void)
@@ -145,6 +146,7 @@ static bh_status slab_new(slab_kind kind, size_t size, size_t align, slab **out)
 		unmap_guarded(s, size);
 		return bh_fail(BH_E_NOMEM, "memory for keys cannot be locked: raise RLIMIT_MEMLOCK (ulimit -l)");
 	}
+	arena.schedules += kind == KIND_SCHEDULE ? size : 0;
 	*s = (slab){ .magic = SLAB_MAGIC, .locked = locked, .fresh = (uint8_t *)(s + 1), .end = (uint8_t *)s + size };
 	*out = s;
 	return BH_OK;
@@ -152,8 +154,10 @@ static bh_status slab_new(slab_kind kind, size_t size, size_t align, slab **out)
 
 static void slab_free(slab_kind kind, slab *s, size_t size)
 {
-	if (kind == KIND_SCHEDULE && s->locked)
-		arena.schedules_locked -= size;
+	if (kind == KIND_SCHEDULE) {
+		arena.schedules -= size;
+		arena.schedules_locked -= s->locked ? size : 0;
+	}
 	unmap_guarded(s, size);
 }
 
@@ -205,6 +209,7 @@ static void arena_own(void)
 		return;
 	memset(arena.open, 0, sizeof(arena.open));
 	arena.in_use = 0;
+	arena.schedules = 0;
 	arena.schedules_locked = 0;
 	arena.owner = pid;
 }
@@ -358,4 +363,16 @@ size_t bh_secret_in_use(void)
 	in_use = arena.in_use;
 	pthread_mutex_unlock(&arena.lock);
 	return in_use;
+}
+
+size_t bh_secret_unlocked(size_t *limit_needed_out)
+{
+	size_t unlocked;
+
+	pthread_mutex_lock(&arena.lock);
+	arena_own();
+	unlocked = arena.schedules - arena.schedules_locked;
+	*limit_needed_out = 2 * arena.schedules;
+	pthread_mutex_unlock(&arena.lock);
+	return unlocked;
 }

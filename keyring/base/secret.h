@@ -58,6 +58,10 @@ static inline bool bh_secret_is_wiped(const bh_secret *s)
 void *bh_secret_alloc(size_t len);
 void bh_secret_free(void *p, size_t len);
 
+/* Bytes of memory for expanded keys that are not locked now, and so could get into swap; *limit_needed_out: the RLIMIT_MEMLOCK
+ * under which all of it would be. */
+size_t bh_secret_unlocked(size_t *limit_needed_out);
+
 /* Bytes now held in the arena, for leak tests and metrics. */
 size_t bh_secret_in_use(void);
 

@@ -73,13 +73,24 @@ static inline unsigned traces_in(const uint8_t *data, size_t len, const trace_st
 	return found;
 }
 
-/* Halves of the keys in all writable memory; ~0u: it cannot be read. What it reads into is read again: a trace there is of its own
- * making, so it is wiped. Windows overlap, so that a half is not cut in two. */
-static inline unsigned traces_count(const traced_key *keys, size_t count)
+/* Whether the mapping whose first line of /proc/self/smaps was just read is locked; reads on to its last line. */
+static inline bool trace_is_locked(FILE *smaps)
+{
+	char line[512];
+
+	while (fgets(line, sizeof(line), smaps) != NULL)
+		if (strncmp(line, "VmFlags:", 8) == 0)
+			return strstr(line, " lo") != NULL;
+	return false;
+}
+
+/* Halves of the keys in all writable memory, or in what of it is not locked; ~0u: it cannot be read. What it reads into is read
+ * again: a trace there is of its own making, so it is wiped. Windows overlap, so that a half is not cut in two. */
+static inline unsigned traces_search(const traced_key *keys, size_t count, bool unlocked_alone)
 {
 	static uint8_t window[1 << 16];
 	static trace_starts starts;
-	FILE *maps = fopen("/proc/self/maps", "r");
+	FILE *maps = fopen("/proc/self/smaps", "r");
 	int mem = open("/proc/self/mem", O_RDONLY | O_CLOEXEC);
 	unsigned found = maps != NULL && mem >= 0 ? 0 : ~0u;
 	char line[512];
@@ -88,8 +99,12 @@ static inline unsigned traces_count(const traced_key *keys, size_t count)
 	while (found != ~0u && fgets(line, sizeof(line), maps)) {
 		unsigned long from, to;
 		char perms[5];
+		bool locked;
 
-		if (sscanf(line, "%lx-%lx %4s", &from, &to, perms) != 3 || strncmp(perms, "rw", 2) != 0)
+		if (sscanf(line, "%lx-%lx %4s", &from, &to, perms) != 3)
+			continue;
+		locked = trace_is_locked(maps);
+		if (strncmp(perms, "rw", 2) != 0 || (locked && unlocked_alone))
 			continue;
 		while (from < to) {
 			ssize_t n = pread(mem, window, BH_MIN(sizeof(window), to - from), (off_t)from);
@@ -106,6 +121,16 @@ static inline unsigned traces_count(const traced_key *keys, size_t count)
 	if (mem >= 0)
 		close(mem);
 	return found;
+}
+
+static inline unsigned traces_count(const traced_key *keys, size_t count)
+{
+	return traces_search(keys, count, false);
+}
+
+static inline unsigned traces_unlocked(const traced_key *keys, size_t count)
+{
+	return traces_search(keys, count, true);
 }
 
 #endif

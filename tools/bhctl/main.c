@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "bhctl.h"
+#include "tools/hide.h"
 
 #define WORDS_MAX 2 /* of a command's name */
 
@@ -272,6 +273,10 @@ int main(int argc, char **argv)
 	 * before. */
 	if (OPENSSL_init_crypto(OPENSSL_INIT_NO_ATEXIT, NULL) != 1)
 		return bh_status_exit_code(BH_E_CRYPTO);
+	if (!tool_hide()) {
+		perror("bhctl: cannot be closed to other processes");
+		return bh_status_exit_code(BH_E_IO);
+	}
 	ctl.json = wants_json(argc, argv);
 	ctl.pin = getenv("BULKHEAD_PIN"); /* one that is empty is no pin, and refused: whoever set it meant one */
 	status = run(&ctl, argc, argv);

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "bhctl.h"
+#include "tools/hide.h"
 
 #define LOCAL_SCHEME "local:"
 #define AGENT_SCHEME "agent:"
@@ -134,7 +135,7 @@ bh_status bhctl_act_as_owner(const char *path)
 
 	if (getuid() != 0 || stat(path, &st) != 0)
 		return BH_OK;
-	if (seteuid(0) != 0 || setegid(st.st_gid) != 0 || seteuid(st.st_uid) != 0)
+	if (seteuid(0) != 0 || setegid(st.st_gid) != 0 || seteuid(st.st_uid) != 0 || !tool_hide())
 		return bh_fail(BH_E_IO, "%s: its owner, uid %lu, cannot be stood in for: %s", path, (unsigned long)st.st_uid,
 			       strerror(errno));
 	return BH_OK;

@@ -2,7 +2,7 @@
  *
  * main.c: bhkms-agent's options, signals and end.
  *
- * It stays in the foreground; SIGTERM and SIGINT end it. No other process of its user may look into it (PR_SET_DUMPABLE), which is
+ * It stays in the foreground; SIGTERM and SIGINT end it. No other process of its user may look into it (hide.h), which is
  * the point of there being two: who takes over the database's process has no way from there to a CMK.
  */
 #include <getopt.h>
@@ -10,11 +10,11 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/prctl.h>
 #include <unistd.h>
 
 #include "keyring/kms/provider/session.h"
 #include "agent.h"
+#include "tools/hide.h"
 #include "tools/passphrase.h"
 
 static volatile sig_atomic_t stop;
@@ -116,7 +116,7 @@ int main(int argc, char **argv)
 	agent a = { .lock_fd = -1, .listen_fd = -1, .lock = PTHREAD_MUTEX_INITIALIZER, .one_ended = PTHREAD_COND_INITIALIZER };
 	bh_secret passphrase = { 0 };
 
-	if (prctl(PR_SET_DUMPABLE, 0) != 0) {
+	if (!tool_hide()) {
 		perror("bhkms-agent: cannot be closed to other processes");
 		return bh_status_exit_code(BH_E_IO);
 	}

@@ -12,6 +12,8 @@
 #include "suspend_fixture.h"
 
 #include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "keyring/crypto/aead.h"
@@ -19,11 +21,13 @@
 #include "tests/support/traces.h"
 #include "keyring/base/random.h"
 
-enum { TRACED_MAX = 256, FAMILIES = 4, CANARIES = 8, ROWS = 2000 };
+enum { LOCKED_BYTES = 4 << 20 };
+enum { TRACED_MAX = 1024, FAMILIES = 4, CANARIES = 8, ROWS = 2000 };
 
 typedef struct tracer {
 	const workspace *ws;
 	way how;
+	bool openssl; /* the engine */
 	traced_key keys[TRACED_MAX];
 	size_t count;
 	traced_key canaries[CANARIES];
@@ -228,6 +232,169 @@ static void after_a_close(void **state)
 	test_child_ok(closed, tracer_map(*state));
 }
 
+/* ---- while everybody is served */
+
+/* The platform's DEK, and the key of each file under it. */
+static void trace_platform(bh_db *db, tracer *t)
+{
+	static const bh_scope platform;
+	bh_dek *dek = NULL;
+
+	test_ok(bh_keyring_dek_current(db->keyring, &platform, &dek));
+	t->dek = dek;
+	t->keys[t->count++] = trace_of(bh_dek_key(dek).data);
+	tree_walk(t->ws->db, trace_file, t);
+	bh_dek_unref(dek);
+}
+
+/* As much as anybody may have; more for root. */
+static void allow_locking(void)
+{
+	struct rlimit limit;
+
+	test_check(getrlimit(RLIMIT_MEMLOCK, &limit) == 0);
+	if (limit.rlim_max < LOCKED_BYTES)
+		limit.rlim_max = LOCKED_BYTES;
+	limit.rlim_cur = BH_MIN(limit.rlim_max, (rlim_t)LOCKED_BYTES);
+	if (setrlimit(RLIMIT_MEMLOCK, &limit) != 0)
+		test_fail_at(__FILE__, __LINE__, "RLIMIT_MEMLOCK has to be %d KiB for this test (ulimit -l)", LOCKED_BYTES / 1024);
+}
+
+/* OpenSSL keeps what it expands on its own heap, wiped when it is freed (docs/security.md). */
+static void served(void *arg)
+{
+	tracer *t = arg;
+	stage s = { 0 };
+	size_t needed;
+	bool elsewhere;
+
+	allow_locking();
+	if (t->openssl)
+		test_ok(bh_aead_select("openssl"));
+	elsewhere = strcmp(bh_aead_engine_name(bh_aead_default()), "openssl") == 0;
+	stage_open(t, &s);
+	trace_platform(s.db, t);
+	for (int i = 0; i < ROWS; i++) { /* read, overwrite, beside an iterator */
+		put_row(s.a, i, 30);
+		expect_put_row(s.a, i, 30);
+	}
+	test_ok(bh_flush(s.a));
+	trace_class(s.db, "events", t);
+	test_check(bh_secret_unlocked(&needed) == 0 && needed > 0);
+	test_check((traces_unlocked(t->keys, t->count) > 0) == elsewhere);
+	expect_keys(t, true);
+	stage_close(&s);
+	test_check(traces_count(t->keys, t->count) == 0);
+}
+
+static void served_from_locked_memory(void **state)
+{
+	test_child_ok(served, tracer_map(*state));
+}
+
+static void what_openssl_keeps_goes_with_its_files(void **state)
+{
+	tracer *t = tracer_map(*state);
+
+	t->openssl = true;
+	test_child_ok(served, t);
+}
+
+/* A passphrase is the caller's, and the keyring's while it is open: nobody else keeps one. */
+static void under_a_passphrase(void *arg)
+{
+	tracer *t = arg;
+	BH_CLEANUP(bh_secret_clear) bh_secret phrase = { 0 };
+	uint8_t bytes[BH_DEK_LEN / 2];
+	bh_db_options options = { 0 };
+	char uri[PATH_SIZE + 32];
+	bh_db *db = NULL;
+
+	allow_locking();
+	test_ok(bh_random(bytes, sizeof(bytes)));
+	test_ok(bh_secret_init(&phrase, 2 * sizeof(bytes) + 1));
+	bh_hex(bytes, sizeof(bytes), (char *)phrase.data);
+	bh_wipe(bytes, sizeof(bytes));
+	t->keys[t->count++] = trace_of(phrase.data);
+	options.kms.passphrase = (const char *)phrase.data;
+	snprintf(uri, sizeof(uri), "local:%s#platform", t->ws->kms);
+	test_ok(bh_kms_create(uri, NULL, &options.kms));
+	test_ok(bh_db_create(t->ws->db, "eu", uri, &options));
+	test_ok(bh_db_open(t->ws->db, &options, &db));
+	expect_keys(t, true);
+	test_check(traces_unlocked(t->keys, t->count) == 0);
+	bh_secret_clear(&phrase);
+	test_check(traces_unlocked(t->keys, t->count) == 0);
+	bh_db_close(db);
+	expect_keys(t, false);
+}
+
+static void a_passphrase_is_in_locked_memory_alone(void **state)
+{
+	test_child_ok(under_a_passphrase, tracer_map(*state));
+}
+
+/* ---- a limit that is too small is said, with the one that is needed */
+
+static void note_line(void *arg, const char *line)
+{
+	unsigned long needed;
+	const char *at = strstr(line, " are needed");
+
+	if (at == NULL || strstr(line, "RLIMIT_MEMLOCK is 64 KiB") == NULL)
+		return;
+	while (at > line && at[-1] != ';')
+		at--;
+	needed = strtoul(at, NULL, 10);
+	*(unsigned long *)arg = needed;
+}
+
+/* Returns the KiB that were asked for; 0: none. */
+static unsigned long open_with_limit(const workspace *ws, size_t bytes)
+{
+	const struct rlimit limit = { bytes, bytes };
+	unsigned long needed = 0;
+	const bh_db_options options = { .log = note_line, .log_arg = &needed };
+	bh_db *db = NULL;
+
+	test_check(setrlimit(RLIMIT_MEMLOCK, &limit) == 0);
+	test_ok(bh_db_open(ws->db, &options, &db));
+	bh_db_close(db);
+	return needed;
+}
+
+static void opened_under_limits(void *arg)
+{
+	const tracer *t = arg;
+	pid_t child;
+	int status;
+
+	child = fork();
+	if (child == 0) {
+		unsigned long needed = open_with_limit(t->ws, 64 * 1024);
+
+		_exit(needed >= 128 && needed < 64 * 1024 ? 0 : 1);
+	}
+	test_check(waitpid(child, &status, 0) == child && status == 0);
+	child = fork();
+	if (child == 0)
+		_exit(open_with_limit(t->ws, 1024 * 1024) == 0 ? 0 : 1); /* what it asked for is enough */
+	test_check(waitpid(child, &status, 0) == child && status == 0);
+}
+
+static void make_only(void *arg)
+{
+	make_two(((tracer *)arg)->ws);
+}
+
+static void a_limit_that_is_too_small_is_said(void **state)
+{
+	tracer *t = tracer_map(*state);
+
+	test_child_ok(make_only, t);
+	test_child_ok(opened_under_limits, t);
+}
+
 /* ---- cold start */
 
 static void put_canary(bh_cf *cf, tracer *t, size_t i)
@@ -316,9 +483,16 @@ static void nor_does_a_cold_start_without_it_bring_them(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		SUSPEND_CASE(after_a_suspension), SUSPEND_CASE(after_a_revocation),
-		SUSPEND_CASE(after_a_shred),      SUSPEND_CASE(after_a_shred_without_its_kms),
-		SUSPEND_CASE(after_a_close),      SUSPEND_CASE(nor_does_a_cold_start_without_it_bring_them),
+		SUSPEND_CASE(after_a_suspension),
+		SUSPEND_CASE(after_a_revocation),
+		SUSPEND_CASE(after_a_shred),
+		SUSPEND_CASE(after_a_shred_without_its_kms),
+		SUSPEND_CASE(after_a_close),
+		SUSPEND_CASE(nor_does_a_cold_start_without_it_bring_them),
+		SUSPEND_CASE(served_from_locked_memory),
+		SUSPEND_CASE(what_openssl_keeps_goes_with_its_files),
+		SUSPEND_CASE(a_passphrase_is_in_locked_memory_alone),
+		SUSPEND_CASE(a_limit_that_is_too_small_is_said),
 	};
 
 	return cmocka_run_group_tests_name("keys_leave_memory", tests, NULL, NULL);
