@@ -46,6 +46,24 @@ void bh_claim_end(bh_db *db, const bh_claim *claim)
 	pthread_mutex_unlock(&db->admin);
 }
 
+/* One that it had before, and that its shred will have destroyed as well. */
+static bh_status check_former(bh_db *db, const bh_merchant_info *merchant, const char *cmk_uri)
+{
+	bh_former_cmk *former = NULL;
+	size_t count = 0;
+	bh_status status = BH_OK;
+
+	BH_TRY(bh_keyring_former_cmks(db->keyring, merchant->id, &former, &count));
+	for (size_t i = 0; i < count && status == BH_OK; i++)
+		if (!bh_former_cmk_is_gone(&former[i]) && bh_kms_same_key(former[i].uri, cmk_uri))
+			status = bh_fail(BH_E_EXISTS,
+					 "%s: was the CMK of merchant '%s', whose shred has it destroyed; each merchant "
+					 "needs one of its own",
+					 cmk_uri, merchant->name);
+	free(former);
+	return status;
+}
+
 /* One CMK, one merchant: a shred destroys the CMK, and must not take anybody else's data with it. */
 bh_status bh_cmk_check_free(bh_db *db, const char *cmk_uri, const char *except)
 {
@@ -65,6 +83,8 @@ bh_status bh_cmk_check_free(bh_db *db, const char *cmk_uri, const char *except)
 		    bh_kms_same_key(infos[i].cmk_uri, cmk_uri))
 			status = bh_fail(BH_E_EXISTS, "%s: is the CMK of merchant '%s'; each merchant needs one of its own",
 					 cmk_uri, infos[i].name);
+		else if (!own && status == BH_OK)
+			status = check_former(db, &infos[i], cmk_uri);
 		bh_merchant_info_clear(&infos[i]);
 	}
 	free(infos);

@@ -12,6 +12,21 @@
 #include "keyring/ring/keyring.h"
 #include "engine/core/db.h"
 
+/* What the old CMK can unwrap out of an older KEYRING shall be of no use for what is written from now on, nor, once it is swept,
+ * for what lies there. Who does not serve has nobody to do it for him now. */
+static bh_status rotate_moved(bh_db *db, const char *name, bh_rewrap_result *result)
+{
+	BH_CLEANUP(bh_merchant_info_clear) bh_merchant_info merchant = { 0 };
+
+	BH_TRY(bh_keyring_merchant(db->keyring, name, &merchant));
+	if (merchant.state != BH_MERCHANT_ACTIVE)
+		return BH_OK;
+	BH_TRY(bh_fail_prefix(bh_merchant_rotate(db, name, &(bh_rotate_options){ .sweep = true }),
+			      "is moved to the other CMK, but its DEKs are those that the old one can unwrap still; rotate it"));
+	result->rotated = true;
+	return BH_OK;
+}
+
 static bh_status merchant_rewrap_inside(bh_db *db, const char *name, const bh_rewrap_options *options, bh_rewrap_result *out)
 {
 	const char *cmk_uri = options != NULL ? options->cmk_uri : NULL;
@@ -28,6 +43,8 @@ static bh_status merchant_rewrap_inside(bh_db *db, const char *name, const bh_re
 	if (status == BH_OK)
 		status = bh_keyring_merchant_rewrap(db->keyring, name, cmk_uri, &result);
 	bh_claim_end(db, &claim);
+	if (status == BH_OK && result.moved && name[0] != '\0' && !options->keep_deks)
+		status = rotate_moved(db, name, &result);
 	if (status == BH_OK && out != NULL)
 		*out = result;
 	return name[0] != '\0' ? bh_fail_prefix(status, "merchant '%s'", name) : bh_fail_prefix(status, "platform");

@@ -229,22 +229,27 @@ static json_t *times_json(const bh_shred_record *shred)
 	return times;
 }
 
+/* What a KMS said of its CMK. */
+static void set_answer(json_t **cmk, const bh_shred_answer *answer)
+{
+	set_time(cmk, "asked", answer->at_ms);
+	if (answer->state != 0)
+		set_text(cmk, "state", bh_kms_key_state_name(answer->state));
+	set_time(cmk, "destroyed", answer->destroyed_at_s * 1000);
+	set_time(cmk, "scheduled_for", answer->scheduled_s * 1000);
+	set_text(cmk, "request_id", answer->request_id);
+	if (answer->status != BH_OK) {
+		set_text(cmk, "error", bh_status_name(answer->status));
+		set_text(cmk, "message", answer->message);
+	}
+}
+
 static json_t *cmk_json(const bh_certificate_facts *facts, uint32_t version)
 {
-	const bh_shred_answer *answer = &facts->shred->cmk;
 	json_t *cmk = json_pack("{s:I}", "version", (json_int_t)version);
 
 	set_text(&cmk, "uri", facts->merchant->cmk_uri);
-	set_time(&cmk, "asked", answer->at_ms);
-	if (answer->state != 0)
-		set_text(&cmk, "state", bh_kms_key_state_name(answer->state));
-	set_time(&cmk, "destroyed", answer->destroyed_at_s * 1000);
-	set_time(&cmk, "scheduled_for", answer->scheduled_s * 1000);
-	set_text(&cmk, "request_id", answer->request_id);
-	if (answer->status != BH_OK) {
-		set_text(&cmk, "error", bh_status_name(answer->status));
-		set_text(&cmk, "message", answer->message);
-	}
+	set_answer(&cmk, &facts->shred->cmk);
 	return cmk;
 }
 
@@ -268,6 +273,24 @@ static json_t *proof_json(const bh_shred_record *shred)
 	return proof;
 }
 
+/* The CMKs that wrapped its DEKs before that one: who has an older keyring can ask them. */
+static json_t *former_json(const bh_former_cmk *former, size_t count)
+{
+	json_t *array = json_array();
+
+	for (size_t i = 0; i < count; i++) {
+		json_t *cmk = json_object(), *proof = json_array();
+
+		set_text(&cmk, "uri", former[i].uri);
+		set_time(&cmk, "left", former[i].left_at_s * 1000);
+		set_answer(&cmk, &former[i].answer);
+		add_probe(&proof, "wrap", &former[i].wrap);
+		set(&cmk, "proof", proof);
+		append(&array, cmk);
+	}
+	return array;
+}
+
 /* How far the audit log had come: what the certificate says is in it by then, and in no other place. */
 static json_t *audit_json(const bh_certificate_facts *facts)
 {
@@ -282,7 +305,8 @@ static json_t *audit_json(const bh_certificate_facts *facts)
 static const char *const covered[] = {
 	"every file that the merchant had in this database: they are removed, and the DEKs that opened them are destroyed",
 	"records of the merchant in logs that it shared with others: they are encrypted under the same DEKs",
-	"backups and older copies of this database: their DEKs are wrapped under the same CMK, and do not unwrap once that is gone",
+	"backups and older copies of this database: their DEKs are wrapped under the CMKs that are named here, the former ones "
+	"included, and do not unwrap once these are gone",
 };
 
 static const char *const not_covered[] = {
@@ -300,13 +324,11 @@ static json_t *texts_json(const char *const *texts, size_t count)
 	return array;
 }
 
-/* Why the CMK does not count as destroyed, and what can be done. */
-static const char *why_pending(const bh_shred_record *shred)
+/* Why a CMK does not count as destroyed, and what can be done. */
+static const char *why_pending(const bh_shred_answer *answer)
 {
-	const bh_shred_answer *answer = &shred->cmk;
-
-	if (shred->destroyed_at_ms == 0)
-		return "the shred is under way";
+	if (answer->at_ms == 0)
+		return "its KMS was not asked yet: 'merchant shred NAME --finalize' does";
 	if (answer->status == BH_E_KMS_UNREACHABLE)
 		return "the KMS gave no answer: ask it again with 'merchant shred NAME --finalize'";
 	if (answer->status != BH_OK)
@@ -316,22 +338,68 @@ static const char *why_pending(const bh_shred_record *shred)
 	return "the KMS says that the CMK is destroyed, but it did not refuse to use it afterwards";
 }
 
-static bh_status body_json(const bh_certificate_facts *facts, json_t **out)
+static void append_pending(json_t **keys, const char *uri, const bh_shred_answer *answer)
 {
-	bool is_final = bh_shred_is_final(facts->shred) && facts->shred->destroyed_at_ms != 0;
-	json_t *deks = NULL;
-	uint32_t cmk_version = 0;
+	json_t *key = json_pack("{s:s}", "why", why_pending(answer));
 
-	BH_TRY(deks_json(facts, &cmk_version, &deks));
-	*out = json_pack("{s:s, s:i, s:s, s:o, s:o, s:{s:o, s:o, s:o}, s:o, s:o, s:o, s:o, s:o, s:o}", "format",
+	set_text(&key, "uri", uri);
+	append(keys, key);
+}
+
+/* The CMKs that are not known to be destroyed. */
+static json_t *pending_keys_json(const bh_certificate_facts *facts, const bh_former_cmk *former, size_t count)
+{
+	json_t *keys = json_array();
+
+	if (!bh_shred_is_final(facts->shred))
+		append_pending(&keys, facts->merchant->cmk_uri, &facts->shred->cmk);
+	for (size_t i = 0; i < count; i++)
+		if (!bh_former_cmk_is_gone(&former[i]))
+			append_pending(&keys, former[i].uri, &former[i].answer);
+	return keys;
+}
+
+/* In one sentence: the first of the keys, and how many others there are. */
+static void set_pending(json_t **body, const bh_certificate_facts *facts, json_t *keys)
+{
+	const json_t *first = json_array_get(keys, 0);
+	json_t *text;
+
+	if (facts->shred->destroyed_at_ms == 0)
+		text = json_string("the shred is under way");
+	else if (json_array_size(keys) > 1)
+		text = json_sprintf("%s (and %zu other CMKs, in pending_cmks)", json_string_value(json_object_get(first, "why")),
+				    json_array_size(keys) - 1);
+	else
+		text = json_copy(json_object_get(first, "why"));
+	set(body, "pending", text);
+	set(body, "pending_cmks", keys);
+}
+
+static bh_status body_json(const bh_certificate_facts *facts, const bh_former_cmk *former, size_t former_count, json_t **out)
+{
+	json_t *keys = pending_keys_json(facts, former, former_count), *deks = NULL;
+	bool is_final = keys != NULL && json_array_size(keys) == 0 && facts->shred->destroyed_at_ms != 0;
+	uint32_t cmk_version = 0;
+	bh_status status = deks_json(facts, &cmk_version, &deks);
+
+	if (status != BH_OK || keys == NULL) {
+		json_decref(keys);
+		json_decref(deks);
+		return status != BH_OK ? status : bh_fail(BH_E_NOMEM, "no memory for a certificate");
+	}
+	*out = json_pack("{s:s, s:i, s:s, s:o, s:o, s:{s:o, s:o, s:o}, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "format",
 			 BH_CERTIFICATE_FORMAT, "version", BH_CERTIFICATE_VERSION, "status", is_final ? "FINAL" : "PENDING",
 			 "merchant", merchant_json(facts), "database", database_json(facts), "scope", "column_families",
 			 families_json(facts->merchant), "deks", deks, "files", files_json(facts), "times",
-			 times_json(facts->shred), "cmk", cmk_json(facts, cmk_version), "proof", proof_json(facts->shred), "audit",
-			 audit_json(facts), "covered", texts_json(covered, sizeof(covered) / sizeof(covered[0])), "not_covered",
+			 times_json(facts->shred), "cmk", cmk_json(facts, cmk_version), "former_cmks",
+			 former_json(former, former_count), "proof", proof_json(facts->shred), "audit", audit_json(facts),
+			 "covered", texts_json(covered, sizeof(covered) / sizeof(covered[0])), "not_covered",
 			 texts_json(not_covered, sizeof(not_covered) / sizeof(not_covered[0])));
 	if (*out != NULL && !is_final)
-		set_text(out, "pending", why_pending(facts->shred));
+		set_pending(out, facts, keys);
+	else
+		json_decref(keys);
 	return *out != NULL ? BH_OK : bh_fail(BH_E_NOMEM, "no memory for a certificate");
 }
 
@@ -363,8 +431,13 @@ static bh_status print(const json_t *certificate, bh_buf *out)
 bh_status bh_certificate_make(const bh_certificate_facts *facts, bh_buf *out)
 {
 	json_t *certificate = NULL;
-	bh_status status = body_json(facts, &certificate);
+	bh_former_cmk *former = NULL;
+	size_t former_count = 0;
 
+	BH_TRY(bh_keyring_former_cmks(facts->keyring, facts->merchant->id, &former, &former_count));
+	bh_status status = body_json(facts, former, former_count, &certificate);
+
+	free(former);
 	if (status == BH_OK)
 		status = sign(facts, certificate);
 	if (status == BH_OK)

@@ -6,7 +6,7 @@
  *     2  Gate closed: no call returns any of its data any more.
  *     3  Its files listed (number and digest of their salts in the keyring; the list itself in a first certificate, PENDING).
  *     4  Families dropped, jobs of RocksDB awaited, directories removed, what was parked included.
- *     5  The KMS asked to destroy the CMK, an unwrap tried afterwards; both answers recorded.
+ *     5  The KMS asked to destroy the CMK, an unwrap tried afterwards, and those that it had before, a wrap; all answers recorded.
  *     5a What is noted of its erasures removed.
  *     6  Wrapped DEKs destroyed, SHREDDED recorded.
  *     7  The certificate stored, and recorded as issued. It stays PENDING until the CMK is known to be destroyed; finalizing does
@@ -17,6 +17,7 @@
 
 #include <bulkhead/env.h>
 
+#include <stdlib.h>
 #include <time.h>
 #include <bulkhead/certificate.h>
 #include <bulkhead/db.h>
@@ -41,6 +42,8 @@ typedef struct shred {
 	bh_db *db;
 	bh_merchant_info merchant;
 	bh_shred_record record; /* as it is in the keyring */
+	bh_former_cmk *former;  /* the CMKs that it had before, likewise */
+	size_t former_count;
 	bh_salts salts;
 	bool salts_lost; /* files are gone, and with them the list of their salts */
 } shred;
@@ -48,7 +51,32 @@ typedef struct shred {
 static void shred_clear(shred *s)
 {
 	bh_merchant_info_clear(&s->merchant);
+	free(s->former);
 	bh_salts_clear(&s->salts);
+}
+
+static bh_status load_former(shred *s)
+{
+	bh_former_cmk *former = NULL;
+
+	BH_TRY(bh_keyring_former_cmks(s->db->keyring, s->merchant.id, &former, &s->former_count));
+	free(s->former);
+	s->former = former;
+	return BH_OK;
+}
+
+/* The first of these that is not known to be destroyed; NULL: there is none. */
+static const bh_former_cmk *former_left(const shred *s)
+{
+	for (size_t i = 0; i < s->former_count; i++)
+		if (!bh_former_cmk_is_gone(&s->former[i]))
+			return &s->former[i];
+	return NULL;
+}
+
+static bool cmks_are_gone(const shred *s)
+{
+	return bh_shred_is_final(&s->record) && former_left(s) == NULL;
 }
 
 static bh_status note(shred *s, const bh_shred_record *record)
@@ -94,7 +122,7 @@ static bh_status issue(shred *s)
 					.merchant = s->merchant.name,
 					.region = s->merchant.region,
 					.cmk_uri = s->merchant.cmk_uri,
-					.detail = bh_shred_is_final(&record) ? "final" : "pending" };
+					.detail = cmks_are_gone(s) ? "final" : "pending" };
 	bh_audit_note(bh_keyring_audit(s->db->keyring), &issued);
 	return BH_OK;
 }
@@ -119,6 +147,7 @@ static bh_status shred_begin(bh_db *db, bh_merchant_info *merchant, shred *s)
 	s->merchant = *merchant;
 	*merchant = (bh_merchant_info){ 0 };
 	BH_TRY(bh_keyring_shred(db->keyring, s->merchant.id, &s->record));
+	BH_TRY(load_former(s));
 	return s->record.unreadable_at_ms != 0 ? salts_again(s) : BH_OK;
 }
 
@@ -170,11 +199,14 @@ static void unlink_merchant(bh_db *db, bh_merchant *merchant)
 /* What is left to do about the CMK. */
 static bh_status cmk_outcome(const shred *s)
 {
-	const bh_shred_answer *answer = &s->record.cmk;
-	const char *name = s->merchant.name, *uri = s->merchant.cmk_uri;
+	const bool own = !bh_shred_is_final(&s->record);
+	const bh_former_cmk *former = former_left(s);
+	const char *name = s->merchant.name;
 
-	if (bh_shred_is_final(&s->record))
+	if (!own && former == NULL)
 		return BH_OK;
+	const bh_shred_answer *answer = own ? &s->record.cmk : &former->answer;
+	const char *uri = own ? s->merchant.cmk_uri : former->uri;
 	if (answer->status == BH_OK && answer->state != BH_KMS_DESTROYED)
 		return bh_fail(BH_E_BUSY,
 			       "merchant '%s' is shredded, and its KMS has not destroyed the CMK %s yet; finalize it later", name,
@@ -190,9 +222,12 @@ static bh_status ask_kms(shred *s)
 {
 	bh_shred_record record = s->record;
 
-	if (bh_shred_is_final(&record))
+	if (cmks_are_gone(s))
 		return BH_OK;
-	BH_TRY(bh_keyring_shred_ask(s->db->keyring, s->merchant.id, &record));
+	BH_TRY(bh_keyring_shred_ask_former(s->db->keyring, s->merchant.id));
+	BH_TRY(load_former(s));
+	if (!bh_shred_is_final(&record))
+		BH_TRY(bh_keyring_shred_ask(s->db->keyring, s->merchant.id, &record));
 	record.issued = false;
 	bh_crash_point("shred.cmk-asked");
 	return note(s, &record);

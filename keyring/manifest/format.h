@@ -71,13 +71,14 @@ BH_MUST_CHECK bh_status bh_keyring_mark_decode(const uint8_t bytes[BH_KEYRING_MA
 					       bh_keyring_mark *out);
 
 typedef enum bh_keyring_record_type {
-	BH_KEYRING_SNAPSHOT = 1,       /* all merchants; first in the file and nowhere else */
-	BH_KEYRING_MERCHANT_ADDED = 2, /* one merchant with its first DEKs */
-	BH_KEYRING_STATE_CHANGED = 3,  /* of one merchant */
-	BH_KEYRING_SHRED = 4,          /* begun, or got further: all that is known of it */
-	BH_KEYRING_DEKS_ADDED = 5,     /* of one merchant: a generation for all of its classes */
-	BH_KEYRING_DEKS_MARKED = 6,    /* of one merchant: all but the newest generation */
-	BH_KEYRING_DEKS_SEALED = 7,    /* of any: how much was sealed under them */
+	BH_KEYRING_SNAPSHOT = 1,        /* all merchants; first in the file and nowhere else */
+	BH_KEYRING_MERCHANT_ADDED = 2,  /* one merchant with its first DEKs */
+	BH_KEYRING_STATE_CHANGED = 3,   /* of one merchant */
+	BH_KEYRING_SHRED = 4,           /* begun, or got further: all that is known of it */
+	BH_KEYRING_DEKS_ADDED = 5,      /* of one merchant: a generation for all of its classes */
+	BH_KEYRING_DEKS_MARKED = 6,     /* of one merchant: all but the newest generation */
+	BH_KEYRING_DEKS_SEALED = 7,     /* of any: how much was sealed under them */
+	BH_KEYRING_FORMER_ANSWERED = 8, /* of a merchant's end: what a CMK said that it had before */
 } bh_keyring_record_type;
 
 typedef struct bh_keyring_record {

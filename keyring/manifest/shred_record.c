@@ -11,11 +11,19 @@ static bool refuses(const bh_shred_probe *probe)
 	return probe->at_ms != 0 && (probe->status == BH_E_KMS_REFUSED || probe->status == BH_E_NOT_FOUND);
 }
 
+static bool is_gone(const bh_shred_answer *answer, const bh_shred_probe *last)
+{
+	return answer->at_ms != 0 && answer->status == BH_OK && answer->state == BH_KMS_DESTROYED && refuses(last);
+}
+
 bool bh_shred_is_final(const bh_shred_record *record)
 {
-	const bh_shred_probe *last = record->wrap.at_ms != 0 ? &record->wrap : &record->unwrap;
+	return is_gone(&record->cmk, record->wrap.at_ms != 0 ? &record->wrap : &record->unwrap);
+}
 
-	return record->cmk.at_ms != 0 && record->cmk.status == BH_OK && record->cmk.state == BH_KMS_DESTROYED && refuses(last);
+bool bh_former_cmk_is_gone(const bh_former_cmk *former)
+{
+	return is_gone(&former->answer, &former->wrap);
 }
 
 /* Text: blob16. A status is written as its name: numbers may move from release to release, names stay. */
@@ -91,6 +99,31 @@ static bool probe_read(bh_reader *r, bh_shred_probe *out)
 {
 	out->at_ms = (int64_t)bh_read_u64(r);
 	return status_read(r, &out->status);
+}
+
+/* Former CMK: text URI, i64 left at (not 0), answer, probe (wrap) */
+
+bh_status bh_former_cmk_encode(const bh_former_cmk *former, bh_buf *out)
+{
+	BH_TRY(text_append(out, former->uri));
+	BH_TRY(bh_buf_append_u64(out, (uint64_t)former->left_at_s));
+	BH_TRY(answer_encode(&former->answer, out));
+	return probe_encode(&former->wrap, out);
+}
+
+bh_status bh_former_cmk_decode(bh_reader *r, bh_former_cmk *out)
+{
+	bh_former_cmk former = { 0 };
+	bool whole = text_read(r, former.uri, sizeof(former.uri));
+
+	former.left_at_s = (int64_t)bh_read_u64(r);
+	whole = whole && former.uri[0] != '\0' && former.left_at_s > 0 && answer_read(r, &former.answer) &&
+		probe_read(r, &former.wrap) && bh_reader_ok(r);
+	if (!whole)
+		return bh_fail(BH_E_FORMAT,
+			       "the record of a former CMK has the wrong form; another version of this program wrote it");
+	*out = former;
+	return BH_OK;
 }
 
 /* Shred: i64 asked at, i64 unreadable at, i64 destroyed at, u64 files, 32 digest of salts, answer, probe (unwrap), probe (wrap),

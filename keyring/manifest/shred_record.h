@@ -12,6 +12,7 @@
 
 #include "keyring/base/base.h"
 #include "keyring/crypto/kdf.h"
+#include "keyring/kms/kms.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -48,7 +49,24 @@ typedef struct bh_shred_record {
 	bool issued;           /* the certificate that says all this is stored */
 } bh_shred_record;
 
-/* Whether the CMK is known to be destroyed: its KMS says so, and it refused what was tried last. */
+/* A CMK that wrapped DEKs of a merchant before it was moved to another one. Whoever has an older KEYRING can ask it still, so a
+ * shred is about it as well. */
+typedef struct bh_former_cmk {
+	char uri[BH_KMS_URI_MAX + 1];
+	int64_t left_at_s;      /* when its last wrap left KEYRING */
+	bh_shred_answer answer; /* to the request to destroy it; all zero while the merchant lives */
+	bh_shred_probe wrap;    /* tried afterwards */
+} bh_former_cmk;
+#define BH_FORMER_CMKS_MAX 255 /* of one merchant */
+
+/* Whether it is known to be destroyed. */
+bool bh_former_cmk_is_gone(const bh_former_cmk *former);
+/* Errors: BH_E_NOMEM. */
+BH_MUST_CHECK bh_status bh_former_cmk_encode(const bh_former_cmk *former, bh_buf *out);
+/* Errors: BH_E_FORMAT. */
+BH_MUST_CHECK bh_status bh_former_cmk_decode(bh_reader *r, bh_former_cmk *out);
+
+/* Whether the CMK that the merchant has is known to be destroyed: its KMS says so, and it refused what was tried last. */
 bool bh_shred_is_final(const bh_shred_record *record);
 
 /* Appends the record to `out`. Errors: BH_E_NOMEM. */

@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <strings.h>
 
+#include "state_former.h"
+
 #define BIT(state) (1u << (state))
 
 /* From each state, the set of states that may follow. SHREDDING comes with the record of a shred, SHREDDED with the destruction of
@@ -73,6 +75,7 @@ void bh_merchant_record_clear(bh_merchant_record *merchant)
 	for (size_t i = 0; i < merchant->dek_count; i++)
 		bh_dek_record_clear(&merchant->deks[i]);
 	free(merchant->deks);
+	free(merchant->former);
 	free(merchant->cmk_uri);
 	*merchant = (bh_merchant_record){ 0 };
 }
@@ -223,8 +226,8 @@ static bool why_read(bh_reader *r, unsigned state, bh_suspend_cause *cause_out, 
 }
 
 /* Merchant, the payload of MERCHANT_ADDED, too: blob16 name, 16 id, blob16 region, u8 state, i64 created at, i64 changed at,
- * why it is suspended, blob16 CMK URI, u16 count of DEKs, the DEKs, in SHREDDING and
- * SHREDDED the record of the shred */
+ * why it is suspended, blob16 CMK URI, u8 count of former CMKs, these, u16 count of DEKs, the DEKs, in SHREDDING and SHREDDED the
+ * record of the shred */
 
 bh_status bh_merchant_record_encode(const bh_merchant_record *merchant, bh_buf *out)
 {
@@ -236,6 +239,7 @@ bh_status bh_merchant_record_encode(const bh_merchant_record *merchant, bh_buf *
 	BH_TRY(bh_buf_append_u64(out, (uint64_t)merchant->changed_at_s));
 	BH_TRY(why_encode(merchant->cause, merchant->note, merchant->parking, out));
 	BH_TRY(text_append(out, merchant->cmk_uri));
+	BH_TRY(bh_former_cmks_encode(merchant, out));
 	if (merchant->dek_count > UINT16_MAX)
 		return bh_fail(BH_E_INVALID, "merchant '%s': %zu DEKs; 65535 are the most", merchant->name, merchant->dek_count);
 	BH_TRY(bh_buf_append_u16(out, (uint16_t)merchant->dek_count));
@@ -274,6 +278,7 @@ static bh_status shred_decode(bh_reader *r, bh_merchant_state state, bh_shred_re
 static bh_status merchant_decode(bh_reader *r, bh_merchant_record *out)
 {
 	BH_TRY(merchant_fields(r, out));
+	BH_TRY(bh_former_cmks_decode(r, out));
 	size_t count = bh_read_u16(r);
 	if (!bh_reader_ok(r) || count == 0)
 		return malformed("DEKs of a merchant");
@@ -513,7 +518,7 @@ static bh_status apply_merchant_added(bh_keyring_state *state, bh_view payload)
 	bh_reader r = bh_reader_of(payload);
 
 	BH_TRY(merchant_decode(&r, &merchant));
-	if (!bh_reader_done(&r) || merchant.state != BH_MERCHANT_CREATING ||
+	if (!bh_reader_done(&r) || merchant.state != BH_MERCHANT_CREATING || merchant.former_count != 0 ||
 	    bh_deks_generation(merchant.deks, merchant.dek_count) != 1)
 		return malformed("new merchant");
 	if (bh_keyring_state_twin(state, merchant.name) != NULL || bh_keyring_state_find_id(state, merchant.id) != NULL)
@@ -530,6 +535,7 @@ bh_status bh_keyring_state_apply(bh_keyring_state *state, uint8_t type, bh_view 
 	case BH_KEYRING_DEKS_ADDED: return apply_deks_added(state, payload);
 	case BH_KEYRING_DEKS_MARKED: return apply_deks_marked(state, payload);
 	case BH_KEYRING_DEKS_SEALED: return apply_deks_sealed(state, payload);
+	case BH_KEYRING_FORMER_ANSWERED: return bh_former_answered_apply(state, payload);
 	default: return bh_fail(BH_E_VERSION, "has a record of type %u, which this build does not know", type);
 	}
 }

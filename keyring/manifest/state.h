@@ -32,7 +32,9 @@ typedef struct bh_merchant_record {
 	char note[BH_SUSPEND_NOTE_MAX + 1];
 	uint8_t parking[BH_ID_LEN]; /* as in bh_merchant_info */
 	char *cmk_uri;              /* owned */
-	bh_dek_record *deks;        /* owned; generation after generation */
+	bh_former_cmk *former;      /* owned; state_former.h */
+	size_t former_count;
+	bh_dek_record *deks; /* owned; generation after generation */
 	size_t dek_count;
 	bh_shred_record shred; /* in SHREDDING and SHREDDED */
 } bh_merchant_record;

@@ -59,6 +59,15 @@ bh_status bh_merchant_info_copy(const bh_merchant_info *info, bh_merchant_info *
 	return BH_OK;
 }
 
+/* All that ever wrapped one of its DEKs. */
+static bool cmks_are_gone(const bh_merchant_record *merchant)
+{
+	for (size_t i = 0; i < merchant->former_count; i++)
+		if (!bh_former_cmk_is_gone(&merchant->former[i]))
+			return false;
+	return bh_shred_is_final(&merchant->shred);
+}
+
 static bh_status info_fill(const bh_keyring *keyring, const bh_merchant_record *merchant, bh_merchant_info *out)
 {
 	memcpy(out->name, merchant->name, sizeof(out->name));
@@ -67,7 +76,7 @@ static bh_status info_fill(const bh_keyring *keyring, const bh_merchant_record *
 	out->state = merchant->state;
 	out->changed_at_s = merchant->changed_at_s;
 	out->cause = merchant->cause;
-	out->cmk_pending = merchant->state >= BH_MERCHANT_SHREDDING && !bh_shred_is_final(&merchant->shred);
+	out->cmk_pending = merchant->state >= BH_MERCHANT_SHREDDING && !cmks_are_gone(merchant);
 	out->certificate_due = merchant->state == BH_MERCHANT_SHREDDED && !merchant->shred.issued;
 	memcpy(out->note, merchant->note, sizeof(out->note));
 	memcpy(out->parking, merchant->parking, sizeof(out->parking));

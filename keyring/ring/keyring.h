@@ -101,8 +101,8 @@ typedef struct bh_merchant_info {
 	size_t class_count;
 	char (*classes)[BH_NAME_MAX + 1]; /* owned */
 	bool unlocked;                    /* its DEKs are in memory */
-	bool cmk_pending;                 /* being shredded, or shredded, and its CMK is not known to be destroyed */
-	bool certificate_due;             /* shredded, and the certificate that says so is not stored yet */
+	bool cmk_pending; /* being shredded, or shredded, and its CMK, or one that it had before, is not known to be destroyed */
+	bool certificate_due; /* shredded, and the certificate that says so is not stored yet */
 } bh_merchant_info;
 void bh_merchant_info_clear(bh_merchant_info *info);
 BH_MUST_CHECK bh_status bh_merchant_info_copy(const bh_merchant_info *info, bh_merchant_info *out);
@@ -220,6 +220,14 @@ BH_MUST_CHECK bh_status bh_keyring_shred_note(bh_keyring *keyring, const uint8_t
  * came of it goes into `record`; nothing is durable. Two calls to the KMS, with no lock held. The KMS's own failures are part of
  * the record, not of the status. Errors: BH_E_NO_SUCH_MERCHANT, BH_E_INVALID (not being shredded), BH_E_NOMEM, BH_E_CRYPTO. */
 BH_MUST_CHECK bh_status bh_keyring_shred_ask(bh_keyring *keyring, const uint8_t merchant_id[BH_ID_LEN], bh_shred_record *record);
+
+/* The CMKs that a merchant had before: an array of `*count_out`, free() it. Errors: BH_E_NO_SUCH_MERCHANT, BH_E_NOMEM. */
+BH_MUST_CHECK bh_status bh_keyring_former_cmks(bh_keyring *keyring, const uint8_t merchant_id[BH_ID_LEN], bh_former_cmk **out,
+					       size_t *count_out);
+/* Asks the KMS of each of these that is not known to be destroyed to destroy it, then tries a wrap, and records what came of it,
+ * durably, one after the other. The KMS's own failures are part of the record. Errors: BH_E_NO_SUCH_MERCHANT, BH_E_INVALID (not
+ * being shredded), BH_E_NOMEM, BH_E_IO. */
+BH_MUST_CHECK bh_status bh_keyring_shred_ask_former(bh_keyring *keyring, const uint8_t merchant_id[BH_ID_LEN]);
 
 /* Compacts KEYRING to one snapshot by atomic replacement. Done by itself when edits outgrow the snapshot. */
 BH_MUST_CHECK bh_status bh_keyring_compact(bh_keyring *keyring);

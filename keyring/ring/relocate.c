@@ -14,6 +14,7 @@
 #include "deks.h"
 #include "edit.h"
 #include "events.h"
+#include "keyring/manifest/state_former.h"
 #include "ring.h"
 
 bool bh_relocate_uri(const char *uri, const bh_keyring_options *options, char out[BH_KMS_URI_MAX + 1])
@@ -57,10 +58,17 @@ static bh_status prove(relocation *r, const bh_merchant_record *merchant, const 
 	return bh_keyring_audit_dek(r->keyring, &r->events, BH_AUDIT_DEK_UNWRAPPED, merchant, record);
 }
 
+/* Two of a merchant's CMKs cannot become one. */
+static bh_status refuse_known(const bh_merchant_record *merchant, const char *uri)
+{
+	return bh_merchant_knows_cmk(merchant, uri) ? bh_fail(BH_E_EXISTS, "is another CMK that the merchant has or had") : BH_OK;
+}
+
 static bh_status move_one(relocation *r, bh_merchant_record *merchant, const char *uri)
 {
 	char *copy;
 
+	BH_TRY(refuse_known(merchant, uri));
 	BH_TRY(prove(r, merchant, uri));
 	BH_TRY(bh_keyring_audit_moved(r->keyring, &r->events, merchant, uri));
 	copy = strdup(uri);
@@ -71,6 +79,42 @@ static bh_status move_one(relocation *r, bh_merchant_record *merchant, const cha
 	return BH_OK;
 }
 
+/* What it wrapped is in no KEYRING any more, so that a key of that name is there is all that can be asked. */
+static bh_status move_former(relocation *r, const bh_merchant_record *merchant, bh_former_cmk *former, const char *uri)
+{
+	BH_CLEANUP(bh_kms_closep) bh_kms *kms = NULL;
+
+	BH_TRY(refuse_known(merchant, uri));
+	BH_TRY(bh_keyring_kms_open(r->keyring, uri, &kms));
+	BH_TRY(bh_keyring_region_check(kms, uri, merchant->region));
+	memcpy(former->uri, uri, strlen(uri) + 1);
+	return BH_OK;
+}
+
+static void moved(relocation *r, const bh_merchant_record *merchant, bh_status status)
+{
+	if (status == BH_OK)
+		r->moved++;
+	else if (r->first == BH_OK)
+		r->first = status;
+	r->each(r->arg, merchant->name, status);
+}
+
+/* Those that are gone for good stay what they were. */
+static void move_formers(relocation *r, bh_merchant_record *merchant)
+{
+	char uri[BH_KMS_URI_MAX + 1];
+
+	for (size_t i = 0; i < merchant->former_count; i++) {
+		bh_former_cmk *former = &merchant->former[i];
+
+		if (bh_former_cmk_is_gone(former) || !bh_relocate_uri(former->uri, r->options, uri))
+			continue;
+		moved(r, merchant,
+		      bh_fail_prefix(move_former(r, merchant, former, uri), "merchant '%s': former CMK '%s'", merchant->name, uri));
+	}
+}
+
 static void move_merchant(relocation *r, bh_merchant_record *merchant)
 {
 	char uri[BH_KMS_URI_MAX + 1];
@@ -79,11 +123,7 @@ static void move_merchant(relocation *r, bh_merchant_record *merchant)
 	if (!bh_relocate_uri(merchant->cmk_uri, r->options, uri))
 		return;
 	status = bh_fail_prefix(move_one(r, merchant, uri), "merchant '%s': CMK '%s'", merchant->name, uri);
-	if (status == BH_OK)
-		r->moved++;
-	else if (r->first == BH_OK)
-		r->first = status;
-	r->each(r->arg, merchant->name, status);
+	moved(r, merchant, status);
 }
 
 /* The open has unwrapped the platform's DEK there already, and has its head as it will be. */
@@ -112,6 +152,8 @@ static bh_status move_all(relocation *r)
 	BH_TRY(move_platform(r));
 	for (size_t i = 0; i < r->next.count; i++)
 		move_merchant(r, &r->next.merchants[i]);
+	for (size_t i = 0; i < r->next.count; i++)
+		move_formers(r, &r->next.merchants[i]);
 	if (r->moved == 0)
 		return r->first != BH_OK ? r->first
 					 : bh_fail(BH_E_NOT_FOUND, "no CMK of this database lies in %s", r->options->moved_from);

@@ -17,6 +17,7 @@
 #include "events.h"
 #include "deks.h"
 #include "keyring/manifest/format.h"
+#include "keyring/manifest/state_former.h"
 #include "edit.h"
 
 typedef struct new_wrap {
@@ -215,17 +216,6 @@ static bh_status events_write(rewrap *r)
 	return bh_audit_batch_write(r->keyring->audit, &r->events);
 }
 
-static bh_status merchant_uri_set(bh_merchant_record *merchant, const char *uri)
-{
-	char *copy = strdup(uri);
-
-	if (copy == NULL)
-		return bh_fail(BH_E_NOMEM, "no memory for the CMK of merchant '%s'", merchant->name);
-	free(merchant->cmk_uri);
-	merchant->cmk_uri = copy;
-	return BH_OK;
-}
-
 static bh_status merchant_commit(rewrap *r)
 {
 	BH_CLEANUP(bh_keyring_state_clear) bh_keyring_state next = { 0 };
@@ -240,7 +230,7 @@ static bh_status merchant_commit(rewrap *r)
 	if (r->result.rewrapped == 0)
 		return BH_OK;
 	if (r->move)
-		BH_TRY(merchant_uri_set(now, r->uri));
+		BH_TRY(bh_former_cmk_leave(now, r->uri, bh_keyring_now_ms() / 1000));
 	BH_TRY(events_write(r));
 	return bh_keyring_replace(r->keyring, &next);
 }
@@ -334,6 +324,7 @@ bh_status bh_keyring_merchant_rewrap(bh_keyring *keyring, const char *name, cons
 	r.move = cmk_uri != NULL && strcmp(cmk_uri, merchant_of(&r)->cmk_uri) != 0;
 	r.uri = r.move ? cmk_uri : merchant_of(&r)->cmk_uri;
 	BH_TRY(bh_fail_prefix(run(&r), "rewrap"));
+	r.result.moved = r.move;
 	*out = r.result;
 	return BH_OK;
 }

@@ -3,13 +3,16 @@
  * shred.c: what the keyring knows of a merchant's shred, and what its KMS says to it.
  */
 #include <stdio.h>
+#include <stdlib.h>
 #include <time.h>
 
 #include "ring.h"
 #include "edit.h"
 #include "keyring.h"
 #include "deks.h"
+#include "keyring/base/crashpoint.h"
 #include "keyring/manifest/format.h"
+#include "keyring/manifest/state_former.h"
 #include "cmk.h"
 #include "keyring/manifest/file.h"
 
@@ -134,11 +137,9 @@ static bh_status try_wrap(bh_kms *kms)
 	return bh_kms_wrap(kms, bh_view_of(nothing, sizeof(nothing)), bh_view_str("purpose=proof\n"), &wrapped, &version);
 }
 
-static bh_audit_event cmk_event(const bh_merchant_record *merchant, const char *action)
+static bh_audit_event cmk_event(const bh_merchant_record *merchant, const char *uri, const char *action)
 {
-	return (bh_audit_event){
-		.action = action, .merchant = merchant->name, .region = merchant->region, .cmk_uri = merchant->cmk_uri
-	};
+	return (bh_audit_event){ .action = action, .merchant = merchant->name, .region = merchant->region, .cmk_uri = uri };
 }
 
 static const char *key_state_name(bh_kms_key_state state)
@@ -153,10 +154,10 @@ static const char *key_state_name(bh_kms_key_state state)
 }
 
 /* What the KMS said, and what it did when the key was used all the same. */
-static void answered_note(const bh_keyring *keyring, const bh_merchant_record *merchant, const bh_shred_answer *answer,
-			  const char *tried, bh_status probe)
+static void answered_note(const bh_keyring *keyring, const bh_merchant_record *merchant, const char *uri,
+			  const bh_shred_answer *answer, const char *tried, bh_status probe)
 {
-	bh_audit_event event = cmk_event(merchant, BH_AUDIT_CMK_DESTROY_ANSWERED);
+	bh_audit_event event = cmk_event(merchant, uri, BH_AUDIT_CMK_DESTROY_ANSWERED);
 	char detail[BH_SHRED_MESSAGE_MAX + 128];
 
 	snprintf(detail, sizeof(detail), "%s; %s afterwards: %s",
@@ -171,7 +172,7 @@ static void answered_note(const bh_keyring *keyring, const bh_merchant_record *m
 static void ask(const bh_keyring *keyring, const bh_merchant_record *merchant, bh_shred_record *record)
 {
 	BH_CLEANUP(bh_kms_closep) bh_kms *kms = NULL;
-	const bh_audit_event asked = cmk_event(merchant, BH_AUDIT_CMK_DESTROY_ASKED);
+	const bh_audit_event asked = cmk_event(merchant, merchant->cmk_uri, BH_AUDIT_CMK_DESTROY_ASKED);
 	bool has_wraps = merchant->state == BH_MERCHANT_SHREDDING;
 
 	bh_audit_note(keyring->audit, &asked);
@@ -182,7 +183,7 @@ static void ask(const bh_keyring *keyring, const bh_merchant_record *merchant, b
 	if (opened == BH_OK)
 		probe.status = has_wraps ? try_unwrap(keyring, kms, merchant) : try_wrap(kms);
 	*(has_wraps ? &record->unwrap : &record->wrap) = probe;
-	answered_note(keyring, merchant, &record->cmk, has_wraps ? "an unwrap" : "a wrap", probe.status);
+	answered_note(keyring, merchant, merchant->cmk_uri, &record->cmk, has_wraps ? "an unwrap" : "a wrap", probe.status);
 }
 
 bh_status bh_keyring_shred_ask(bh_keyring *keyring, const uint8_t merchant_id[BH_ID_LEN], bh_shred_record *record)
@@ -192,5 +193,72 @@ bh_status bh_keyring_shred_ask(bh_keyring *keyring, const uint8_t merchant_id[BH
 	BH_TRY(merchant_copy(keyring, merchant_id, &copy));
 	for (size_t i = 0; i < copy.count; i++) /* one */
 		ask(keyring, &copy.merchants[i], record);
+	return BH_OK;
+}
+
+/* ---- the CMKs that it had before */
+
+bh_status bh_keyring_former_cmks(bh_keyring *keyring, const uint8_t merchant_id[BH_ID_LEN], bh_former_cmk **out, size_t *count_out)
+{
+	bh_status status = BH_OK;
+	bh_former_cmk *copy = NULL;
+
+	bh_keyring_read_lock(keyring);
+	const bh_merchant_record *merchant = bh_keyring_state_find_id(&keyring->state, merchant_id);
+	if (merchant != NULL) {
+		copy = calloc(BH_MAX(merchant->former_count, 1u), sizeof(*copy));
+		*count_out = merchant->former_count;
+		if (copy == NULL)
+			status = bh_fail(BH_E_NOMEM, "merchant '%s': no memory for its former CMKs", merchant->name);
+		else if (merchant->former_count > 0)
+			memcpy(copy, merchant->former, merchant->former_count * sizeof(*copy));
+	} else {
+		status = bh_fail(BH_E_NO_SUCH_MERCHANT, "no merchant of that id in this database");
+	}
+	bh_keyring_unlock(keyring);
+	BH_TRY(status);
+	*out = copy;
+	return BH_OK;
+}
+
+/* No wrap of its is left that could be tried. */
+static void ask_former(const bh_keyring *keyring, const bh_merchant_record *merchant, bh_former_cmk *former)
+{
+	BH_CLEANUP(bh_kms_closep) bh_kms *kms = NULL;
+	const bh_audit_event asked = cmk_event(merchant, former->uri, BH_AUDIT_CMK_DESTROY_ASKED);
+
+	bh_audit_note(keyring->audit, &asked);
+	bh_status opened = bh_keyring_kms_open(keyring, former->uri, &kms);
+	ask_to_destroy(kms, opened, &former->answer);
+	former->wrap = (bh_shred_probe){ .at_ms = bh_keyring_now_ms(), .status = opened == BH_OK ? try_wrap(kms) : opened };
+	answered_note(keyring, merchant, former->uri, &former->answer, "a wrap", former->wrap.status);
+}
+
+static bh_status former_note(bh_keyring *keyring, const uint8_t id[BH_ID_LEN], size_t index, const bh_former_cmk *former)
+{
+	BH_CLEANUP(bh_buf_clear) bh_buf payload = { 0 };
+
+	BH_TRY(bh_former_answered_encode(id, index, former, &payload));
+	pthread_mutex_lock(&keyring->change);
+	bh_status status = bh_keyring_edit(keyring, BH_KEYRING_FORMER_ANSWERED, bh_buf_view(&payload));
+	pthread_mutex_unlock(&keyring->change);
+	return status;
+}
+
+bh_status bh_keyring_shred_ask_former(bh_keyring *keyring, const uint8_t merchant_id[BH_ID_LEN])
+{
+	BH_CLEANUP(bh_keyring_state_clear) bh_keyring_state copy = { 0 };
+
+	BH_TRY(merchant_copy(keyring, merchant_id, &copy));
+	const bh_merchant_record *merchant = &copy.merchants[0];
+	for (size_t i = 0; i < merchant->former_count; i++) {
+		bh_former_cmk former = merchant->former[i];
+
+		if (bh_former_cmk_is_gone(&former))
+			continue;
+		ask_former(keyring, merchant, &former);
+		bh_crash_point("shred.former-asked");
+		BH_TRY(former_note(keyring, merchant_id, i, &former));
+	}
 	return BH_OK;
 }

@@ -65,8 +65,8 @@ a_pin_is_printed_and_compared() {
 	cp db/AUDIT log
 	run 0 --pin "$last" audit verify log
 	run 0 audit verify log --public-key "$last"
-	head -n 3 log >cut
-	run 6 --pin "$last" audit verify cut
+	head -n 3 log >short
+	run 6 --pin "$last" audit verify short
 	run 0 --db other init --region eu
 	unchanged other 6 --db other --pin "$last" status
 	has err 'does not fit the pin'

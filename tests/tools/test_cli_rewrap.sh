@@ -44,6 +44,12 @@ a_database_opens_after_a_move_when_the_old_cmk_is_destroyed() {
 	run 0 kms create local:kms#next --region eu
 	run 0 --db db rewrap ann --cmk local:kms#next
 	has out "2 DEKs rewrapped"
+	has out "its data lies under new DEKs"
+	run 0 --db db merchant show ann --json
+	json '.merchants[0].former_cmks | map([.uri, .destroyed])' "[[\"local:$PWD/kms#ann\",false]]"
+	json '[.merchants[0].classes[].deks[] | select(.destroyed)] | length' 2
+	run 0 --db db merchant show ann
+	has out "former CMK local:$PWD/kms#ann, left "
 	run 0 kms destroy local:kms#ann
 	run 0 --db db get ann/data key1
 	has out "value of ann"
@@ -53,6 +59,30 @@ a_database_opens_after_a_move_when_the_old_cmk_is_destroyed() {
 	has out "#next"
 	run 0 --db db audit show --merchant ann
 	has out "merchant.moved"
+}
+
+# The DEKs stay those that the CMK of before can unwrap; a shred asks it all the same, wherever its KMS lies by then.
+a_shred_is_about_every_cmk() {
+	fresh
+	run 0 kms create local:next#ann --region eu
+	run 0 --db db rewrap ann --cmk local:next#ann --no-rotate
+	has out "can unwrap out of an older KEYRING"
+	mv kms elsewhere
+	run 8 --db db merchant shred ann --yes --certificate early
+	run 0 certificate verify early
+	has out PENDING
+	has out "$PWD/kms#ann"
+	run 0 --db db kms relocate "local:$PWD/kms" "local:$PWD/elsewhere"
+	run 0 --db db merchant show ann
+	has out "former CMK local:$PWD/elsewhere#ann"
+	run 0 --db db merchant shred ann --finalize --certificate late
+	run 0 certificate verify late
+	has out FINAL
+	has out "former CMK"
+	run 0 kms list local:elsewhere --json
+	json '.keys[] | select(.name == "ann").state' destroyed
+	run 0 --db db get bob/data key1
+	has out "value of bob"
 }
 
 the_platform_moves_too() {

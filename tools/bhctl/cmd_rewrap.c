@@ -18,8 +18,8 @@ static void report_free(bh_db_report **report)
 /* `name` "": the platform. */
 static json_t *result_json(const char *name, const bh_rewrap_result *result)
 {
-	json_t *item = json_pack("{s:I, s:I, s:I}", "cmk_version", (json_int_t)result->version, "rewrapped",
-				 (json_int_t)result->rewrapped, "behind", (json_int_t)result->behind);
+	json_t *item = json_pack("{s:I, s:I, s:I, s:b}", "cmk_version", (json_int_t)result->version, "rewrapped",
+				 (json_int_t)result->rewrapped, "behind", (json_int_t)result->behind, "rotated", result->rotated);
 
 	json_object_set_new(item, "merchant", name[0] != '\0' ? json_string(name) : json_null());
 	return item;
@@ -35,15 +35,31 @@ static void print_result(const char *name, const bh_rewrap_result *result)
 	       (unsigned)result->version);
 }
 
-static bh_status rewrap_one(const bhctl *ctl, bh_db *db, const char *name, const char *cmk_uri)
+/* What a move leaves open: who has an older KEYRING and the old CMK has the DEKs. */
+static void print_move(const char *name, const bh_rewrap_result *result)
 {
-	const bh_rewrap_options options = { .cmk_uri = cmk_uri };
+	if (!result->moved || name[0] == '\0')
+		return;
+	if (result->rotated)
+		printf("  its data lies under new DEKs, which the CMK before never wrapped\n");
+	else
+		printf("  its DEKs are those that the CMK before can unwrap out of an older KEYRING: 'bhctl rotate %s --now'\n",
+		       name);
+}
+
+static bh_status rewrap_one(const bhctl *ctl, bh_db *db, const char *name, const bh_rewrap_options *options)
+{
 	bh_rewrap_result result;
 
-	BH_TRY(bh_merchant_rewrap(db, name, &options, &result));
+	BH_TRY(bh_merchant_rewrap(db, name, options, &result));
+	if (result.rotated)
+		BH_TRY(bh_fail_prefix(bh_merchant_sweep(db, name, NULL),
+				      "merchant '%s' is moved to the other CMK and has new DEKs; 'bhctl rotate %s --sweep' goes on",
+				      name, name));
 	if (ctl->json)
 		return out_json(json_pack("{s:[o]}", "rewraps", result_json(name, &result)));
 	print_result(name, &result);
+	print_move(name, &result);
 	return BH_OK;
 }
 
@@ -95,12 +111,13 @@ bh_status cmd_rewrap(bhctl *ctl, int argc, char **argv)
 {
 	BH_CLEANUP(bhctl_db_close) bh_db *db = NULL;
 	BH_CLEANUP(bhctl_freep) char *uri = NULL;
-	bool all = false, platform = false;
+	bool all = false, platform = false, keep = false;
 	const char *cmk = NULL;
 	const bhctl_option options[] = {
 		{ .name = "all", .flag = &all },
 		{ .name = "platform", .flag = &platform },
 		{ .name = "cmk", .value = &cmk },
+		{ .name = "no-rotate", .flag = &keep },
 		{ 0 },
 	};
 	char **args;
@@ -117,5 +134,6 @@ bh_status cmd_rewrap(bhctl *ctl, int argc, char **argv)
 	if (cmk != NULL)
 		BH_TRY(bhctl_cmk_uri(ctl->db, cmk, &uri));
 	BH_TRY(bhctl_open(ctl, 0, &db));
-	return all ? rewrap_all(ctl, db) : rewrap_one(ctl, db, platform ? "" : args[0], uri);
+	const bh_rewrap_options rewrap = { .cmk_uri = uri, .keep_deks = keep };
+	return all ? rewrap_all(ctl, db) : rewrap_one(ctl, db, platform ? "" : args[0], &rewrap);
 }

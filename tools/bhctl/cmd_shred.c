@@ -294,6 +294,21 @@ static void print_cmk(const json_t *certificate)
 		print_line("  request", text_at(certificate, "cmk", "request_id"));
 }
 
+static void print_former(const json_t *certificate)
+{
+	const json_t *cmk;
+	size_t i;
+
+	json_array_foreach(json_object_get(certificate, "former_cmks"), i, cmk)
+	{
+		print_line("former CMK", text_at(cmk, NULL, "uri"));
+		if (text_at(cmk, NULL, "state")[0] != '\0')
+			print_line("  state", text_at(cmk, NULL, "state"));
+		if (text_at(cmk, NULL, "error")[0] != '\0')
+			print_line("  error", text_at(cmk, NULL, "message"));
+	}
+}
+
 static void print_scope(const json_t *certificate)
 {
 	const json_t *scope = json_object_get(certificate, "scope");
@@ -311,13 +326,22 @@ static void print_audit(const json_t *certificate)
 	       text_at(certificate, "audit", "root"));
 }
 
+static void print_pending(const json_t *certificate)
+{
+	const json_t *key;
+	size_t i;
+
+	print_line("pending", text_at(certificate, NULL, "pending"));
+	json_array_foreach(json_object_get(certificate, "pending_cmks"), i, key) print_line("  by", text_at(key, NULL, "uri"));
+}
+
 static void print_verified(const json_t *certificate, const bh_certificate_info *info, bool key_given)
 {
 	char key[2 * BH_PUBLIC_KEY_LEN + 1];
 
 	printf("%s: the signature holds\n", info->is_final ? "FINAL" : "PENDING");
 	if (!info->is_final)
-		print_line("pending", text_at(certificate, NULL, "pending"));
+		print_pending(certificate);
 	print_line("merchant", info->merchant);
 	print_line("  id", info->merchant_id);
 	print_line("database", info->database_id);
@@ -327,6 +351,7 @@ static void print_verified(const json_t *certificate, const bh_certificate_info 
 	print_line("unreadable", text_at(certificate, "times", "unreadable"));
 	print_line("finished", text_at(certificate, "times", "finished"));
 	print_cmk(certificate);
+	print_former(certificate);
 	print_audit(certificate);
 	bh_hex(info->public_key, BH_PUBLIC_KEY_LEN, key);
 	print_line("signed by", key);

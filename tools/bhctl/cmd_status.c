@@ -177,6 +177,28 @@ static json_t *class_json(const view *v, const bh_survey *survey, const bh_merch
 			 (json_int_t)usage.blob_bytes, "deks", deks_json(v, survey, merchant, cls));
 }
 
+/* CMKs that it had before. They are asked for nothing but the end. */
+static void former_json(const view *v, const bh_merchant_info *merchant, json_t *item)
+{
+	bh_former_cmk *former = NULL;
+	json_t *list = json_array();
+	size_t count = 0;
+
+	if (bh_keyring_former_cmks(v->in.keyring, merchant->id, &former, &count) != BH_OK)
+		count = 0;
+	for (size_t i = 0; i < count; i++) {
+		json_t *cmk = out_with_text("uri", former[i].uri);
+
+		out_set_time(cmk, "left_at", former[i].left_at_s);
+		json_object_set_new(cmk, "destroyed", json_boolean(bh_former_cmk_is_gone(&former[i])));
+		if (former[i].answer.at_ms != 0 && former[i].answer.status != BH_OK)
+			out_set_text(cmk, "answer", former[i].answer.message);
+		json_array_append_new(list, cmk);
+	}
+	free(former);
+	json_object_set_new(item, "former_cmks", list);
+}
+
 static json_t *merchant_json(const view *v, const bh_merchant_info *merchant)
 {
 	BH_CLEANUP(bh_survey_clear) bh_survey survey = { 0 };
@@ -191,6 +213,7 @@ static json_t *merchant_json(const view *v, const bh_merchant_info *merchant)
 	item = json_pack("{s:s, s:s, s:o, s:o}", "name", merchant->name, "state", bh_merchant_state_name(merchant->state), "cmk",
 			 cmk_json(v, merchant->cmk_uri), "classes", classes);
 	behind_json(v, merchant, item);
+	former_json(v, merchant, item);
 	out_set_id(item, "id", merchant->id);
 	suspension_json(item, merchant);
 	if (is_parked(v, merchant)) {
@@ -321,6 +344,19 @@ static void print_suspension(const json_t *merchant)
 	putchar('\n');
 }
 
+static void print_former(const json_t *list)
+{
+	const json_t *cmk;
+	size_t i;
+
+	json_array_foreach(list, i, cmk)
+	{
+		printf("  former CMK %s, left %s%s%s%s\n", out_text_of(cmk, "uri"), out_text_of(cmk, "left_at"),
+		       json_is_true(json_object_get(cmk, "destroyed")) ? ", destroyed" : "",
+		       json_object_get(cmk, "answer") != NULL ? ": " : "", out_text_of(cmk, "answer"));
+	}
+}
+
 static void print_merchant(const json_t *merchant)
 {
 	const json_t *cls;
@@ -337,6 +373,7 @@ static void print_merchant(const json_t *merchant)
 	if (strcmp(out_text_of(merchant, "certificate"), "PENDING") == 0)
 		printf("      not known to be destroyed: run 'bhctl merchant shred %s --finalize'\n",
 		       out_text_of(merchant, "name"));
+	print_former(json_object_get(merchant, "former_cmks"));
 	status_live_print_merchant(merchant);
 	json_array_foreach(json_object_get(merchant, "classes"), i, cls) print_class(cls);
 }

@@ -62,10 +62,12 @@ static const bhctl_command commands[] = {
 	  "  --public-key KEY   the database's, as 'status' shows it: 64 hex digits, a file that holds them, or a pin;\n"
 	  "                     the default is that of --pin" },
 	{ "rewrap", cmd_rewrap, "Wraps DEKs by the newest version of their key, or by another key; no data is rewritten",
-	  "NAME|--all|--platform [--cmk URI]\n\n"
+	  "NAME|--all|--platform [--cmk URI [--no-rotate]]\n\n"
 	  "  --all       all merchants\n"
 	  "  --platform  the operator's own DEK\n"
-	  "  --cmk URI   the key to move to, which exists and which nobody else uses" },
+	  "  --cmk URI   the key to move to, which exists and which nobody else uses; the merchant gets new DEKs, and its\n"
+	  "              data is moved onto them, since the key before can unwrap the older ones\n"
+	  "  --no-rotate the DEKs stay the same" },
 	{ "put", cmd_put, "Stores a value",
 	  "NAME/CLASS KEY [VALUE] [--hex] [--no-sync]\n\n"
 	  "  VALUE       without it, or as '-', it is read from standard input to the end\n"

@@ -91,6 +91,8 @@ typedef struct bh_rewrap_result {
 	uint32_t version; /* the CMK's newest */
 	size_t behind;    /* wraps that are below it still */
 	size_t rewrapped; /* DEKs that got a new wrap */
+	bool moved;       /* to another CMK */
+	bool rotated;     /* ... and a new generation of DEKs was begun for it, onto which a sweep moves all data */
 } bh_rewrap_result;
 
 /* What the calls to one CMK came to (the console's are not counted). Durations are the monotonic clock's. */

@@ -5,6 +5,7 @@
  */
 #include "tests/keyring/ring/keyring_fixture.h"
 
+#include "keyring/manifest/state_former.h"
 #include "keyring/manifest/state.h"
 
 static void flip(uint8_t *bytes, size_t bit)
@@ -52,6 +53,9 @@ static bh_keyring_state state_sample(void)
 	bh_buf_clear(&payload);
 	bh_merchant_record_clear(&acme);
 	bh_merchant_record_clear(&zeta);
+	/* it was moved twice */
+	assert_done(bh_former_cmk_leave(bh_keyring_state_find(&state, "acme"), "local:/kms#second", 150));
+	assert_done(bh_former_cmk_leave(bh_keyring_state_find(&state, "acme"), "local:/kms#third", 160));
 	return state;
 }
 
@@ -110,6 +114,75 @@ static bh_status suspend_with(bh_keyring_state *state, uint8_t parking, bh_merch
 		assert_status(bh_keyring_state_apply(state, BH_KEYRING_STATE_CHANGED, bh_view_of(payload.data, len)), BH_E_FORMAT);
 	bh_buf_clear(&payload);
 	return status;
+}
+
+/* What a CMK that was left said when a shred came. */
+static bh_status answered(bh_keyring_state *state, uint8_t id, size_t index, const bh_former_cmk *former)
+{
+	uint8_t merchant_id[BH_ID_LEN];
+	bh_buf payload = { 0 };
+
+	memset(merchant_id, id, BH_ID_LEN);
+	assert_done(bh_former_answered_encode(merchant_id, index, former, &payload));
+	bh_status status = bh_keyring_state_apply(state, BH_KEYRING_FORMER_ANSWERED, bh_buf_view(&payload));
+	for (size_t len = 0; len < payload.len; len++)
+		assert_status(bh_keyring_state_apply(state, BH_KEYRING_FORMER_ANSWERED, bh_view_of(payload.data, len)),
+			      BH_E_FORMAT);
+	bh_buf_clear(&payload);
+	return status;
+}
+
+static void test_former_cmks(void **state)
+{
+	bh_keyring_state sample = state_sample();
+	bh_merchant_record *acme = bh_keyring_state_find(&sample, "acme");
+	bh_shred_record shred = shred_sample();
+	(void)state;
+
+	assert_string_equal(acme->cmk_uri, "local:/kms#third");
+	assert_int_equal(acme->former_count, 2);
+	assert_string_equal(acme->former[0].uri, "local:/kms#acme");
+	assert_int_equal(acme->former[0].left_at_s, 150);
+	/* Back to the first: no URI is there twice. */
+	assert_done(bh_former_cmk_leave(acme, "local:/kms#acme", 170));
+	assert_string_equal(acme->cmk_uri, "local:/kms#acme");
+	assert_int_equal(acme->former_count, 2);
+	assert_string_equal(acme->former[0].uri, "local:/kms#second");
+	assert_string_equal(acme->former[1].uri, "local:/kms#third");
+	assert_true(bh_merchant_knows_cmk(acme, "local:/kms#third"));
+	assert_false(bh_merchant_knows_cmk(acme, "local:/kms#fourth"));
+
+	bh_former_cmk former = acme->former[1];
+	former.answer = shred.cmk;
+	former.wrap = shred.unwrap;
+	assert_true(bh_former_cmk_is_gone(&former));
+	assert_status(answered(&sample, 0x10, 1, &former), BH_E_FORMAT); /* nobody has asked for a shred */
+	assert_done(note_shred(&sample, 0x10, &shred));
+	assert_status(answered(&sample, 0x10, 0, &former), BH_E_FORMAT); /* it is another one */
+	assert_status(answered(&sample, 0x10, 2, &former), BH_E_FORMAT);
+	assert_status(answered(&sample, 0x20, 1, &former), BH_E_FORMAT);
+	assert_false(bh_former_cmk_is_gone(&acme->former[1]));
+	assert_done(answered(&sample, 0x10, 1, &former));
+	assert_true(bh_former_cmk_is_gone(&acme->former[1]));
+	assert_false(bh_former_cmk_is_gone(&acme->former[0]));
+	bh_keyring_state_clear(&sample);
+}
+
+static void test_too_many_former_cmks(void **state)
+{
+	bh_keyring_state sample = state_sample();
+	bh_merchant_record *zeta = bh_keyring_state_find(&sample, "zeta");
+	char uri[64];
+	(void)state;
+
+	for (int i = 0; i < BH_FORMER_CMKS_MAX; i++) {
+		text_format(uri, sizeof(uri), "local:/kms#%d", i);
+		assert_done(bh_former_cmk_leave(zeta, uri, 100 + i));
+	}
+	assert_status(bh_former_cmk_leave(zeta, "local:/kms#last", 500), BH_E_INVALID);
+	assert_done(bh_former_cmk_leave(zeta, "local:/kms#7", 500)); /* back */
+	assert_int_equal(zeta->former_count, BH_FORMER_CMKS_MAX);
+	bh_keyring_state_clear(&sample);
 }
 
 /* Who has gone, or is on the way, may have a parking; and may have none, as builds of before wrote it. */
@@ -343,6 +416,8 @@ int main(void)
 		cmocka_unit_test(test_what_was_sealed_only_grows_and_ends_with_the_wrap),
 		cmocka_unit_test(test_shreds_that_cannot_be),
 		cmocka_unit_test(test_fingerprints),
+		cmocka_unit_test(test_former_cmks),
+		cmocka_unit_test(test_too_many_former_cmks),
 		cmocka_unit_test(test_parkings),
 		cmocka_unit_test(test_state_machine),
 	};
