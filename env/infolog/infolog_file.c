@@ -115,7 +115,10 @@ void bh_infolog_file_free(bh_infolog_file *file)
 {
 	if (file == NULL)
 		return;
+	/* After what the last writer did. */
+	pthread_mutex_lock(&file->lock);
 	bh_io_closep(&file->fd);
+	pthread_mutex_unlock(&file->lock);
 	pthread_mutex_destroy(&file->lock);
 	free(file->path);
 	free(file);
