@@ -138,12 +138,16 @@ static bool source_row(rocksdb_iterator_t *rows, const char *prefix, bh_view *ke
 
 /* ---- sorted files */
 
-static char *file_path(const char *dir, const mapping *m, size_t number)
+static char *file_path(bh_cf *cf, size_t number)
 {
-	char path[4096];
+	char name[32], *path;
+	bh_buf place = { 0 };
 
-	snprintf(path, sizeof(path), "%s/tenants/%s/%s/adopt-%06zu.sst", dir, m->merchant, m->cls, number);
-	return strdup(path);
+	snprintf(name, sizeof(name), "adopt-%06zu.sst", number);
+	must(bh_staging_path(cf, name, &place));
+	path = strdup((const char *)place.data);
+	bh_buf_clear(&place);
+	return path;
 }
 
 /* Rows from where `rows` stands, until the file is full or there are no more. */
@@ -164,8 +168,8 @@ static void write_file(rocksdb_sstfilewriter_t *writer, const char *path, rocksd
 	rocks(error);
 }
 
-/* The rows, into files of the class's own directory, sealed for it by the database's Env. */
-static size_t write_files(bh_db *db, const char *dir, const mapping *m, rocksdb_iterator_t *rows, char **paths)
+/* The rows, into files that wait to be ingested into the class, sealed for it by the database's Env. */
+static size_t write_files(bh_db *db, bh_cf *cf, const mapping *m, rocksdb_iterator_t *rows, char **paths)
 {
 	rocksdb_envoptions_t *env_options = rocksdb_envoptions_create();
 	rocksdb_options_t *options = rocksdb_options_create();
@@ -179,7 +183,7 @@ static size_t write_files(bh_db *db, const char *dir, const mapping *m, rocksdb_
 
 		if (count == FILES_MAX)
 			refuse("too large for one ingestion: map parts of it, by prefix", m->family);
-		paths[count] = file_path(dir, m, count + 1);
+		paths[count] = file_path(cf, count + 1);
 		write_file(writer, paths[count], rows, m->prefix);
 		rocksdb_sstfilewriter_destroy(writer);
 	}
@@ -188,12 +192,12 @@ static size_t write_files(bh_db *db, const char *dir, const mapping *m, rocksdb_
 	return count;
 }
 
-static void bring(const plain_db *plain, bh_db *db, const char *dir, bh_cf *cf, const mapping *m)
+static void bring(const plain_db *plain, bh_db *db, bh_cf *cf, const mapping *m)
 {
 	const bh_ingest_options move = { .move = true };
 	rocksdb_iterator_t *rows = source_of(plain, m);
 	char **paths = calloc(FILES_MAX, sizeof(*paths));
-	size_t count = write_files(db, dir, m, rows, paths);
+	size_t count = write_files(db, cf, m, rows, paths);
 
 	if (count > 0)
 		must(bh_ingest(cf, &move, (const char *const *)paths, count));
@@ -255,7 +259,7 @@ static double now_s(void)
 	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
 }
 
-static void adopt(const plain_db *plain, bh_db *db, const char *dir, char *text)
+static void adopt(const plain_db *plain, bh_db *db, char *text)
 {
 	const mapping m = parse(text);
 	uint64_t rows = 0, bytes = 0;
@@ -264,7 +268,7 @@ static void adopt(const plain_db *plain, bh_db *db, const char *dir, char *text)
 
 	must(bh_cf_open(db, m.merchant, m.cls, &cf));
 	if (!has_rows(cf))
-		bring(plain, db, dir, cf, &m);
+		bring(plain, db, cf, &m);
 	brought = now_s();
 	compare(plain, cf, &m, &rows, &bytes);
 	printf("%s -> %s/%s: %llu rows, %llu bytes, in %.1f s, compared in %.1f s\n", m.family, m.merchant, m.cls,
@@ -294,7 +298,7 @@ int main(int argc, char **argv)
 	plain = plain_open(argv[1]);
 	must(bh_db_open(argv[2], NULL, &db));
 	for (int i = 3; i < argc; i++)
-		adopt(&plain, db, argv[2], argv[i]);
+		adopt(&plain, db, argv[i]);
 	bh_db_close(db);
 	plain_close(&plain);
 	return 0;

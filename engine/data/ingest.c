@@ -2,16 +2,18 @@
  *
  * ingest.c: sorted files into a class, and the Env that seals them.
  *
- * A file is taken only from its class's own directory. There the Env opens it for what its path says and refuses one whose header
- * was sealed under another class's DEK, so the place is the proof; without it RocksDB would read the file as what it is, another
- * merchant's, and write a copy under this class's DEK.
+ * A file is taken only from the directory where its class's files wait. There the Env opens it for what its path says and refuses
+ * one whose header was sealed under another class's DEK, so the place is the proof; without it RocksDB would read the file as what
+ * it is, another merchant's, and write a copy under this class's DEK.
  */
 
 #include <bulkhead/env.h>
 
+#include <limits.h>
 #include <stdlib.h>
 
 #include "env/bridge/erase.h"
+#include "engine/core/files.h"
 #include "engine/core/flush.h"
 #include "env/fs/page_check.h"
 #include "engine/core/suppressed.h"
@@ -29,9 +31,10 @@ static bh_status check_path(const bh_cf *cf, const char *path)
 	BH_TRY(bh_fs_classify(merchant->db->fs, path, &info));
 	if (info.kind != BH_KIND_SST)
 		return bh_fail(BH_E_INVALID, "%s: not the name of an SST file (.sst)", path);
-	if (strcmp(info.scope.merchant, merchant->name) != 0 || strcmp(info.scope.cls, cf->cls->name) != 0)
-		return bh_fail(BH_E_INVALID, "%s: does not lie in the directory of '%s/%s', %s/" BH_TENANTS_DIR "/%s/%s", path,
-			       merchant->name, cf->cls->name, merchant->db->dir, merchant->name, cf->cls->name);
+	if (!info.staged || strcmp(info.scope.merchant, merchant->name) != 0 || strcmp(info.scope.cls, cf->cls->name) != 0)
+		return bh_fail(BH_E_INVALID,
+			       "%s: does not lie where files for '%s/%s' wait, %s/" BH_STAGING_DIR "/%s/%s (bh_staging_path())",
+			       path, merchant->name, cf->cls->name, merchant->db->dir, merchant->name, cf->cls->name);
 	return BH_OK;
 }
 
@@ -114,6 +117,66 @@ bh_status bh_ingest(bh_cf *cf, const bh_ingest_options *options, const char *con
 		return bh_fail(BH_E_INVALID, "no file to ingest");
 	BH_TRY(bh_gate_enter_write(&cf->merchant->gate, cf->merchant->name, &ticket));
 	status = ingest_inside(cf, options, paths, count);
+	bh_gate_leave_write(&cf->merchant->gate, ticket);
+	return bh_done(status);
+}
+
+/* ---- where they wait */
+
+static bh_status check_name(const char *name)
+{
+	const size_t len = strlen(name), suffix = strlen(".sst");
+
+	if (len <= suffix || strcmp(name + len - suffix, ".sst") != 0 || strchr(name, '/') != NULL || len > NAME_MAX)
+		return bh_fail(BH_E_INVALID, "'%s': not the name of an SST file: NAME.sst, without a directory", name);
+	return BH_OK;
+}
+
+/* Three levels, each durable in the one above it. */
+static bh_status make_place(const bh_cf *cf, bh_buf *path)
+{
+	const char *const levels[] = { BH_STAGING_DIR, cf->merchant->name, cf->cls->name };
+
+	BH_TRY(bh_buf_printf(path, "%s", cf->merchant->db->dir));
+	for (size_t i = 0; i < sizeof(levels) / sizeof(levels[0]); i++) {
+		const size_t parent = path->len;
+		bool made;
+
+		BH_TRY(bh_buf_printf(path, "/%s", levels[i]));
+		made = !bh_path_exists((const char *)path->data);
+		BH_TRY(bh_dir_make((const char *)path->data));
+		if (!bh_path_is_dir((const char *)path->data))
+			return bh_fail(BH_E_FORMAT, "%s: is no directory; a link is not followed in the place of one",
+				       (const char *)path->data);
+		path->data[parent] = '\0';
+		if (made)
+			BH_TRY(bh_dir_sync((const char *)path->data));
+		path->data[parent] = '/';
+	}
+	return BH_OK;
+}
+
+static bh_status staging_path_inside(const bh_cf *cf, const char *name, bh_buf *out)
+{
+	BH_CLEANUP(bh_buf_clear) bh_buf path = { 0 };
+
+	BH_TRY(bh_db_check_writable(cf->merchant->db));
+	BH_TRY(check_name(name));
+	BH_TRY(make_place(cf, &path));
+	BH_TRY(bh_buf_printf(&path, "/%s", name));
+	bh_buf_clear(out);
+	*out = path;
+	path = (bh_buf){ 0 };
+	return BH_OK;
+}
+
+bh_status bh_staging_path(bh_cf *cf, const char *name, bh_buf *out)
+{
+	bh_gate_ticket ticket;
+	bh_status status;
+
+	BH_TRY(bh_gate_enter_write(&cf->merchant->gate, cf->merchant->name, &ticket));
+	status = staging_path_inside(cf, name, out);
 	bh_gate_leave_write(&cf->merchant->gate, ticket);
 	return bh_done(status);
 }

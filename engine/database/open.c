@@ -64,16 +64,22 @@ static bh_status remove_leftovers(const char *path)
 	return status;
 }
 
+static bh_status remove_leftovers_in(const bh_db *db, const char *place, const bh_merchant_info *merchant, const char *cls)
+{
+	BH_CLEANUP(bh_buf_clear) bh_buf path = { 0 };
+
+	BH_TRY(bh_buf_printf(&path, "%s/%s/%s/%s", db->dir, place, merchant->name, cls));
+	return remove_leftovers((const char *)path.data);
+}
+
 static bh_status remove_class_leftovers(bh_db *db, const bh_merchant_info *merchant)
 {
 	/* It may be a directory that cannot be read, or none. */
 	if (merchant->cause == BH_SUSPEND_DAMAGED)
 		return BH_OK;
 	for (size_t i = 0; i < merchant->class_count; i++) {
-		BH_CLEANUP(bh_buf_clear) bh_buf path = { 0 };
-
-		BH_TRY(bh_buf_printf(&path, "%s/" BH_TENANTS_DIR "/%s/%s", db->dir, merchant->name, merchant->classes[i]));
-		BH_TRY(remove_leftovers((const char *)path.data));
+		BH_TRY(remove_leftovers_in(db, BH_TENANTS_DIR, merchant, merchant->classes[i]));
+		BH_TRY(remove_leftovers_in(db, BH_STAGING_DIR, merchant, merchant->classes[i]));
 	}
 	return BH_OK;
 }

@@ -16,6 +16,10 @@
 
 /* ---- which files there are */
 
+/* Where files of a class lie under its keys: those that it consists of, and those that wait to be ingested. */
+static const char *const class_places[] = { BH_TENANTS_DIR, BH_STAGING_DIR };
+#define CLASS_PLACES (sizeof(class_places) / sizeof(class_places[0]))
+
 typedef struct walk {
 	const bh_place *place;
 	const char *dir;
@@ -75,12 +79,16 @@ static bh_status visit_class(void *arg, const char *name)
 
 bh_status bh_each_class_file(const bh_place *place, const char *merchant, bh_status (*each)(void *arg, const char *path), void *arg)
 {
-	BH_CLEANUP(bh_buf_clear) bh_buf path = { 0 };
 	walk w = { .place = place, .each_file = each, .arg = arg };
 
-	BH_TRY(bh_buf_printf(&path, "%s/" BH_TENANTS_DIR "/%s", place->dir, merchant));
-	w.dir = (const char *)path.data;
-	return bh_dir_each(w.dir, visit_class, &w);
+	for (size_t i = 0; i < CLASS_PLACES; i++) {
+		BH_CLEANUP(bh_buf_clear) bh_buf path = { 0 };
+
+		BH_TRY(bh_buf_printf(&path, "%s/%s/%s", place->dir, class_places[i], merchant));
+		w.dir = (const char *)path.data;
+		BH_TRY(bh_dir_each(w.dir, visit_class, &w));
+	}
+	return BH_OK;
 }
 
 /* ---- what lies under what */
@@ -327,10 +335,12 @@ static bh_status sync_class(void *arg, const char *name)
 /* What the survey saw in the place of older files must be there after a power cut, too. */
 static bh_status sync_places(const bh_db *db, const char *merchant)
 {
-	BH_CLEANUP(bh_buf_clear) bh_buf path = { 0 };
+	for (size_t i = 0; i < CLASS_PLACES; i++) {
+		BH_CLEANUP(bh_buf_clear) bh_buf path = { 0 };
 
-	BH_TRY(bh_buf_printf(&path, "%s/" BH_TENANTS_DIR "/%s", db->dir, merchant));
-	BH_TRY(bh_dir_each((const char *)path.data, sync_class, path.data));
+		BH_TRY(bh_buf_printf(&path, "%s/%s/%s", db->dir, class_places[i], merchant));
+		BH_TRY(bh_dir_each((const char *)path.data, sync_class, path.data));
+	}
 	return bh_dir_sync(db->dir);
 }
 

@@ -59,7 +59,7 @@ void bh_retire_at_open(bh_db *db);
 /* The directories where logs are, RocksDB's archive among them: calls `each` with the path of every WAL and MANIFEST there. */
 BH_MUST_CHECK bh_status bh_each_log(const bh_place *place, bh_status (*each)(void *arg, const char *path, bh_file_kind kind),
 				    void *arg);
-/* With the path of every file in the directories of the merchant's classes. */
+/* With the path of every file in the directories of the merchant's classes, of those that wait to be ingested, too. */
 BH_MUST_CHECK bh_status bh_each_class_file(const bh_place *place, const char *merchant,
 					   bh_status (*each)(void *arg, const char *path), void *arg);
 

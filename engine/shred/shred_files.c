@@ -111,15 +111,27 @@ bh_status bh_shred_list_files(const bh_db *db, const bh_merchant_info *merchant,
 	s.dek_count = own_deks(deks, count, merchant->id);
 	status = note_place(db, BH_TENANTS_DIR, merchant->name, &s);
 	if (status == BH_OK)
+		status = note_place(db, BH_STAGING_DIR, merchant->name, &s);
+	if (status == BH_OK)
 		status = note_place(db, BH_PARKED_DIR, merchant->name, &s);
 	free(deks);
 	return bh_fail_prefix(status, "merchant '%s'", merchant->name);
+}
+
+static bh_status remove_staged(const bh_db *db, const char *merchant)
+{
+	BH_CLEANUP(bh_buf_clear) bh_buf path = { 0 };
+
+	BH_TRY(bh_buf_printf(&path, "%s/" BH_STAGING_DIR, db->dir));
+	return bh_path_exists((const char *)path.data) ? bh_tree_remove((const char *)path.data, merchant) : BH_OK;
 }
 
 bh_status bh_shred_remove_files(const bh_db *db, const char *merchant)
 {
 	bh_status status = bh_merchant_remove_files(db, merchant);
 
+	if (status == BH_OK)
+		status = remove_staged(db, merchant);
 	if (status == BH_OK)
 		status = bh_unpark(db, merchant);
 	return bh_fail_prefix(status, "merchant '%s'", merchant);

@@ -51,10 +51,24 @@ void bh_fs_blame(const bh_fs *fs, const bh_scope *owner, const char *path, bh_st
 	bh_message_restore(&message);
 }
 
+/* .../staging/<merchant>/<class>/NAME, in whatever database. */
+static bool is_staged(const char *path, const char *name)
+{
+	const size_t len = strlen(BH_STAGING_DIR);
+
+	for (int up = 0; up < 3 && name > path; up++)
+		do
+			name--;
+		while (name > path && name[-1] != '/');
+	return strncmp(name, BH_STAGING_DIR "/", len + 1) == 0;
+}
+
 bool bh_fs_names_itself(const char *path)
 {
 	const char *slash = strrchr(path, '/'), *name = slash != NULL ? slash + 1 : path;
 
+	if (is_staged(path, name))
+		return false;
 	return strchr(name, '.') == NULL || name[strspn(name, "0123456789")] == '.';
 }
 

@@ -26,8 +26,8 @@ void bh_fs_blame(const bh_fs *fs, const bh_scope *owner, const char *path, bh_st
 /* While it is set, this thread blames nobody: for files that are not the merchant's yet. Returns what it was. */
 bool bh_fs_hush(bool hushed);
 
-/* Whether RocksDB makes files of this name, or it is a directory: what others put beside them, to ingest it, is not the merchant's
- * yet. */
+/* Whether RocksDB makes files of this name, or it is a directory: what others put beside them, or into staging/ to ingest it, is
+ * not the merchant's yet. */
 bool bh_fs_names_itself(const char *path);
 /* Whose directory a path names, or lies in: DB/tenants/<merchant>/<class>[/...]. False: nobody's. */
 bool bh_fs_owner(const bh_fs *fs, const char *path, bh_scope *out);

@@ -48,21 +48,23 @@ static bool next_component(const char **path, char out[BH_NAME_MAX + 1])
 	return true;
 }
 
-static bh_status path_scope(const char *root, const char *path, bh_scope *out)
+static bh_status path_scope(const char *root, const char *path, bh_scope *out, bool *staged_out)
 {
 	const char *rest = bh_path_below(root, path);
 	bh_scope scope = { 0 };
 	char first[BH_NAME_MAX + 1];
 
 	*out = scope;
-	if (rest == NULL || !next_component(&rest, first) || strcmp(first, BH_TENANTS_DIR) != 0)
+	*staged_out = false;
+	if (rest == NULL || !next_component(&rest, first) ||
+	    (strcmp(first, BH_TENANTS_DIR) != 0 && strcmp(first, BH_STAGING_DIR) != 0))
 		return BH_OK;
 	if (!next_component(&rest, scope.merchant) || !next_component(&rest, scope.cls) || *rest == '\0')
-		return bh_fail(BH_E_INVALID, "%s: files under " BH_TENANTS_DIR "/ belong in " BH_TENANTS_DIR "/<merchant>/<class>/",
-			       path);
+		return bh_fail(BH_E_INVALID, "%s: files under %s/ belong in %s/<merchant>/<class>/", path, first, first);
 	BH_TRY(bh_name_check("merchant", scope.merchant));
 	BH_TRY(bh_name_check("class", scope.cls));
 	*out = scope;
+	*staged_out = strcmp(first, BH_STAGING_DIR) == 0;
 	return BH_OK;
 }
 
@@ -217,9 +219,11 @@ void bh_path_classify_as(const bh_scope *scope, const char *path, bh_path_info *
 bh_status bh_path_classify(const char *root, const char *path, bh_path_info *out)
 {
 	bh_scope scope;
+	bool staged;
 
-	BH_TRY(path_scope(root, path, &scope));
+	BH_TRY(path_scope(root, path, &scope, &staged));
 	bh_path_classify_as(&scope, path, out);
+	out->staged = staged;
 	return BH_OK;
 }
 

@@ -12,6 +12,9 @@ extern "C" {
 #endif
 
 #define BH_TENANTS_DIR "tenants"
+/* staging/<merchant>/<class>/: sorted files that wait to be ingested: the class's, and no part of it yet. RocksDB knows nothing of
+ * them, and no step of the merchant's life but its end removes one. */
+#define BH_STAGING_DIR "staging"
 #define BH_PARKED_DIR "parked" /* parked/<merchant>/: a small database of its own, of a merchant that is detached */
 /* In it, while somebody is parked or comes back. No merchant's name begins with a dot. */
 #define BH_PARKED_NEW_PREFIX ".new-"
@@ -27,6 +30,7 @@ typedef struct bh_path_info {
 	bool sealed;       /* false: LOCK and LOG, which hold nothing of a merchant */
 	bh_file_kind kind; /* of a sealed file */
 	uint64_t number;   /* bound to the header; of a small file XXH3-64 of its name; 0 where the name binds nothing */
+	bool staged;       /* below staging/ */
 	bool trash;        /* deleted, but for its last name: it may be cut, and nobody reads it */
 	bh_scope scope;
 } bh_path_info;

@@ -286,9 +286,33 @@ static bool is_live_only(const char *path)
 	return strcmp(path, BH_KEYRING_FILE) == 0 || strcmp(path, BH_RESERVE_FILE) == 0 || verify_is_audit(path);
 }
 
+/* staging, and what is below it: files that wait to be ingested are looked at when they are. */
+static bool is_staging(const char *path)
+{
+	const size_t len = strlen(BH_STAGING_DIR);
+
+	return strncmp(path, BH_STAGING_DIR, len) == 0 && (path[len] == '\0' || path[len] == '/');
+}
+
+static void check_staging(const verify *v, report *r, const tree_entry *entry)
+{
+	const char *below = entry->path + BH_MIN(strlen(BH_STAGING_DIR "/"), strlen(entry->path));
+	char merchant[BH_NAME_MAX + 1];
+
+	snprintf(merchant, sizeof(merchant), "%.*s", (int)BH_MIN(strcspn(below, "/"), sizeof(merchant) - 1), below);
+	if (*below != '\0' && verify_living(v, merchant) == NULL)
+		report_note(r, "%s: of no merchant that lives", entry->path);
+	else if (entry->type == TREE_FILE && bh_is_temp_name(entry->path))
+		report_note(r, "%s: a leftover of a crash; the next open removes it", entry->path);
+	else if (entry->type == TREE_FILE)
+		report_note(r, "%s: waits to be ingested; it is looked at then", entry->path);
+}
+
 bool verify_knows(const verify_root *root, const char *path)
 {
 	path = verify_below(root, path);
+	if (root->merchant == NULL && is_staging(path))
+		return false;
 	if (is_live_only(path))
 		return root->merchant == NULL;
 	if (strcmp(path, BH_INVENTORY_FILE) == 0)
@@ -336,7 +360,8 @@ static bool is_due_dir(const verify *v, const verify_root *root, const char *pat
 {
 	const char *below = verify_below(root, path);
 
-	return strcmp(below, BH_TENANTS_DIR) == 0 || is_merchant_dir(v, below) || is_family_dir(v, root, below);
+	return strcmp(below, BH_TENANTS_DIR) == 0 || strcmp(below, BH_STAGING_DIR) == 0 || is_merchant_dir(v, below) ||
+	       is_family_dir(v, root, below);
 }
 
 static void check_dir(const verify *v, report *r, const verify_root *root, const char *path)
@@ -353,7 +378,9 @@ static void check_dir(const verify *v, report *r, const verify_root *root, const
 
 static void check_known_place(const verify *v, report *r, const verify_root *root, const tree_entry *entry)
 {
-	if (entry->type == TREE_DIR)
+	if (root->merchant == NULL && is_staging(entry->path))
+		check_staging(v, r, entry);
+	else if (entry->type == TREE_DIR)
 		check_dir(v, r, root, entry->path);
 	else if (is_certificate(entry->path))
 		return;

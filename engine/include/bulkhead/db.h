@@ -252,15 +252,21 @@ BH_API void bh_snapshot_free(bh_snapshot *snapshot);
 
 /* ---- sorted files */
 
-/* The database's Env, borrowed while it is open: what a rocksdb_sstfilewriter_t (rocksdb_options_set_env()) needs to write
- * DIR/tenants/<merchant>/<class>/<any name>.sst, sealed for that class; DIR as it was given to bh_db_open(). */
+/* The database's Env, borrowed while it is open: what a rocksdb_sstfilewriter_t (rocksdb_options_set_env()) needs to write a file
+ * at bh_staging_path(), sealed for that class. */
 BH_API rocksdb_env_t *bh_db_env(bh_db *db);
+/* Where a sorted file for the class waits until it is ingested: DIR/staging/<merchant>/<class>/<name>, with its NUL, DIR as it was
+ * given to bh_db_open(). Makes the directory. `name`: any that ends in .sst. The file is the caller's: a suspension and a resume
+ * leave it where it is, a shred removes it; while the merchant is suspended none can be made there. *out is replaced. Errors:
+ * BH_E_INVALID (the name), BH_E_FORMAT (something else is in the directory's place), BH_E_UNSUPPORTED (read-only), BH_E_NOMEM, and
+ * those of a write. */
+BH_API BH_MUST_CHECK bh_status bh_staging_path(bh_cf *cf, const char *name, bh_buf *out);
 
 typedef struct bh_ingest_options {
 	bool move; /* link the files in and remove them from where they were; else they are copied and stay */
 } bh_ingest_options;
 
-/* Brings `count` sorted files, made with bh_db_env() in the class's own directory, into the class: all or none, durable when the
+/* Brings `count` sorted files, made with bh_db_env() at bh_staging_path(), into the class: all or none, durable when the
  * call returns, newer than everything that was written before. NULL options mean the defaults. What was not moved is the
  * caller's to remove. Errors: BH_E_INVALID (no file, or one that lies elsewhere), BH_E_TAG (made for another class, or damaged),
  * BH_E_NO_KEY (made in another database), BH_E_FORMAT (not sealed), BH_E_IO (not there), BH_E_ROCKSDB (it holds nothing), and those

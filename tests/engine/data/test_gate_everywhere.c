@@ -252,13 +252,14 @@ static void make_sst(hands *h)
 	test_sst_end(&sst);
 }
 
-static void take(const workspace *ws, bh_db *db, const char *name, hands *h)
+static void take(bh_db *db, const char *name, hands *h)
 {
-	char tail[64];
+	bh_buf place = { 0 };
 
 	*h = (hands){ .db = db, .name = name, .cf = test_cf(db, name, "events") };
-	snprintf(tail, sizeof(tail), "tenants/%s/events/made.sst", name);
-	path_join(h->sst, ws->db, tail);
+	test_ok(bh_staging_path(h->cf, "made.sst", &place));
+	snprintf(h->sst, sizeof(h->sst), "%s", (const char *)place.data);
+	bh_buf_clear(&place);
 	make_sst(h);
 	test_ok(bh_snapshot_new(db, &h->before));
 	test_ok(bh_iter_new(h->cf, NULL, &h->iter));
@@ -339,8 +340,8 @@ static void off_everywhere(void *arg)
 		test_put(cf, "k2", "v2");
 		bh_cf_close(cf);
 	}
-	take(r->ws, db, "merchant-a", &a);
-	take(r->ws, db, "merchant-b", &b);
+	take(db, "merchant-a", &a);
+	take(db, "merchant-b", &b);
 	test_check(unlink(a.sst) == 0); /* RocksDB does not know it, so it would be waited for as for a job's */
 	reasons[r->reason].off(db);
 	every_call_ends_with(&a, reasons[r->reason].want);

@@ -9,11 +9,14 @@
 
 #define ROWS 500
 
-static void class_path(const workspace *ws, const char *class_name, const char *name, char out[PATH_SIZE])
+static void stage_path(bh_cf *cf, const char *name, char out[PATH_SIZE])
 {
-	int len = snprintf(out, PATH_SIZE, "%s/tenants/%s/%s", ws->db, class_name, name);
+	bh_buf path = { 0 };
 
-	test_check(len > 0 && len < PATH_SIZE);
+	test_ok(bh_staging_path(cf, name, &path));
+	test_check(path.len < PATH_SIZE);
+	memcpy(out, path.data, path.len + 1);
+	bh_buf_clear(&path);
 }
 
 /* An SST at `path` of the rows "row0000".. with values "<tag> 0"..; range-deletes "gone" to "gonf". `env` NULL: a plain one. */
@@ -68,8 +71,8 @@ static void ingest_and_reopen(void *arg)
 	test_merchant_add(ws, db, "ann", "data", NULL);
 	cf = test_cf(db, "ann", "data");
 	put_old(cf);
-	class_path(ws, "ann/data", "first.sst", copied);
-	class_path(ws, "ann/data", "second.sst", moved);
+	stage_path(cf, "first.sst", copied);
+	stage_path(cf, "second.sst", moved);
 	write_sst(copied, bh_db_env(db), "clear first");
 	write_sst(moved, bh_db_env(db), "clear second");
 	test_ok(ingest(cf, copied, false));
@@ -161,13 +164,16 @@ static void refuse_raw_move(bh_db *db, bh_cf *cf, const char *path)
 
 static void foreign_database(const workspace *ws, char path[PATH_SIZE])
 {
+	bh_cf *cf;
 	bh_db *db;
 
 	test_db_create(ws, NULL);
 	db = test_db_open(ws, NULL);
 	test_merchant_add(ws, db, "ann", "data", NULL);
-	class_path(ws, "ann/data", "other.sst", path);
+	cf = test_cf(db, "ann", "data");
+	stage_path(cf, "other.sst", path);
 	write_sst(path, bh_db_env(db), "other");
+	bh_cf_close(cf);
 	bh_db_close(db);
 }
 
@@ -180,7 +186,7 @@ static void refuse_all(void *arg)
 	const struct two *two = arg;
 	const workspace *ws = &two->ws;
 	char theirs[PATH_SIZE], ours[PATH_SIZE], other[PATH_SIZE], path[PATH_SIZE];
-	bh_cf *ann, *events;
+	bh_cf *ann, *events, *bob;
 	bh_db *db;
 
 	foreign_database(&two->other, other);
@@ -190,39 +196,43 @@ static void refuse_all(void *arg)
 	test_merchant_add(ws, db, "bob", "data", NULL);
 	ann = test_cf(db, "ann", "data");
 	events = test_cf(db, "ann", "events");
+	bob = test_cf(db, "bob", "data");
 	put_old(ann);
 	put_old(events);
 
-	class_path(ws, "bob/data", "theirs.sst", theirs);
+	stage_path(bob, "theirs.sst", theirs);
 	write_sst(theirs, bh_db_env(db), "bob");
 	refuse(ann, theirs, BH_E_INVALID);
 	refuse_raw_move(db, ann, theirs);
-	class_path(ws, "ann/data", "moved.sst", path);
+	stage_path(ann, "moved.sst", path);
 	copy_file(theirs, path);
 	refuse(ann, path, BH_E_TAG);
-	class_path(ws, "ann/data", "linked.sst", path);
+	stage_path(ann, "linked.sst", path);
 	test_check(symlink(theirs, path) == 0);
 	refuse(ann, path, BH_E_FORMAT); /* no link is followed */
 
-	class_path(ws, "ann/data", "ours.sst", ours);
+	stage_path(ann, "ours.sst", ours);
 	write_sst(ours, bh_db_env(db), "ann");
 	refuse(events, ours, BH_E_INVALID);
-	class_path(ws, "ann/events", "ours.sst", path);
+	stage_path(events, "ours.sst", path);
 	copy_file(ours, path);
 	refuse(events, path, BH_E_TAG);
 
-	class_path(ws, "ann/data", "other.sst", path);
+	stage_path(ann, "other.sst", path);
 	copy_file(other, path);
 	refuse(ann, path, BH_E_NO_KEY);
 	path_join(path, ws->root, "ours.sst");
 	copy_file(ours, path);
 	refuse(ann, path, BH_E_INVALID);
-	class_path(ws, "ann/data", "ours.log", path);
+	path_join(path, ws->db, "staging/ann/data/ours.log");
 	refuse(ann, path, BH_E_INVALID);
-	class_path(ws, "ann/data", "plain.sst", path);
+	path_join(path, ws->db, "tenants/ann/data/ours.sst"); /* where RocksDB's own are */
+	copy_file(ours, path);
+	refuse(ann, path, BH_E_INVALID);
+	stage_path(ann, "plain.sst", path);
 	write_sst(path, NULL, "plain");
 	refuse(ann, path, BH_E_FORMAT);
-	class_path(ws, "ann/data", "damaged.sst", path);
+	stage_path(ann, "damaged.sst", path);
 	copy_file(ours, path);
 	flip_last(path);
 	refuse(ann, path, BH_E_TAG);
@@ -237,6 +247,7 @@ static void refuse_all(void *arg)
 	write_sst(ours, bh_db_env(db), "late");
 	test_ok(bh_merchant_shred(db, "ann", NULL));
 	test_status(ingest(ann, ours, true), BH_E_SHREDDED);
+	bh_cf_close(bob);
 	bh_cf_close(events);
 	bh_cf_close(ann);
 	bh_db_close(db);
@@ -254,11 +265,170 @@ static void files_of_others_are_refused(void **state)
 	workspace_close(&two.ws);
 }
 
+/* ---- files that wait */
+
+static const char *const waiting[] = { "import.sst", "000900.sst", "9.sst" };
+enum { WAITING = sizeof(waiting) / sizeof(waiting[0]) };
+
+static void stage_all(bh_db *db, bh_cf *cf, char paths[WAITING][PATH_SIZE])
+{
+	for (int i = 0; i < WAITING; i++) {
+		stage_path(cf, waiting[i], paths[i]);
+		write_sst(paths[i], bh_db_env(db), waiting[i]);
+	}
+}
+
+static void expect_waiting(char paths[WAITING][PATH_SIZE], bool there)
+{
+	for (int i = 0; i < WAITING; i++)
+		test_check(file_exists(paths[i]) == there);
+}
+
+/* Off is off: no place is given, and none is written at a place that is known. */
+static void expect_closed(bh_db *db, bh_cf *cf, const char *known)
+{
+	rocksdb_options_t *options = rocksdb_options_create();
+	rocksdb_envoptions_t *env_options = rocksdb_envoptions_create();
+	rocksdb_sstfilewriter_t *writer;
+	char *error = NULL, late[PATH_SIZE];
+	bh_buf path = { 0 };
+
+	test_status(bh_staging_path(cf, "late.sst", &path), BH_E_SUSPENDED);
+	test_status(ingest(cf, known, true), BH_E_SUSPENDED);
+	snprintf(late, sizeof(late), "%.*slate.sst", (int)(strrchr(known, '/') + 1 - known), known);
+	rocksdb_options_set_env(options, bh_db_env(db));
+	writer = rocksdb_sstfilewriter_create(env_options, options);
+	rocksdb_sstfilewriter_open(writer, late, &error);
+	test_check(error != NULL && bh_status_of_rocksdb(error) == BH_E_SUSPENDED);
+	rocksdb_sstfilewriter_destroy(writer);
+	rocksdb_envoptions_destroy(env_options);
+	rocksdb_options_destroy(options);
+}
+
+static void no_alarm(void *arg, const char *line)
+{
+	(void)arg;
+	test_check(strstr(line, "still holds") == NULL && strstr(line, "alarm") == NULL);
+}
+
+static size_t generations(bh_db *db)
+{
+	bh_generation *found = NULL;
+	size_t count = 0, alive = 0;
+
+	test_ok(bh_merchant_generations(db, "ann", &found, &count));
+	for (size_t i = 0; i < count; i++)
+		alive += !found[i].retired;
+	free(found);
+	return alive;
+}
+
+static void wait_through_a_life(void *arg)
+{
+	const workspace *ws = arg;
+	const bh_db_options options = { .log = no_alarm };
+	char anns[WAITING][PATH_SIZE], bobs[WAITING][PATH_SIZE];
+	bh_cf *ann, *bob;
+	bh_db *db;
+
+	test_db_create(ws, NULL);
+	test_ok(bh_db_open(ws->db, &options, &db));
+	test_merchant_add(ws, db, "ann", "data", NULL);
+	test_merchant_add(ws, db, "bob", "data", NULL);
+	ann = test_cf(db, "ann", "data");
+	bob = test_cf(db, "bob", "data");
+	put_old(ann);
+	put_old(bob);
+	stage_all(db, ann, anns);
+	stage_all(db, bob, bobs);
+	test_ok(bh_merchant_suspend(db, "ann", NULL));
+	expect_waiting(anns, true);
+	expect_closed(db, ann, anns[0]);
+	test_ok(ingest(bob, bobs[0], true));
+	test_expect(bob, "row0000", "import.sst 0");
+	test_ok(bh_merchant_resume(db, "ann", NULL));
+	expect_waiting(anns, true);
+
+	/* Under the keys of before until a sweep moves it, which are kept for it. */
+	test_ok(bh_merchant_rotate(db, "ann", NULL));
+	test_ok(bh_compact(ann, (bh_view){ 0 }, (bh_view){ 0 }));
+	test_check(generations(db) == 2);
+	test_ok(bh_merchant_sweep(db, "ann", NULL));
+	test_check(generations(db) == 1);
+	bh_cf_close(ann);
+	bh_cf_close(bob);
+	bh_db_close(db);
+
+	test_ok(bh_db_open(ws->db, &options, &db));
+	ann = test_cf(db, "ann", "data");
+	bob = test_cf(db, "bob", "data");
+	expect_waiting(anns, true);
+	flip_last(anns[1]);
+	test_status(ingest(ann, anns[1], true), BH_E_TAG);
+	test_expect(ann, "row0000", "old"); /* which is nobody's damage */
+	test_ok(ingest(ann, anns[2], true));
+	expect_ingested(ann, "9.sst 0", "9.sst 499");
+	test_ok(bh_merchant_shred(db, "ann", NULL));
+	expect_waiting(anns, false);
+	path_join(anns[0], ws->db, "staging/ann");
+	test_check(!file_exists(anns[0]));
+	test_ok(ingest(bob, bobs[1], false));
+	expect_ingested(bob, "000900.sst 0", "000900.sst 499");
+	bh_cf_close(ann);
+	bh_cf_close(bob);
+	bh_db_close(db);
+}
+
+/* A suspension and a resume leave them, and are not held up by them; a sweep takes them along; a shred removes them. */
+static void files_wait_as_long_as_they_must(void **state)
+{
+	workspace ws;
+
+	(void)state;
+	workspace_open(&ws);
+	test_child_ok(wait_through_a_life, &ws);
+	workspace_close(&ws);
+}
+
+static void refuse_names(void *arg)
+{
+	static const char *const names[] = { "", ".sst", "plain", "a.log", "../a.sst", "a/b.sst", "/a.sst" };
+	const workspace *ws = arg;
+	char place[PATH_SIZE];
+	bh_buf path = { 0 };
+	bh_cf *cf;
+	bh_db *db;
+
+	test_db_create(ws, NULL);
+	db = test_db_open(ws, NULL);
+	test_merchant_add(ws, db, "ann", "data", NULL);
+	cf = test_cf(db, "ann", "data");
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		test_status(bh_staging_path(cf, names[i], &path), BH_E_INVALID);
+	path_join(place, ws->db, "staging");
+	test_check(symlink(ws->root, place) == 0);
+	test_status(bh_staging_path(cf, "a.sst", &path), BH_E_FORMAT);
+	bh_cf_close(cf);
+	bh_db_close(db);
+}
+
+static void a_place_is_below_staging(void **state)
+{
+	workspace ws;
+
+	(void)state;
+	workspace_open(&ws);
+	test_child_ok(refuse_names, &ws);
+	workspace_close(&ws);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(files_come_into_their_class),
 		cmocka_unit_test(files_of_others_are_refused),
+		cmocka_unit_test(files_wait_as_long_as_they_must),
+		cmocka_unit_test(a_place_is_below_staging),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

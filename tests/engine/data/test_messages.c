@@ -56,9 +56,12 @@ static const char *below(const stage *s, const char *name)
 static const char *staged(const stage *s)
 {
 	static char path[4096];
+	bh_buf place = { 0 };
 	test_sst sst;
 
-	snprintf(path, sizeof(path), "%s/tenants/b/events/import.sst", s->ws->db);
+	test_ok(bh_staging_path(s->b, "import.sst", &place));
+	snprintf(path, sizeof(path), "%s", (const char *)place.data);
+	bh_buf_clear(&place);
 	remove(path);
 	sst = test_sst_begin(bh_db_env(s->db), path);
 	test_sst_put(&sst, "ingested", "x");
@@ -66,9 +69,18 @@ static const char *staged(const stage *s)
 	return path;
 }
 
+static bh_status place(const stage *s, bool good)
+{
+	bh_buf path = { 0 };
+	bh_status status = bh_staging_path(good ? s->b : s->a, "import.sst", &path);
+
+	bh_buf_clear(&path);
+	return status;
+}
+
 static bh_status ingest(const stage *s, bool good)
 {
-	const char *path = good ? staged(s) : below(s, "tenants/a/events/import.sst");
+	const char *path = good ? staged(s) : below(s, "staging/a/events/import.sst");
 
 	return bh_ingest(s->b, NULL, &path, 1);
 }
@@ -272,6 +284,7 @@ CALL(bh_iter_first, bh_iter_first(good ? s->iter : s->ended))
 CALL(bh_iter_entry, bh_iter_entry(good ? s->iter : s->ended, &(bh_view){ 0 }, NULL))
 CALL(bh_snapshot_new, new_snapshot(s))
 CALL(bh_ingest, ingest(s, good))
+CALL(bh_staging_path, place(s, good))
 CALL(bh_flush, bh_flush(good ? s->b : s->a))
 CALL(bh_compact, bh_compact(good ? s->b : s->a, v(""), v("")))
 CALL(bh_sync_wal, bh_sync_wal(s->db))
@@ -335,6 +348,7 @@ static const call calls[] = {
 	ROW(bh_iter_entry),
 	ROW(bh_snapshot_new),
 	ROW(bh_ingest),
+	ROW(bh_staging_path),
 	ROW(bh_flush),
 	ROW(bh_compact),
 	ROW(bh_sync_wal),

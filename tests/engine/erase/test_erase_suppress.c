@@ -170,6 +170,15 @@ static void write_sst(const stage *s, const char *path, const char *key)
 	test_sst_end(&sst);
 }
 
+static void stage_path(bh_cf *cf, const char *name, char out[PATH_SIZE])
+{
+	bh_buf path = { 0 };
+
+	test_ok(bh_staging_path(cf, name, &path));
+	snprintf(out, PATH_SIZE, "%s", (const char *)path.data);
+	bh_buf_clear(&path);
+}
+
 static void sorted_files(void *arg)
 {
 	stage s = stage_make(arg, plain_options());
@@ -177,8 +186,8 @@ static void sorted_files(void *arg)
 	char with[PATH_SIZE], without[PATH_SIZE];
 	const char *both[] = { without, with };
 
-	path_join(with, s.ws->db, "tenants/a/events/with.sst");
-	path_join(without, s.ws->db, "tenants/a/events/without.sst");
+	stage_path(s.a, "with.sst", with);
+	stage_path(s.a, "without.sst", without);
 	erase_whole(s.a, &suppressing);
 	write_sst(&s, with, "user7/001");
 	write_sst(&s, without, "user8/001");
