@@ -22,6 +22,7 @@
 #include "handles.hh"
 #include "log.hh"
 #include "pages.hh"
+#include "stream_reads.hh"
 #include "streams.hh"
 
 using namespace ROCKSDB_NAMESPACE;
@@ -364,6 +365,8 @@ private:
 		StreamReader reader(opened);
 		if (status == BH_OK)
 			status = bh_fs_check_place(path.c_str(), &info, bh_stream_reader_key(opened));
+		if (status == BH_OK && info.kind == BH_KIND_WAL)
+			status = bh_stream_reader_quiet(opened);
 		if (status == BH_OK)
 			result->reset(new StreamSequentialFile(path, fs_, info.kind, std::move(base), std::move(reader)));
 		return FromStatus(status, path);

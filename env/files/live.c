@@ -16,6 +16,7 @@ void bh_live_init(bh_live *live)
 {
 	*live = (bh_live){ 0 };
 	pthread_mutex_init(&live->lock, NULL);
+	pthread_mutex_init(&live->reading, NULL);
 	pthread_cond_init(&live->released, NULL);
 }
 
@@ -25,6 +26,7 @@ void bh_live_clear(bh_live *live)
 		free(live->entries[i].path);
 	free(live->entries);
 	pthread_cond_destroy(&live->released);
+	pthread_mutex_destroy(&live->reading);
 	pthread_mutex_destroy(&live->lock);
 }
 
@@ -106,6 +108,30 @@ void bh_live_forget_keys(bh_live *live)
 	for (size_t i = 0; i < live->count; i++)
 		bh_stream_writer_forget(live->entries[i].stream.writer);
 	pthread_mutex_unlock(&live->lock);
+	pthread_mutex_lock(&live->reading);
+	for (bh_live_reader *r = live->readers; r != NULL; r = r->next)
+		r->forget(r);
+	pthread_mutex_unlock(&live->reading);
+}
+
+void bh_live_reader_add(bh_live *live, bh_live_reader *reader)
+{
+	pthread_mutex_lock(&live->reading);
+	reader->next = live->readers;
+	reader->link = &live->readers;
+	if (reader->next != NULL)
+		reader->next->link = &reader->next;
+	live->readers = reader;
+	pthread_mutex_unlock(&live->reading);
+}
+
+void bh_live_reader_remove(bh_live *live, bh_live_reader *reader)
+{
+	pthread_mutex_lock(&live->reading);
+	*reader->link = reader->next;
+	if (reader->next != NULL)
+		reader->next->link = reader->link;
+	pthread_mutex_unlock(&live->reading);
 }
 
 bool bh_live_hold(bh_live *live, const char *path, bh_live_stream *out)

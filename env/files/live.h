@@ -35,12 +35,21 @@ typedef struct bh_live_stream {
 	const bh_live_ops *ops; /* NULL: it cannot be replaced */
 } bh_live_stream;
 
+/* One who reads a log and has keys for that; in the reader's own memory. */
+typedef struct bh_live_reader {
+	/* Has the keys wiped, and what was opened with them and not taken yet. May wait for a read under way. */
+	void (*forget)(struct bh_live_reader *reader);
+	struct bh_live_reader *next, **link;
+} bh_live_reader;
+
 struct bh_live_entry;
 typedef struct bh_live {
-	pthread_mutex_t lock; /* guards the rest */
+	pthread_mutex_t lock; /* guards the entries */
 	pthread_cond_t released;
 	struct bh_live_entry *entries;
 	size_t count;
+	pthread_mutex_t reading; /* guards the list of readers; before a reader's own lock */
+	bh_live_reader *readers;
 } bh_live;
 
 void bh_live_init(bh_live *live);
@@ -52,7 +61,9 @@ void bh_live_remove(bh_live *live, const char *path);
 bool bh_live_has(bh_live *live, const char *path);
 /* The same; *end_out, if it is there: how far frames have reached the file, bytes from its beginning. */
 bool bh_live_end(bh_live *live, const char *path, uint64_t *end_out);
-/* Has every writer wipe its expanded keys. */
+void bh_live_reader_add(bh_live *live, bh_live_reader *reader);
+void bh_live_reader_remove(bh_live *live, bh_live_reader *reader);
+/* Has every writer wipe its expanded keys, and every reader what it has. */
 void bh_live_forget_keys(bh_live *live);
 
 /* Holds the file: nothing is appended to it until bh_live_release(). False: it is not being written, or cannot be replaced. */

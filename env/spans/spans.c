@@ -51,6 +51,9 @@ void bh_spans_free(bh_spans *s)
 	free_wiped(s->spans.data, s->spans.cap);
 	bh_buf_clear(&s->part);
 	bh_wal_sieve_free(s->sieve);
+	if (s->quiet)
+		bh_wal_quiet_clear(s->quiet);
+	free(s->quiet);
 	bh_spans_manifest_clear(&s->manifest);
 	bh_families_clear(&s->families);
 	free(s->pieces);
@@ -293,6 +296,14 @@ static bh_status open_frame(bh_spans *s, uint64_t number, bh_frame_content *fram
 	return BH_OK;
 }
 
+bh_status bh_spans_quiet(bh_spans *s)
+{
+	if (s->kind != BH_KIND_WAL || s->sieve)
+		return BH_OK;
+	s->quiet = calloc(1, sizeof(*s->quiet));
+	return s->quiet ? BH_OK : bh_fail(BH_E_NOMEM, "no memory to read a log");
+}
+
 bh_status bh_spans_open(bh_spans *s, uint64_t number, bh_frame_content *frame)
 {
 	bh_status st;
@@ -324,6 +335,8 @@ bh_status bh_spans_finish(bh_spans *s)
 		st = bh_spans_manifest_finish(s);
 	else if (s->sieve)
 		st = bh_wal_sieve_end(s->sieve, !bh_log_at_boundary(&s->log));
+	else if (s->quiet)
+		bh_wal_quiet_end(s->quiet, s->buf, s->base);
 	if (st != BH_OK)
 		return fail(s, st);
 	s->ready = s->len;

@@ -53,6 +53,8 @@ void bh_spans_rebind(bh_spans *s, const bh_scopes *scopes);
 
 /* ---- opening */
 
+/* In a WAL: entries that are blank are shown as ones that do nothing (wal_quiet.h). Before the first frame. Errors: BH_E_NOMEM. */
+BH_MUST_CHECK bh_status bh_spans_quiet(bh_spans *s);
 /* Takes in frame `number`, of which the platform's part was opened; writes into frame->plain's room. Sticky errors: BH_E_FORMAT and
  * BH_E_UNSUPPORTED; BH_E_TAG, which is a family's (bh_spans_blamed()): not its section, not its DEK; those of scopes. */
 BH_MUST_CHECK bh_status bh_spans_open(bh_spans *s, uint64_t number, bh_frame_content *frame);

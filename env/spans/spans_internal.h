@@ -14,6 +14,7 @@
 #include "manifest_spans.h"
 #include "span_families.h"
 #include "spans.h"
+#include "wal_quiet.h"
 #include "wal_sieve.h"
 #include "wal_spans.h"
 
@@ -100,6 +101,7 @@ struct bh_spans {
 	size_t done_cap;
 	uint64_t touched;    /* shares that have bytes behind the last of these */
 	bh_wal_sieve *sieve; /* NULL: everything is shown. Else it has what is ready, and buf none of it */
+	bh_wal_quiet *quiet; /* NULL: what is blank stays as it is */
 	bool of_use;         /* the current record has bytes of a family whose DEK is available */
 
 	bh_manifest_state manifest;

@@ -222,7 +222,7 @@ static bh_status walk_frame(bh_spans *s, const bh_frame_content *frame)
 
 /* ---- ... then they are put there */
 
-static void put_spans(bh_spans *s)
+static bh_status put_spans(bh_spans *s)
 {
 	size_t at[BH_FRAME_FAMILIES_MAX], next = 0;
 
@@ -237,13 +237,19 @@ static void put_spans(bh_spans *s)
 		at[p->share] += p->len;
 		if (s->observer)
 			s->observer(s->observer_arg, s->base + p->at, p->len, s->families.shares[p->share].cf_id);
+		if (s->quiet && (s->families.available >> p->share & 1) == 0)
+			BH_TRY(bh_wal_quiet_blank(s->quiet, s->base + p->at, p->len));
 	}
+	return BH_OK;
 }
 
 /* The fragment is as RocksDB wrote it, but for its CRC. */
 static bh_status show(bh_spans *s, const bh_wal_done *done)
 {
 	s->of_use |= (done->shares & s->families.available) != 0;
+	if (s->quiet)
+		return bh_wal_quiet_fragment(s->quiet, s->buf, s->base, (bh_wal_run){ s->base + done->begin, s->base + done->end },
+					     done->record_end);
 	if (s->sieve == NULL) {
 		bh_log_fill_crc(s->buf + done->begin, done->end - done->begin);
 		return BH_OK;
@@ -263,6 +269,8 @@ static bh_status show_all(bh_spans *s)
 		BH_TRY(show(s, &s->done[i]));
 	s->of_use |= (s->touched & s->families.available) != 0;
 	s->ready = s->log.header_len == 0 ? s->len : (size_t)(s->fragment_off - s->base);
+	if (s->quiet && s->quiet->waiting_count > 0)
+		s->ready = (size_t)(s->quiet->waiting[0].begin - s->base);
 	if (s->sieve)
 		s->head = s->ready;
 	return BH_OK;
@@ -276,6 +284,6 @@ bh_status bh_spans_wal_open(bh_spans *s, uint64_t number, bh_frame_content *fram
 	BH_TRY(bh_spans_reserve(s, structure + BH_LOG_CRC * (structure / 3 + 1) + frame->sections.len));
 	BH_TRY(walk_frame(s, frame));
 	BH_TRY(bh_spans_open_sections(s, number, frame));
-	put_spans(s);
+	BH_TRY(put_spans(s));
 	return show_all(s);
 }

@@ -73,6 +73,8 @@ BH_MUST_CHECK bh_status bh_stream_reader_new(bh_view header, const bh_scopes *sc
 void bh_stream_reader_free(bh_stream_reader *r);
 /* Calls `fn` with every DEK that a frame announces for a column family, raw or not; before the first push. */
 void bh_stream_reader_on_announcement(bh_stream_reader *r, void (*fn)(void *arg, const uint8_t dek_id[BH_ID_LEN]), void *arg);
+/* What is blank in a WAL does nothing (wal_quiet.h): for who follows it. Before the first push. Errors: BH_E_NOMEM. */
+BH_MUST_CHECK bh_status bh_stream_reader_quiet(bh_stream_reader *r);
 const bh_file_key *bh_stream_reader_key(const bh_stream_reader *r);
 /* After a failure with BH_E_TAG: the class whose bytes, and nobody else's, are not what its key sealed, as far as that shows; NULL:
  * the file itself is wrong. Borrowed. */

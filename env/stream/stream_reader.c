@@ -87,6 +87,11 @@ void bh_stream_reader_free(bh_stream_reader *r)
 	free(r);
 }
 
+bh_status bh_stream_reader_quiet(bh_stream_reader *r)
+{
+	return r->spans ? bh_spans_quiet(r->spans) : BH_OK;
+}
+
 const bh_file_key *bh_stream_reader_key(const bh_stream_reader *r)
 {
 	return &r->key;

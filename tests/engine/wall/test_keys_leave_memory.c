@@ -111,11 +111,14 @@ static void expect_keys(const tracer *t, bool some)
 typedef struct stage {
 	bh_db *db;
 	bh_cf *a, *b;
-	bh_iter *iter; /* on A */
+	bh_iter *iter;                /* on A */
+	rocksdb_wal_iterator_t *tail; /* stands in the WAL's middle */
 } stage;
 
 static void stage_open(tracer *t, stage *s)
 {
+	char *error = NULL;
+
 	make_two(t->ws);
 	s->db = test_db_open(t->ws, NULL);
 	s->a = test_cf(s->db, "a", "events");
@@ -130,6 +133,8 @@ static void stage_open(tracer *t, stage *s)
 	test_put(s->b, "k", "v");
 	test_ok(bh_iter_new(s->a, NULL, &s->iter));
 	test_ok(bh_iter_first(s->iter));
+	s->tail = rocksdb_get_updates_since(bh_db_rocksdb(s->db), 1, NULL, &error);
+	test_rocks_ok(error);
 	trace_class(s->db, "events", t);
 	trace_class(s->db, "profile", t);
 	expect_keys(t, true); /* the search finds what is there */
@@ -137,6 +142,8 @@ static void stage_open(tracer *t, stage *s)
 
 static void stage_close(stage *s)
 {
+	if (s->tail != NULL)
+		rocksdb_wal_iter_destroy(s->tail);
 	bh_iter_free(s->iter);
 	bh_cf_close(s->a);
 	bh_cf_close(s->b);
