@@ -56,6 +56,22 @@ static void *probe_thread(void *arg)
 	return NULL;
 }
 
+/* One entry into the log for all of them, before anybody is asked. */
+static bh_status announce(const probes *p)
+{
+	const char **names = calloc(p->count + 1, sizeof(*names));
+	size_t count = 0;
+
+	if (names == NULL)
+		return bh_fail(BH_E_NOMEM, "no memory for %zu merchants", p->count);
+	for (size_t i = 0; i < p->count; i++)
+		if (p->list[i].wanted)
+			names[count++] = p->list[i].name;
+	bh_status status = bh_unlock_announce(p->unlock, names, count);
+	free(names);
+	return status;
+}
+
 /* Bounded in time by the KMSs' own deadlines, and by as many calls at once as there are threads. */
 static void probe_all(probes *p)
 {
@@ -220,9 +236,12 @@ static bh_status list_all(bh_db *db, const bh_merchant_info *infos, probe *list,
 	BH_TRY(bh_unlock_new(db->keyring, &p.unlock));
 	for (size_t i = 0; i < count; i++)
 		list[i] = (probe){ .name = infos[i].name, .wanted = wants_keys(db, &infos[i]) };
-	probe_all(&p);
-	/* One entry into the log for all of them: the keys are there from here on. */
-	bh_status status = bh_unlock_commit(p.unlock);
+	bh_status status = announce(&p);
+	if (status == BH_OK) {
+		probe_all(&p);
+		/* One entry into the log for all of them: the keys are there from here on. */
+		status = bh_unlock_commit(p.unlock);
+	}
 	bh_unlock_free(p.unlock);
 	BH_TRY(status);
 	for (size_t i = 0; i < count; i++)

@@ -10,6 +10,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
+#include "keyring/base/crashpoint.h"
 #include "keyring/kms/agent/agent.h"
 #include "keyring/kms/local/local.h"
 #include "meter.h"
@@ -75,6 +76,14 @@ static bh_status call_end(bh_kms *kms, int64_t began_ns, bh_status status)
 {
 	bh_kms_meter_count(kms->meter, began_ns, status);
 	atomic_store(&kms->failed, status != BH_OK);
+	return status;
+}
+
+/* ... of a call that used the key. */
+static bh_status use_end(bh_kms *kms, int64_t began_ns, bh_status status)
+{
+	status = call_end(kms, began_ns, status);
+	bh_crash_point("kms.answered");
 	return status;
 }
 
@@ -179,7 +188,7 @@ bh_status bh_kms_wrap(bh_kms *kms, bh_view plaintext, bh_view context, bh_buf *w
 		return bh_fail(BH_E_INVALID, "CMK '%s': only keys of %d bytes are wrapped, not %zu", kms->uri, BH_DEK_LEN,
 			       plaintext.len);
 	int64_t began_ns = call_begin();
-	BH_TRY(call_end(kms, began_ns, wrap_checked(kms, plaintext, context, &wrapped, &version)));
+	BH_TRY(use_end(kms, began_ns, wrap_checked(kms, plaintext, context, &wrapped, &version)));
 	BH_TRY(bh_buf_append(wrapped_out, wrapped.data, wrapped.len));
 	*version_out = version;
 	return BH_OK;
@@ -199,7 +208,7 @@ bh_status bh_kms_unwrap(bh_kms *kms, bh_view wrapped, bh_view context, bh_secret
 	BH_CLEANUP(bh_secret_clear) bh_secret plaintext = { 0 };
 	int64_t began_ns = call_begin();
 
-	BH_TRY(call_end(kms, began_ns, unwrap_checked(kms, wrapped, context, &plaintext)));
+	BH_TRY(use_end(kms, began_ns, unwrap_checked(kms, wrapped, context, &plaintext)));
 	*out = bh_secret_take(&plaintext);
 	return BH_OK;
 }
@@ -237,7 +246,7 @@ bh_status bh_kms_destroy(bh_kms *kms, bh_kms_evidence *out)
 	bh_kms_evidence evidence = { 0 };
 	int64_t began_ns = call_begin();
 
-	BH_TRY(call_end(kms, began_ns, destroy_checked(kms, &evidence)));
+	BH_TRY(use_end(kms, began_ns, destroy_checked(kms, &evidence)));
 	if (out != NULL)
 		*out = evidence;
 	return bh_done(BH_OK);

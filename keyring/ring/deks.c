@@ -83,7 +83,8 @@ struct bh_unlock {
 	bh_keyring_state merchants; /* copies of those whose DEKs are in: */
 	bh_dek_table deks;
 	bh_audit_batch events;
-	bool denied; /* one of the events says so */
+	bool denied;    /* one of the events says so */
+	bool announced; /* the log has that the KMSs are about to be asked; set before the first `add` */
 };
 
 bh_status bh_keyring_merchant_copy(bh_keyring *keyring, const char *name, bh_keyring_state *out)
@@ -273,26 +274,47 @@ static bh_status merchant_add(bh_unlock *unlock, bh_keyring_state *copy, bool *a
 	return status;
 }
 
-static bh_status add_once(bh_unlock *unlock, const char *name, bool *again_out)
+#define TO_UNWRAP "to unwrap its DEKs"
+
+bh_status bh_unlock_announce(bh_unlock *unlock, const char *const *names, size_t count)
+{
+	BH_CLEANUP(bh_audit_batch_clear) bh_audit_batch batch = { 0 };
+
+	for (size_t i = 0; i < count; i++) {
+		BH_CLEANUP(bh_keyring_state_clear) bh_keyring_state copy = { 0 };
+
+		BH_TRY(bh_keyring_merchant_copy(unlock->keyring, names[i], &copy));
+		const bh_merchant_record *merchant = &copy.merchants[0];
+		if (!all_live(unlock->keyring, merchant))
+			BH_TRY(bh_keyring_audit_asking_add(unlock->keyring, &batch, merchant, merchant->cmk_uri, TO_UNWRAP));
+	}
+	BH_TRY(bh_audit_batch_write(unlock->keyring->audit, &batch));
+	unlock->announced = true;
+	return BH_OK;
+}
+
+/* `announced`: the log has already that this CMK is about to be asked. */
+static bh_status add_once(bh_unlock *unlock, const char *name, bool announced, bool *again_out)
 {
 	BH_CLEANUP(bh_keyring_state_clear) bh_keyring_state copy = { 0 };
 
 	*again_out = false;
 	BH_TRY(bh_keyring_merchant_copy(unlock->keyring, name, &copy));
-	for (size_t i = 0; i < copy.count; i++) /* one */
-		if (!all_live(unlock->keyring, &copy.merchants[i]))
-			return bh_fail_prefix(merchant_add(unlock, &copy, again_out), "merchant '%s'", name);
-	return BH_OK;
+	const bh_merchant_record *merchant = &copy.merchants[0];
+	if (all_live(unlock->keyring, merchant))
+		return BH_OK;
+	if (!announced)
+		BH_TRY(bh_keyring_audit_asking(unlock->keyring, merchant, merchant->cmk_uri, TO_UNWRAP));
+	return bh_fail_prefix(merchant_add(unlock, &copy, again_out), "merchant '%s'", name);
 }
 
 bh_status bh_unlock_add(bh_unlock *unlock, const char *name)
 {
-	bh_status status;
 	bool again;
+	bh_status status = add_once(unlock, name, unlock->announced, &again);
 
-	do
-		status = add_once(unlock, name, &again);
-	while (status == BH_OK && again);
+	while (status == BH_OK && again)
+		status = add_once(unlock, name, false, &again);
 	return status;
 }
 

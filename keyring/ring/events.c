@@ -169,6 +169,25 @@ static const char *last_request_id(void)
 	return id[0] != '\0' ? id : NULL;
 }
 
+bh_status bh_keyring_audit_asking_add(const bh_keyring *keyring, bh_audit_batch *batch, const bh_merchant_record *merchant,
+				      const char *cmk_uri, const char *what_for)
+{
+	bh_audit_event event = merchant_event(merchant, BH_AUDIT_KMS_ASKED, BH_OK);
+
+	event.cmk_uri = cmk_uri;
+	event.detail = what_for;
+	return bh_audit_batch_add(keyring->audit, batch, &event);
+}
+
+bh_status bh_keyring_audit_asking(const bh_keyring *keyring, const bh_merchant_record *merchant, const char *cmk_uri,
+				  const char *what_for)
+{
+	BH_CLEANUP(bh_audit_batch_clear) bh_audit_batch batch = { 0 };
+
+	BH_TRY(bh_keyring_audit_asking_add(keyring, &batch, merchant, cmk_uri, what_for));
+	return bh_audit_batch_write(keyring->audit, &batch);
+}
+
 bh_status bh_keyring_audit_dek(const bh_keyring *keyring, bh_audit_batch *batch, const char *action,
 			       const bh_merchant_record *merchant, const bh_dek_record *dek)
 {
@@ -205,6 +224,9 @@ bh_status bh_keyring_audit_some(const bh_keyring *keyring, bh_audit_batch *batch
 	return BH_OK;
 }
 
+/* Said once, so that a renewal is one entry and not two. */
+static const char renewals_follow[] = "until they are wiped the KMS is asked again, each time before the lease ends";
+
 /* Those that were retired before were in nobody's memory. */
 bh_status bh_keyring_audit_keys(const bh_keyring *keyring, bh_audit_batch *batch, const char *action,
 				const bh_merchant_record *merchant, bh_status outcome)
@@ -214,7 +236,8 @@ bh_status bh_keyring_audit_keys(const bh_keyring *keyring, bh_audit_batch *batch
 	for (size_t i = 0; i < merchant->dek_count; i++)
 		if (merchant->deks[i].retired_at_s == 0)
 			BH_TRY(bh_buf_append(&ids, merchant->deks[i].id, BH_ID_LEN));
-	return bh_keyring_audit_some(keyring, batch, action, merchant, ids.data, ids.len / BH_ID_LEN, NULL, outcome);
+	return bh_keyring_audit_some(keyring, batch, action, merchant, ids.data, ids.len / BH_ID_LEN,
+				     strcmp(action, BH_AUDIT_KEYS_GRANTED) == 0 ? renewals_follow : NULL, outcome);
 }
 
 bh_status bh_keyring_audit_denied(const bh_keyring *keyring, bh_audit_batch *batch, const bh_merchant_record *merchant,

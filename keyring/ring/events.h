@@ -8,7 +8,8 @@
 #include "ring.h"
 
 /* Keys are granted only after the log has it. What takes keys away, or closes a merchant, happens even where the log cannot be
- * written: bh_audit_note() then. A change of state is logged before it is made, and once more, with its outcome, if it fails. */
+ * written: bh_audit_note() then. A change of state is logged before it is made, and once more, with its outcome, if it fails.
+ * That a KMS is asked is logged before it is; but for renewals, which the grant of the keys tells of in advance. */
 
 /* Makes the first AUDIT of a new database. */
 BH_MUST_CHECK bh_status bh_keyring_audit_create(const bh_io_dir *dir, const bh_keyring_head *head, const bh_signer *signer,
@@ -19,6 +20,13 @@ BH_MUST_CHECK bh_status bh_keyring_audit_open(bh_keyring *keyring, const bh_keyr
 /* Says that the keyring is closed, all keys being wiped. */
 void bh_keyring_audit_close(bh_keyring *keyring);
 
+/* Says that the merchant's KMS ("": the platform's) is about to be asked `what_for`, by the CMK `cmk_uri`. Durable on return; what
+ * cannot be said is not asked. Errors: those of bh_audit_append(). */
+BH_MUST_CHECK bh_status bh_keyring_audit_asking(const bh_keyring *keyring, const bh_merchant_record *merchant, const char *cmk_uri,
+						const char *what_for);
+/* The same, added to a batch. */
+BH_MUST_CHECK bh_status bh_keyring_audit_asking_add(const bh_keyring *keyring, bh_audit_batch *batch,
+						    const bh_merchant_record *merchant, const char *cmk_uri, const char *what_for);
 /* Adds the event of one DEK. */
 BH_MUST_CHECK bh_status bh_keyring_audit_dek(const bh_keyring *keyring, bh_audit_batch *batch, const char *action,
 					     const bh_merchant_record *merchant, const bh_dek_record *dek);

@@ -160,6 +160,11 @@ BH_MUST_CHECK bh_status bh_keyring_merchant_renew(bh_keyring *keyring, const cha
 typedef struct bh_unlock bh_unlock;
 BH_MUST_CHECK bh_status bh_unlock_new(bh_keyring *keyring, bh_unlock **out);
 BH_MUST_CHECK bh_status bh_unlock_add(bh_unlock *unlock, const char *name);
+/* Before the first `add`, for the sake of the disk: says of all these merchants at once that their KMSs are about to be asked,
+ * which `add` else says of each. Only these may be added then. Errors: BH_E_NO_SUCH_MERCHANT, BH_E_SHREDDED, those of
+ * bh_audit_append().
+ */
+BH_MUST_CHECK bh_status bh_unlock_announce(bh_unlock *unlock, const char *const *names, size_t count);
 /* Errors: BH_E_IO and those of bh_audit_append(), and then no key of the group is there; BH_E_SHREDDED (a merchant was shredded
  * meanwhile; the others' keys are there). */
 BH_MUST_CHECK bh_status bh_unlock_commit(bh_unlock *unlock);

@@ -94,9 +94,10 @@ static bh_status record_make(const bh_keyring *keyring, const char *name, const 
 {
 	BH_CLEANUP(bh_kms_closep) bh_kms *kms = NULL;
 
+	BH_TRY(record_begin(keyring, name, cmk_uri, class_count, record));
+	BH_TRY(bh_keyring_audit_asking(keyring, record, cmk_uri, "to wrap its first DEKs"));
 	BH_TRY(bh_keyring_kms_open(keyring, cmk_uri, &kms));
 	BH_TRY(bh_keyring_region_check(kms, cmk_uri, keyring->file.head.region));
-	BH_TRY(record_begin(keyring, name, cmk_uri, class_count, record));
 	BH_TRY(bh_dek_table_reserve(deks, class_count));
 	for (size_t i = 0; i < class_count; i++)
 		BH_TRY(record_add_dek(keyring, kms, classes[i], record, deks, events));

@@ -50,6 +50,7 @@ static bh_status prove(relocation *r, const bh_merchant_record *merchant, const 
 	BH_CLEANUP(bh_kms_closep) bh_kms *kms = NULL;
 	BH_CLEANUP(bh_dek_unrefp) bh_dek *dek = NULL;
 
+	BH_TRY(bh_keyring_audit_asking(r->keyring, merchant, uri, "to unwrap one of its DEKs, where the KMS is said to lie now"));
 	BH_TRY(bh_keyring_kms_open(r->keyring, uri, &kms));
 	BH_TRY(bh_keyring_region_check(kms, uri, merchant->region));
 	if (record == NULL)

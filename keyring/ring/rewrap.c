@@ -280,11 +280,22 @@ static bh_status commit_part(rewrap *r, bh_status failure)
 	return bh_fail(failure, "%s", (const char *)message.data);
 }
 
+static bh_status intent_write(const rewrap *r)
+{
+	const bh_merchant_record *merchant = merchant_of(r);
+
+	if (!r->move)
+		return bh_keyring_audit_asking(r->keyring, merchant, r->uri, "to unwrap its DEKs and to wrap them anew");
+	BH_TRY(bh_keyring_audit_asking(r->keyring, merchant, merchant->cmk_uri, "to unwrap its DEKs, for a move"));
+	return bh_keyring_audit_asking(r->keyring, merchant, r->uri, "to wrap its DEKs, for a move");
+}
+
 static bh_status at_kms(rewrap *r)
 {
 	r->wraps = calloc(merchant_of(r)->dek_count, sizeof(*r->wraps));
 	if (r->wraps == NULL)
 		return bh_fail(BH_E_NOMEM, "no memory for %zu wraps", merchant_of(r)->dek_count);
+	BH_TRY(intent_write(r));
 	BH_TRY(cmks_open(r));
 	return deks_rewrap(r);
 }

@@ -119,6 +119,7 @@ static bh_status deks_make(rotation *r, int64_t at_s)
 	size_t classes = bh_deks_class_count(merchant->deks, merchant->dek_count);
 	BH_CLEANUP(bh_kms_closep) bh_kms *kms = NULL;
 
+	BH_TRY(bh_keyring_audit_asking(r->keyring, merchant, merchant->cmk_uri, "to wrap a new generation of its DEKs"));
 	BH_TRY(bh_keyring_kms_open(r->keyring, merchant->cmk_uri, &kms));
 	BH_TRY(bh_keyring_region_check(kms, merchant->cmk_uri, merchant->region));
 	for (size_t i = 0; i < classes; i++)

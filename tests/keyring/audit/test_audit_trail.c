@@ -122,9 +122,10 @@ static void live(void *arg)
 	bh_db_close(db);
 	verify_log(ws, key);
 	trail_is(ws, "ann",
-		 "dek.wrapped merchant.added keys.granted state.changed keys.wiped state.changed dek.unwrapped keys.granted "
+		 "kms.asked dek.wrapped merchant.added keys.granted state.changed keys.wiped state.changed kms.asked "
+		 "dek.unwrapped keys.granted "
 		 "state.changed cmk.destroy-asked cmk.destroy-answered keys.wiped state.changed dek.destroyed certificate.issued ");
-	trail_is(ws, "bob", "dek.wrapped merchant.added keys.granted state.changed ");
+	trail_is(ws, "bob", "kms.asked dek.wrapped merchant.added keys.granted state.changed ");
 	trail_is(ws, "",
 		 "database.created dek.wrapped keyring.opened dek.unwrapped keyring.closed keyring.opened dek.unwrapped "
 		 "keyring.closed ");
