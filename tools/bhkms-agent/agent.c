@@ -23,9 +23,44 @@
 typedef struct connection {
 	agent *agent;
 	int fd;
+	bool stranger; /* of a user that is not served */
 } connection;
 
 /* ---- the directory */
+
+/* Who owns a directory, or a file in it, can open it to himself. */
+static bh_status check_owner(const agent *a, int dir_fd, const char *name)
+{
+	struct stat st;
+
+	if (fstatat(dir_fd, name, &st, AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW) != 0)
+		return errno == ENOENT ? BH_OK : bh_fail(BH_E_IO, "%s/%s: cannot be looked at: %s", a->dir, name, strerror(errno));
+	for (size_t i = 0; i < a->user_count; i++)
+		if (a->users[i] == st.st_uid && a->users[i] != 0)
+			return bh_fail(BH_E_KMS_REFUSED,
+				       "--allow-uid %u: this user owns %s/%s, and could read the keys; let the agent run "
+				       "as another user, who owns it",
+				       (unsigned)a->users[i], a->dir, name);
+	if (name[0] == '\0' && (st.st_mode & 0077) != 0)
+		return bh_fail(BH_E_KMS_REFUSED, "%s: mode %04o lets others in, and other users are served; chmod 700 it", a->dir,
+			       (unsigned)(st.st_mode & 07777));
+	return BH_OK;
+}
+
+static bh_status check_users(const agent *a, int dir_fd)
+{
+	if (a->user_count == 0)
+		return BH_OK;
+	for (size_t i = 0; i < a->user_count; i++)
+		if (a->users[i] == geteuid() && a->users[i] != 0)
+			return bh_fail(BH_E_KMS_REFUSED,
+				       "--allow-uid %u: is the agent's own user, who can read the keys; let it run as "
+				       "another user",
+				       (unsigned)a->users[i]);
+	BH_TRY(check_owner(a, dir_fd, ""));
+	BH_TRY(check_owner(a, dir_fd, "root.key"));
+	return check_owner(a, dir_fd, "root.json");
+}
 
 bh_status agent_check(agent *a)
 {
@@ -33,6 +68,7 @@ bh_status agent_check(agent *a)
 	BH_CLEANUP(bh_local_root_clear) bh_local_root root = { 0 };
 
 	BH_TRY(bh_local_dir_open(a->dir, &dir));
+	BH_TRY(check_users(a, dir.fd));
 	return bh_local_root_open(&dir, &a->kms, a->session, &root);
 }
 
@@ -43,6 +79,16 @@ static bh_status key_open(agent *a, const char *key, bh_kms **out)
 	if (snprintf(uri, sizeof(uri), "local:%s#%s", a->dir, key) >= (int)sizeof(uri))
 		return bh_fail(BH_E_INVALID, "%s: this path is too long for a KMS", a->dir);
 	return bh_kms_open_in(a->session, NULL, uri, &a->kms, out);
+}
+
+/* ---- who is served */
+
+static bool is_served(const agent *a, uid_t uid)
+{
+	for (size_t i = 0; i < a->user_count; i++)
+		if (a->users[i] == uid)
+			return true;
+	return uid == 0 || (a->user_count == 0 && uid == geteuid());
 }
 
 /* ---- one request */
@@ -75,7 +121,7 @@ static bh_status do_unwrap(bh_kms *kms, const bh_agent_request *request, buffers
 
 static bh_status do_destroy(const agent *a, bh_kms *kms, bh_agent_answer *answer)
 {
-	if (!a->allow_destroy)
+	if (!a->allow_destroy && a->policy == NULL)
 		return bh_fail(BH_E_KMS_REFUSED,
 			       "this agent destroys no keys (it runs without --allow-destroy); the key's owner does, "
 			       "with bhctl kms destroy");
@@ -113,9 +159,11 @@ static void answer_request(agent *a, const bh_agent_request *request, uid_t uid,
 	answer->command = request->command;
 	memcpy(answer->id, request->id, sizeof(answer->id));
 	memcpy(answer->key, request->key, sizeof(answer->key));
-	bh_status status = uid == 0 || uid == geteuid()
-				   ? handle(a, request, room, answer)
-				   : bh_fail(BH_E_KMS_REFUSED, "user %u may not use this agent", (unsigned)uid);
+	bh_status status = is_served(a, uid) ? BH_OK : bh_fail(BH_E_KMS_REFUSED, "user %u may not use this agent", (unsigned)uid);
+	if (status == BH_OK && a->policy != NULL)
+		status = policy_check(a->policy, request, uid);
+	if (status == BH_OK)
+		status = handle(a, request, room, answer);
 	answer->outcome = bh_agent_outcome(status);
 	if (status != BH_OK)
 		snprintf(answer->message, sizeof(answer->message), "%s", bh_status_message());
@@ -152,11 +200,13 @@ static void *connection_main(void *arg)
 
 	if (serve(a, c->fd) != BH_OK && a->verbose)
 		fprintf(stderr, "bhkms-agent: a connection ended without an answer: %s\n", bh_status_message());
+	bool stranger = c->stranger;
 	close(c->fd);
 	free(c);
 	OPENSSL_thread_stop(); /* main() may return before this thread has ended: let it leave nothing of OpenSSL's */
 	pthread_mutex_lock(&a->lock);
 	a->busy--;
+	a->strangers -= stranger ? 1 : 0;
 	pthread_cond_signal(&a->one_ended);
 	pthread_mutex_unlock(&a->lock);
 	return NULL;
@@ -208,7 +258,8 @@ bh_status agent_listen(agent *a)
 	a->listen_fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (a->listen_fd < 0)
 		return fail_io(a->socket, "no socket");
-	mode_t mask = umask(0177); /* from the first moment nobody else's */
+	/* From the first moment nobody else's; or everybody's, of whom most are sent away. */
+	mode_t mask = umask(a->user_count == 0 ? 0177 : 0111);
 	int bound = bind(a->listen_fd, (const struct sockaddr *)&address, sizeof(address));
 	umask(mask);
 	if (bound != 0)
@@ -232,14 +283,19 @@ static void connection_start(agent *a, int fd)
 	connection *c = malloc(sizeof(*c));
 	pthread_t thread;
 
-	if (c == NULL) {
+	uid_t uid;
+
+	if (c == NULL || bh_agent_peer(fd, &uid) != BH_OK) {
+		free(c);
 		close(fd);
 		return;
 	}
-	*c = (connection){ a, fd };
+	*c = (connection){ a, fd, !is_served(a, uid) };
+	bool stranger = c->stranger; /* the thread frees it */
 	pthread_mutex_lock(&a->lock);
-	bool started = pthread_create(&thread, NULL, connection_main, c) == 0;
+	bool started = (!stranger || a->strangers < AGENT_STRANGERS_MAX) && pthread_create(&thread, NULL, connection_main, c) == 0;
 	a->busy += started ? 1 : 0;
+	a->strangers += started && stranger ? 1 : 0;
 	pthread_mutex_unlock(&a->lock);
 	if (started) {
 		pthread_detach(thread);

@@ -27,10 +27,13 @@ static void on_stop(int signal)
 
 static void usage(FILE *out)
 {
-	fputs("usage: bhkms-agent --dir DIR --socket PATH [--allow-destroy] [--passphrase-fd N] [--verbose]\n\n"
-	      "Serves the keys of a local KMS to the databases of this user, which name them agent:PATH#KEY.\n\n"
+	fputs("usage: bhkms-agent --dir DIR --socket PATH [--allow-uid UID]... [--policy FILE | --allow-destroy]\n"
+	      "                   [--passphrase-fd N] [--verbose]\n\n"
+	      "Serves the keys of a local KMS to databases, which name them agent:PATH#KEY.\n\n"
 	      "  --dir DIR           the local KMS, made by 'bhctl kms create local:DIR#KEY'\n"
 	      "  --socket PATH       where it is served; its folder should be this user's alone\n"
+	      "  --allow-uid UID     this user is served, in place of the agent's own; may be given more than once\n"
+	      "  --policy FILE       what is done for whom with which key: a rule a line (bhkms-agent(1))\n"
 	      "  --allow-destroy     a merchant's shred destroys its key through this agent, too\n"
 	      "  --passphrase-fd N   the passphrase of DIR, up to a newline; else BULKHEAD_KMS_PASSPHRASE\n"
 	      "  --verbose           a line a request, on standard error\n",
@@ -48,14 +51,29 @@ static bh_status take_passphrase(const char *fd, bh_secret *out)
 	return passphrase_read((int)number, out);
 }
 
+static bh_status take_user(const char *text, agent *a)
+{
+	char *end;
+	unsigned long uid = strtoul(text, &end, 10);
+
+	if (text[0] < '0' || text[0] > '9' || *end != '\0' || uid >= UINT32_MAX)
+		return bh_fail(BH_E_INVALID, "--allow-uid '%s': must be a user's number", text);
+	if (a->user_count == AGENT_USERS_MAX)
+		return bh_fail(BH_E_INVALID, "--allow-uid: %d users at most", AGENT_USERS_MAX);
+	a->users[a->user_count++] = (uid_t)uid;
+	return BH_OK;
+}
+
 static bh_status take_options(int argc, char **argv, agent *a, bh_secret *passphrase)
 {
 	static const struct option longs[] = {
-		{ "dir", required_argument, NULL, 'd' },     { "socket", required_argument, NULL, 's' },
-		{ "allow-destroy", no_argument, NULL, 'x' }, { "passphrase-fd", required_argument, NULL, 'p' },
-		{ "verbose", no_argument, NULL, 'v' },       { "help", no_argument, NULL, 'h' },
-		{ "version", no_argument, NULL, 'V' },       { 0 },
+		{ "dir", required_argument, NULL, 'd' },       { "socket", required_argument, NULL, 's' },
+		{ "allow-destroy", no_argument, NULL, 'x' },   { "passphrase-fd", required_argument, NULL, 'p' },
+		{ "allow-uid", required_argument, NULL, 'u' }, { "policy", required_argument, NULL, 'P' },
+		{ "verbose", no_argument, NULL, 'v' },         { "help", no_argument, NULL, 'h' },
+		{ "version", no_argument, NULL, 'V' },         { 0 },
 	};
+	const char *policy_path = NULL;
 	int c;
 
 	opterr = 0;
@@ -65,6 +83,8 @@ static bh_status take_options(int argc, char **argv, agent *a, bh_secret *passph
 		case 's': a->socket = optarg; break;
 		case 'x': a->allow_destroy = true; break;
 		case 'p': BH_TRY(take_passphrase(optarg, passphrase)); break;
+		case 'u': BH_TRY(take_user(optarg, a)); break;
+		case 'P': policy_path = optarg; break;
 		case 'v': a->verbose = true; break;
 		case 'h': usage(stdout); exit(EXIT_SUCCESS);
 		case 'V': puts("bhkms-agent " BH_VERSION); exit(EXIT_SUCCESS);
@@ -77,7 +97,10 @@ static bh_status take_options(int argc, char **argv, agent *a, bh_secret *passph
 		return bh_fail(BH_E_INVALID, "--dir and --socket are needed; 'bhkms-agent --help' lists the options");
 	if (passphrase->data != NULL)
 		a->kms.passphrase = (const char *)passphrase->data;
-	return BH_OK;
+	if (policy_path != NULL && a->allow_destroy)
+		return bh_fail(BH_E_INVALID,
+			       "--policy and --allow-destroy: the policy says whose keys are destroyed; give it alone");
+	return policy_path != NULL ? policy_read(policy_path, &a->policy) : BH_OK;
 }
 
 /* Blocked in every thread, and let through where the loop waits: so none comes between the look at `stop` and the wait. */
@@ -124,6 +147,7 @@ int main(int argc, char **argv)
 	if (status != BH_OK)
 		fprintf(stderr, "bhkms-agent: %s\n", bh_status_message());
 	bh_kms_session_free(a.session);
+	policy_free(a.policy);
 	bh_secret_clear(&passphrase);
 	if (a.listen_fd >= 0)
 		close(a.listen_fd);

@@ -8,8 +8,8 @@ _bhkms_agent() {
 	help=$("$program" --help 2>/dev/null)
 	case $prev in
 	--dir) mapfile -t COMPREPLY < <(compgen -d -- "$cur") ;;
-	--socket) mapfile -t COMPREPLY < <(compgen -f -- "$cur") ;;
-	--passphrase-fd) return ;;
+	--socket | --policy) mapfile -t COMPREPLY < <(compgen -f -- "$cur") ;;
+	--passphrase-fd | --allow-uid) return ;;
 	*)
 		mapfile -t COMPREPLY < <(compgen -W "$(sed -nE 's/^  (--[a-z-]+).*/\1/p' <<<"$help")" -- "$cur")
 		return

@@ -57,14 +57,31 @@ static bh_status uri_split(const char *uri, char **socket_out, char key_out[BH_N
 
 /* One call */
 
-/* An agent serves its own user and root. Whoever else answers here has put his socket in its place. */
-static bh_status server_check(int fd)
+/* Whether the socket's folder is that user's, and nobody else can put a socket there. */
+static bool owns_folder(const char *socket_path, uid_t uid)
+{
+	BH_CLEANUP(bh_buf_clear) bh_buf folder = { 0 };
+	const char *slash = strrchr(socket_path, '/');
+	struct stat st;
+
+	if (bh_buf_printf(&folder, "%.*s", slash != NULL ? (int)(slash - socket_path) + 1 : 1, slash != NULL ? socket_path : ".") !=
+	    BH_OK)
+		return false;
+	return stat((const char *)folder.data, &st) == 0 && st.st_uid == uid && (st.st_mode & 0022) == 0;
+}
+
+/* An agent is this user's, root's, or the one's whose folder its socket is in. Whoever else answers here has put his in its place.
+ */
+static bh_status server_check(const agent_kms *kms, int fd)
 {
 	uid_t uid = 0;
 
 	BH_TRY(bh_agent_peer(fd, &uid));
-	if (uid != 0 && uid != geteuid() && geteuid() != 0)
-		return bh_fail(BH_E_KMS_REFUSED, "its socket is served by user %u, neither root nor this one", (unsigned)uid);
+	if (uid != 0 && uid != geteuid() && geteuid() != 0 && !owns_folder(kms->socket, uid))
+		return bh_fail(
+			BH_E_KMS_REFUSED,
+			"its socket is served by user %u, who is neither root, nor this one, nor alone able to write in its folder",
+			(unsigned)uid);
 	return BH_OK;
 }
 
@@ -77,7 +94,7 @@ static bh_status exchange(const agent_kms *kms, const bh_agent_request *request,
 	BH_TRY(bh_secret_init(room, BH_AGENT_BODY_MAX));
 	BH_TRY(bh_agent_request_encode(request, &frame));
 	BH_TRY(bh_agent_connect(kms->socket, deadline_ms, &fd));
-	BH_TRY(server_check(fd));
+	BH_TRY(server_check(kms, fd));
 	BH_TRY(bh_agent_send(fd, bh_agent_frame_view(&frame), deadline_ms));
 	return bh_agent_receive(fd, deadline_ms, room, body_out);
 }
