@@ -37,7 +37,8 @@ for program in "$@"; do
 	"${as[@]}" "$work/$name" "${arguments[@]}" 5<&6 6>&- >"$work/out" 2>&1 &
 	pid=$!
 	for ((tries = 0; tries < 600; tries++)); do
-		[[ $(stat -c %u "/proc/$pid/mem") != 0 || $(readlink "/proc/$pid/exe") != *"/$name" ]] || break
+		# In this order: before, it is root's process for another reason.
+		[[ $(readlink "/proc/$pid/exe") != *"/$name" || $(stat -c %u "/proc/$pid/mem") != 0 ]] || break
 		sleep 0.1
 	done
 	[[ $(stat -c %u "/proc/$pid/mem") == 0 ]] || die "$name can be looked into by others of its user"
