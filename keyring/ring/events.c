@@ -89,6 +89,8 @@ bh_status bh_keyring_audit_open(bh_keyring *keyring, const bh_keyring_options *o
 	if (position.size == 0)
 		BH_TRY(created_write(keyring->audit, &keyring->file.head));
 	BH_TRY(opened_write(keyring));
+	if (!writable) /* which has no mark to write */
+		bh_keyring_pin_tell(keyring);
 	return bh_keyring_audit_mark(keyring, true);
 }
 

@@ -261,6 +261,13 @@ static void expect_whole(void *arg)
 	bh_cf_close(b);
 	bh_db_close(db);
 	test_ok(by_library(s->ws->db, k.text));
+	/* Who only looks leaves lines in the log as well, and is told. */
+	k = (kept){ 0 };
+	test_ok(bh_db_open(s->ws->db, &(bh_db_options){ .read_only = true, .pin_changed = keep, .pin_arg = &k }, &db));
+	test_check(k.count == 1);
+	bh_db_close(db);
+	test_check(k.count == 2);
+	test_ok(by_library(s->ws->db, k.text));
 	/* An older pin is a floor: what has gone on since fits it. */
 	test_ok(by_library(s->ws->db, s->first_pin));
 }
