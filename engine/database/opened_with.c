@@ -12,7 +12,8 @@
 #include "env/fs/copy.h"
 
 #define FILE_MAX ((size_t)1 << 30) /* bytes: a family has some 7 KB of it */
-#define NONE "nullptr"             /* as RocksDB writes it */
+#define LACKING "which is not here: "
+#define NONE "nullptr" /* as RocksDB writes it */
 
 typedef struct recorded {
 	bh_db *db;
@@ -127,9 +128,14 @@ static bh_status adopt(const recorded *r)
 static bh_status refuse(const recorded *r, const char *what, const bh_buf *name, const char *why)
 {
 	return bh_fail(BH_E_INVALID,
-		       "%s: was opened with the %s '%.*s' (OPTIONS-%06llu), which is not here: %s; open it with that, or have "
+		       "%s: was opened with the %s '%.*s' (OPTIONS-%06llu), " LACKING "%s; open it with that, or have "
 		       "this done by the service that does",
 		       r->db->dir, what, (int)name->len, (const char *)name->data, (unsigned long long)r->file, why);
+}
+
+bool bh_opened_with_lacks(bh_status status, const char *message)
+{
+	return status == BH_E_INVALID && strstr(message, LACKING) != NULL;
 }
 
 static bh_status check_comparator(const recorded *r)

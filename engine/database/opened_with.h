@@ -21,6 +21,8 @@ typedef struct bh_opened_with {
  * one gets a stand-in for a merge operator (unmerged.h). Errors: BH_E_INVALID (naming what is missing); those of reading the file.
  */
 BH_MUST_CHECK bh_status bh_opened_with_check(bh_db *db, const bh_db_options *options, bh_opened_with *out);
+/* Whether an open ended with this status and message because something is missing. */
+bool bh_opened_with_lacks(bh_status status, const char *message);
 /* After RocksDB was opened to write: whether a merge operator that it did not have before is on record now. Errors: BH_E_IO. */
 BH_MUST_CHECK bh_status bh_opened_with_recorded(const bh_db *db, const bh_opened_with *before);
 

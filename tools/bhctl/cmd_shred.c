@@ -11,6 +11,7 @@
 #include "keyring/base/io.h"
 #include "keyring/manifest/pin.h"
 #include "bhctl.h"
+#include "recorded.h"
 #include "inspect.h"
 
 #define PIN_BEGIN "bhpin1:"
@@ -146,6 +147,18 @@ static bool is_certified(bh_status status)
 	return status == BH_E_KMS_REFUSED || status == BH_E_KMS_UNREACHABLE || status == BH_E_BUSY;
 }
 
+/* The certificate comes with the end, which is the service's. */
+static bh_status record(bhctl *ctl, const char *name, const char *file)
+{
+	BH_TRY(recorded_shred(ctl, name));
+	if (file != NULL)
+		fprintf(stderr, "bhctl: note: %s: is not written; run 'bhctl merchant certificate %s' after that\n", file, name);
+	if (ctl->json)
+		return out_json(json_pack("{s:s, s:s}", "merchant", name, "state", bh_merchant_state_name(BH_MERCHANT_SHREDDING)));
+	printf("merchant '%s' is being shredded\n", name);
+	return BH_OK;
+}
+
 static bh_status shred(bhctl *ctl, const char *name, bool finalize, const char *file)
 {
 	BH_CLEANUP(bhctl_db_close) bh_db *db = NULL;
@@ -156,7 +169,10 @@ static bh_status shred(bhctl *ctl, const char *name, bool finalize, const char *
 	/* Before there is no way back. */
 	if (file != NULL)
 		BH_TRY(place_open(file, &to));
-	BH_TRY(bhctl_open(ctl, 0, &db));
+	status = bhctl_open(ctl, 0, &db);
+	if (!finalize && recorded_is_way(status))
+		return record(ctl, name, file);
+	BH_TRY(status);
 	status = finalize ? bh_merchant_shred_finalize(db, name, &text) : bh_merchant_shred(db, name, &text);
 	if (file != NULL && is_certified(status))
 		return keep_pending(db, name, &to, status);

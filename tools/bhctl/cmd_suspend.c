@@ -6,6 +6,7 @@
 
 #include "bhctl.h"
 #include "inspect.h"
+#include "recorded.h"
 
 typedef bh_status (*change_fn)(bh_db *db, const char *name, const bh_suspend_options *options);
 
@@ -71,9 +72,11 @@ bh_status cmd_merchant_suspend(bhctl *ctl, int argc, char **argv)
 {
 	bh_suspend_options options = { 0 };
 	const char *name;
+	bh_status status;
 
 	BH_TRY(parse(ctl, argc, argv, false, &options, &name));
-	BH_TRY(change(ctl, name, &options, bh_merchant_suspend));
+	status = change(ctl, name, &options, bh_merchant_suspend);
+	BH_TRY(recorded_is_way(status) ? recorded_suspend(ctl, name, &options) : status);
 	return print_state(ctl, name, NULL);
 }
 

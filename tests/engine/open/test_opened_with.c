@@ -6,6 +6,7 @@
 #include "tests/support/harness.h"
 
 #include <signal.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -310,11 +311,64 @@ static void bhctl_shows_and_loses_nothing(void **state)
 	bhctl_says(ws, "verify", 0, SAYS("files"));
 	bhctl_says(ws, "erase a/events --list", 0, SAYS("0 erased"));
 	bhctl_says(ws, "put b/events k v", 2, SAYS(OPERATOR));
-	bhctl_says(ws, "merchant suspend b", 2, SAYS(OPERATOR));
 	bhctl_says(ws, "rotate b --now", 2, SAYS(OPERATOR));
 	bhctl_says(ws, "compact b/events", 2, SAYS(OPERATOR));
 	test_check(tree_hash(ws->db) == before);
 	test_child_ok(expect_whole, *state);
+}
+
+/* The service comes back: what was recorded is done, before it serves, and nothing of anybody's is lost. */
+static void expect_off(void *arg)
+{
+	const workspace *ws = arg;
+	bh_db *db = open_as(ws, with_operator());
+	bh_cf *a = NULL, *b;
+	char path[PATH_SIZE];
+
+	test_status(bh_cf_open(db, "c", "events", &b), BH_E_SHREDDED);
+	path_join(path, ws->db, "parked/c");
+	test_check(!file_exists(path));
+	path_join(path, ws->db, "parked/a");
+	test_check(file_exists(path));
+	b = test_cf(db, "b", "events");
+	test_expect(b, "before", "1");
+	test_expect(b, "after", "1");
+	bh_cf_close(b);
+	test_status(bh_cf_open(db, "a", "events", &a), BH_E_SUSPENDED);
+	test_ok(bh_merchant_resume(db, "a", NULL));
+	a = test_cf(db, "a", "events");
+	test_expect(a, "flushed", "123");
+	test_expect(a, "operands", "1");
+	test_expect(a, "logged", "12");
+	test_expect(a, "after", "1");
+	bh_cf_close(a);
+	bh_db_close(db);
+}
+
+/* On call at night: merchants are switched off and shredded by who has no operator. */
+static void bhctl_switches_off_and_shreds(void **state)
+{
+	const workspace *ws = *state;
+
+	char left[PATH_SIZE];
+
+	test_child_killed(serve_and_die, *state);
+	path_join(left, ws->db, "parked/a"); /* nothing that lies there is taken for this suspension's */
+	test_check(mkdir(left, 0750) == 0);
+	bhctl_says(ws, "merchant suspend a", 1, SAYS("left of an earlier step"));
+	test_check(rmdir(left) == 0);
+	bhctl_says(ws, "merchant suspend a --reason unpaid", 0, SAYS("suspending", "unpaid", "recorded"));
+	bhctl_says(ws, "merchant suspend a", 0, SAYS("unpaid"));
+	bhctl_says(ws, "get a/events after", 4, SAYS("suspended"));
+	bhctl_says(ws, "get b/events after", 0, SAYS("1"));
+	bhctl_says(ws, "merchant suspend nobody", 3, SAYS("nobody"));
+	bhctl_says(ws, "merchant resume a", 2, SAYS(OPERATOR));
+	bhctl_says(ws, "merchant shred c --yes --certificate c.json", 0, SAYS("is being shredded", "c.json: is not written"));
+	bhctl_says(ws, "merchant suspend c", 5, SAYS("shredded"));
+	bhctl_says(ws, "get c/events c1", 5, SAYS("shred"));
+	bhctl_says(ws, "verify", 0, SAYS("the next open finishes it"));
+	test_child_ok(expect_off, *state);
+	bhctl_says(ws, "merchant certificate c", 0, SAYS("FINAL"));
 }
 
 /* ---- operators and comparators that RocksDB knows itself */
@@ -500,10 +554,15 @@ int main(void)
 {
 #define CASE(name) cmocka_unit_test_setup_teardown(name, test_workspace_make, test_workspace_drop)
 	const struct CMUnitTest tests[] = {
-		CASE(no_open_without_the_operator),   CASE(shown_unmerged_without_the_operator),
-		CASE(bhctl_shows_and_loses_nothing),  CASE(known_operator_is_taken_from_the_record),
-		CASE(no_open_without_the_comparator), CASE(operator_changed_on_purpose),
-		CASE(no_merge_before_it_is_recorded), CASE(no_merge_without_an_operator),
+		CASE(no_open_without_the_operator),
+		CASE(shown_unmerged_without_the_operator),
+		CASE(bhctl_shows_and_loses_nothing),
+		CASE(bhctl_switches_off_and_shreds),
+		CASE(known_operator_is_taken_from_the_record),
+		CASE(no_open_without_the_comparator),
+		CASE(operator_changed_on_purpose),
+		CASE(no_merge_before_it_is_recorded),
+		CASE(no_merge_without_an_operator),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
