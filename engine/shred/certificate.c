@@ -305,8 +305,8 @@ static json_t *audit_json(const bh_certificate_facts *facts)
 static const char *const covered[] = {
 	"every file that the merchant had in this database: they are removed, and the DEKs that opened them are destroyed",
 	"records of the merchant in logs that it shared with others: they are encrypted under the same DEKs",
-	"backups and older copies of this database: their DEKs are wrapped under the CMKs that are named here, the former ones "
-	"included, and do not unwrap once these are gone",
+	("backups and older copies of this database: their DEKs are wrapped under the CMKs that are named here, the former ones "
+	 "included, and do not unwrap once these are gone"),
 };
 
 static const char *const not_covered[] = {
