@@ -6,6 +6,7 @@
 
 #include "env/bridge/bridge.h"
 #include "env/bridge/options.h"
+#include "env/fs/fresh_check.h"
 #include "keyring/base/io.h"
 
 #include <errno.h>
@@ -48,7 +49,7 @@ static bh_status unlock_all(bh_keyring *keyring)
 
 bh_status bh_env_create(const char *dir, const bh_env_options *options, rocksdb_env_t **out)
 {
-	bh_keyring_options keyring_options = { 0 };
+	bh_keyring_options keyring_options = { .inspect = bh_fresh_inspect };
 	bh_keyring *keyring = NULL;
 	bh_fs *fs = NULL;
 	bh_status status;

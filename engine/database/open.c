@@ -23,6 +23,7 @@
 #include <bulkhead/db.h>
 
 #include "env/bridge/bridge.h"
+#include "env/fs/fresh_check.h"
 #include "env/fs/path.h"
 #include "engine/core/family_set.h"
 #include "engine/core/files.h"
@@ -94,6 +95,7 @@ static bh_status open_keyring(bh_db *db, const bh_db_options *options, bh_keyrin
 					       .pin = options->pin,
 					       .pin_changed = options->pin_changed,
 					       .pin_arg = options->pin_arg,
+					       .inspect = bh_fresh_inspect,
 					       .audit_optional = db->read_only && options->audit_optional };
 	bh_audit_position floor;
 

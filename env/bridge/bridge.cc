@@ -18,6 +18,8 @@
 #include <memory>
 
 #include "clock.hh"
+#include "directory.hh"
+#include "frozen.hh"
 #include "fs.hh"
 #include "handles.hh"
 #include "log.hh"
@@ -32,30 +34,6 @@ namespace
 {
 
 // ---- the file system
-
-// A directory that is open only while it is synced.
-class LazyDirectory : public FSDirectory
-{
-public:
-	LazyDirectory(Owner owner, FileSystem *below) : owner_(std::move(owner)), below_(below) {}
-	IOStatus Fsync(const IOOptions &options, IODebugContext *dbg) override
-	{
-		return FsyncWithDirOptions(options, dbg, DirFsyncOptions());
-	}
-	IOStatus FsyncWithDirOptions(const IOOptions &options, IODebugContext *dbg, const DirFsyncOptions &how) override
-	{
-		std::unique_ptr<FSDirectory> dir;
-		IOStatus s = below_->NewDirectory(owner_.path(), options, &dir, dbg);
-		if (s.ok())
-			s = dir->FsyncWithDirOptions(options, dbg, how);
-		return owner_.Again(s);
-	}
-	IOStatus Close(const IOOptions &, IODebugContext *) override { return IOStatus::OK(); }
-
-private:
-	const Owner owner_;
-	FileSystem *const below_;
-};
 
 class BulkheadFileSystem : public FileSystemWrapper
 {
@@ -215,7 +193,8 @@ public:
 		IOStatus s = target()->FileExists(dir, options, dbg);
 		(void)bh_fs_owner(fs_, dir.c_str(), &scope);
 		if (s.ok())
-			result->reset(new LazyDirectory(Owner(fs_, dir, scope), target()));
+			result->reset(new LazyDirectory(Owner(fs_, dir, scope), target(),
+							bh_fs_is_in_root(fs_, dir.c_str(), "") ? bh_fs_fresh(fs_) : nullptr));
 		s = s.IsNotFound() ? IOStatus::PathNotFound(dir) : Owner(fs_, dir, scope).Again(s);
 		return !s.ok() && bh_fs_owner(fs_, dir.c_str(), &scope) ? Owner(fs_, dir, scope).Told(s) : s;
 	}
@@ -223,16 +202,25 @@ public:
 	IOStatus RenameFile(const std::string &from, const std::string &to, const IOOptions &options, IODebugContext *dbg) override
 	{
 		bool kept = false, resealed = false;
+		const bool current = bh_fs_is_in_root(fs_, to.c_str(), "CURRENT");
 		IOStatus s = ToIOStatus(bh_rename_needs_reseal(fs_, from.c_str(), to.c_str(), &resealed));
-		if (s.ok() && resealed)
-			return RenameResealed(fs_, from, to);
-		if (s.ok())
+		if (s.ok() && !resealed)
 			s = ToIOStatus(bh_fs_check_move(fs_, from.c_str(), to.c_str()));
-		if (s.ok())
+		if (s.ok() && !resealed)
+			s = StrikeOut(from);
+		if (s.ok() && !resealed)
 			s = ToIOStatus(bh_fs_keep(fs_, from.c_str(), &kept));
+		if (s.ok() && current)
+			s = ToIOStatus(bh_fresh_switch(bh_fs_fresh(fs_), from.c_str()));
 		if (!s.ok())
 			return s;
-		return kept ? LinkBelow(from, to, options, dbg) : Below(target()->RenameFile(from, to, options, dbg));
+		if (resealed)
+			s = RenameResealed(fs_, from, to);
+		else
+			s = kept ? LinkBelow(from, to, options, dbg) : Below(target()->RenameFile(from, to, options, dbg));
+		if (current)
+			bh_fresh_switched(bh_fs_fresh(fs_));
+		return s;
 	}
 	IOStatus LinkFile(const std::string &from, const std::string &to, const IOOptions &options, IODebugContext *dbg) override
 	{
@@ -258,11 +246,25 @@ public:
 	IOStatus DeleteFile(const std::string &path, const IOOptions &options, IODebugContext *dbg) override
 	{
 		bool kept = false;
-		IOStatus s = ToIOStatus(bh_fs_keep(fs_, path.c_str(), &kept));
+		IOStatus s = StrikeOut(path);
+		if (s.ok())
+			s = ToIOStatus(bh_fs_keep(fs_, path.c_str(), &kept));
 		return !s.ok() || kept ? s : Below(target()->DeleteFile(path, options, dbg));
 	}
 
 private:
+	// A log is taken off the list before it is gone.
+	IOStatus StrikeOut(const std::string &path)
+	{
+		bh_path_info info;
+		if (bh_fs_is_in_root(fs_, path.c_str(), "CURRENT"))
+			return ToIOStatus(bh_fresh_no_database(bh_fs_fresh(fs_)));
+		if (bh_fs_classify(fs_, path.c_str(), &info) != BH_OK || info.kind != BH_KIND_WAL ||
+		    !bh_fs_lists(fs_, path.c_str(), &info))
+			return IOStatus::OK();
+		return ToIOStatus(bh_fresh_gone(bh_fs_fresh(fs_), info.number));
+	}
+
 	// What RocksDB may answer by copying instead, where the file system cannot link, or not these two names.
 	IOStatus LinkBelow(const std::string &from, const std::string &to, const IOOptions &options, IODebugContext *dbg)
 	{
@@ -367,6 +369,11 @@ private:
 			status = bh_fs_check_place(path.c_str(), &info, bh_stream_reader_key(opened));
 		if (status == BH_OK && info.kind == BH_KIND_WAL)
 			status = bh_stream_reader_quiet(opened);
+		uint64_t end = 0;
+		if (status == BH_OK && bh_fs_lists(fs_, path.c_str(), &info))
+			status = bh_fresh_expect(bh_fs_fresh(fs_), &bh_stream_reader_key(opened)->header, &end);
+		if (status == BH_OK)
+			bh_stream_reader_raise(opened, end);
 		if (status == BH_OK)
 			result->reset(new StreamSequentialFile(path, fs_, info.kind, std::move(base), std::move(reader)));
 		return FromStatus(status, path);
@@ -425,7 +432,7 @@ private:
 			if (s.ok() && named_late)
 				s = below->RenameFile(first_path, path, IOOptions(), nullptr);
 			if (s.ok() && named_late && name_too)
-				s = LazyDirectory(Owner(fs, path.substr(0, path.rfind('/')), bh_scope{}), below)
+				s = LazyDirectory(Owner(fs, path.substr(0, path.rfind('/')), bh_scope{}), below, nullptr)
 					    .Fsync(IOOptions(), nullptr);
 			if (s.ok())
 				return s;
@@ -433,8 +440,8 @@ private:
 			(void)below->DeleteFile(first_path, IOOptions(), nullptr);
 			return s;
 		};
-		std::unique_ptr<StreamWritableFile> file(
-			new StreamWritableFile(path, fs_, target(), make, std::move(writer), info.kind));
+		std::unique_ptr<StreamWritableFile> file(new StreamWritableFile(path, fs_, target(), make, std::move(writer),
+										info.kind, bh_fs_lists(fs_, path.c_str(), &info)));
 		IOStatus s = file->Begin();
 		if (s.ok())
 			*result = std::move(file);

@@ -26,9 +26,10 @@ public:
 	// Makes the file, with its header, durably where it has a name only then; `name_too`: its name is to be durable as well.
 	using Make = std::function<IOStatus(bool name_too, std::unique_ptr<FSWritableFile> *)>;
 
-	StreamWritableFile(std::string path, bh_fs *fs, FileSystem *base_fs, Make make, StreamWriter writer, bh_file_kind kind)
+	StreamWritableFile(std::string path, bh_fs *fs, FileSystem *base_fs, Make make, StreamWriter writer, bh_file_kind kind,
+			   bool listed)
 		: path_(std::move(path)), fs_(fs), base_fs_(base_fs), is_log_(kind == BH_KIND_WAL),
-		  replaceable_(kind == BH_KIND_MANIFEST), make_(std::move(make)), writer_(std::move(writer))
+		  replaceable_(kind == BH_KIND_MANIFEST), listed_(listed), make_(std::move(make)), writer_(std::move(writer))
 	{
 	}
 	~StreamWritableFile() override { bh_live_remove(bh_fs_live(fs_), path_.c_str()); }
@@ -116,6 +117,7 @@ public:
 		if (IsMade()) {
 			WriteMark();
 			GiveBackRoom(options, dbg);
+			CloseLog(options, dbg);
 		}
 		bh_live_remove(bh_fs_live(fs_), path_.c_str()); // waits for who replaces it
 		return IsMade() ? Below(base_->Close(options, dbg)) : IOStatus::OK();
@@ -177,6 +179,8 @@ private:
 		IOStatus s = Below(make_(late, &base_));
 		if (s.ok() && (is_log_ || replaceable_))
 			s = ToIOStatus(bh_live_add(bh_fs_live(fs_), path_.c_str(), &stream));
+		if (s.ok() && is_log_ && listed_)
+			s = ToIOStatus(bh_fresh_made(bh_fs_fresh(fs_), bh_stream_writer_header(writer_.get())));
 		made_.store(s.ok(), std::memory_order_release);
 		if (s.ok() && IsLog())
 			bh_room_set_log(bh_fs_room(fs_), BH_ROOM_LOG_FINE, "");
@@ -221,6 +225,54 @@ private:
 		if (reserved_ > end)
 			base_->Truncate(end + 1, options, dbg).PermitUncheckedError();
 		base_->Truncate(end, options, dbg).PermitUncheckedError();
+	}
+
+	// ---- the list of logs
+
+	// When the newest WAL is closed, so is the database: what is in its WALs is made durable, so that nothing can be cut off
+	// unseen. Others are closed when they are soon removed: they are not synced for that.
+	void CloseLog(const IOOptions &options, IODebugContext *dbg)
+	{
+		bh_fresh *fresh = bh_fs_fresh(fs_);
+		const bh_header *header = bh_stream_writer_header(writer_.get());
+		if (!listed_ || !is_log_)
+			return;
+		bh_sync_point point = bh_stream_writer_point(writer_.get());
+		const bool newest = bh_fresh_is_newest(fresh, header);
+		if (newest && base_->Sync(options, dbg).ok())
+			Mark(point).PermitUncheckedError();
+		bh_fresh_closed(fresh, header, point.physical);
+		if (newest)
+			bh_fresh_end(fresh);
+		if (newest)
+			MarkAgain(options, dbg);
+	}
+
+	// The last word: that KEYRING has all of it, so that an older one is known for what it is.
+	void MarkAgain(const IOOptions &options, IODebugContext *dbg)
+	{
+		std::lock_guard<std::mutex> guard(mark_mutex_);
+		mark_owed_ = bh_stream_writer_mark_again(writer_.get(), mark_) == BH_OK;
+		WriteMark();
+		base_->Sync(options, dbg).PermitUncheckedError();
+	}
+
+	// Under mark_mutex_, after a sync up to there. A log that is listed has to be there after a power cut, too: its name first.
+	void List(bh_sync_point point)
+	{
+		if (!listed_)
+			return;
+		if (is_log_ && !name_durable_)
+			name_durable_ = SyncName().ok();
+		if (!is_log_ || name_durable_)
+			bh_fresh_synced(bh_fs_fresh(fs_), bh_stream_writer_header(writer_.get()), point.physical);
+	}
+
+	IOStatus SyncName()
+	{
+		std::unique_ptr<FSDirectory> dir;
+		IOStatus s = base_fs_->NewDirectory(path_.substr(0, path_.rfind('/')), IOOptions(), &dir, nullptr);
+		return s.ok() ? dir->FsyncWithDirOptions(IOOptions(), nullptr, DirFsyncOptions()) : s;
 	}
 
 	// ---- refusing
@@ -322,6 +374,8 @@ private:
 		bh_status status = bh_stream_writer_sync_mark(writer_.get(), point, &needed, mark_);
 		mark_owed_ |= status == BH_OK && needed;
 		WriteMark();
+		if (status == BH_OK && needed)
+			List(point);
 		return FromStatus(status, path_);
 	}
 
@@ -361,6 +415,7 @@ private:
 	FileSystem *const base_fs_;
 	const bool is_log_;
 	const bool replaceable_;
+	const bool listed_; // among the database's logs
 	const Make make_;
 	std::atomic<bool> made_{ false }; // base_ is there
 	std::mutex mutex_;                // of a replaceable file: guards the rest
@@ -381,51 +436,8 @@ private:
 	std::mutex mark_mutex_; // guards the rest, and the order of marks
 	uint8_t mark_[BH_SYNC_MARK_LEN];
 	bool mark_owed_ = false; // it is newer than the file's
+	bool name_durable_ = false;
 	std::unique_ptr<FSRandomRWFile> mark_file_;
-};
-
-// What recovery holds when it "truncates" an old log to the size it has: nothing to do, and nothing else allowed. Of trash, which
-// nobody reads any more, RocksDB cuts off a piece at a time.
-class FrozenWritableFile : public FSWritableFileOwnerWrapper
-{
-public:
-	FrozenWritableFile(std::string path, uint64_t size, bool trash, std::unique_ptr<FSWritableFile> base)
-		: FSWritableFileOwnerWrapper(std::move(base)), path_(std::move(path)), size_(size), trash_(trash)
-	{
-	}
-	IOStatus Append(const Slice &data, const IOOptions &, IODebugContext *) override
-	{
-		return data.empty() ? IOStatus::OK() : Refused(path_, "appending after reopening");
-	}
-	IOStatus Append(const Slice &data, const IOOptions &options, const DataVerificationInfo &, IODebugContext *dbg) override
-	{
-		return Append(data, options, dbg);
-	}
-	IOStatus PositionedAppend(const Slice &, uint64_t, const IOOptions &, IODebugContext *) override
-	{
-		return Refused(path_, "a positioned write");
-	}
-	IOStatus PositionedAppend(const Slice &, uint64_t, const IOOptions &, const DataVerificationInfo &,
-				  IODebugContext *) override
-	{
-		return Refused(path_, "a positioned write");
-	}
-	IOStatus Truncate(uint64_t size, const IOOptions &options, IODebugContext *dbg) override
-	{
-		if (size == size_)
-			return IOStatus::OK();
-		if (!trash_ || size > size_)
-			return Refused(path_, "truncation");
-		IOStatus s = target()->Truncate(size, options, dbg);
-		size_ = s.ok() ? size : size_;
-		return s;
-	}
-	uint64_t GetFileSize(const IOOptions &, IODebugContext *) override { return size_; }
-
-private:
-	const std::string path_;
-	uint64_t size_;
-	const bool trash_;
 };
 
 } // namespace bridge

@@ -149,7 +149,7 @@ bh_announcement bh_frame_announcement(const bh_frame_content *content, size_t id
 	return a;
 }
 
-/* ---- sync mark: u64 sequence, u64 frames, u64 physical size, tag over these. */
+/* ---- sync mark: u64 sequence, u64 frames, u64 physical size, u64 sequence of KEYRING's mark, tag over these. */
 
 #define MARK_FIELDS_LEN (BH_SYNC_MARK_LEN - BH_TAG_LEN)
 
@@ -160,6 +160,7 @@ bh_status bh_sync_mark_seal(const bh_aead *aead, const bh_sync_mark *mark, uint8
 	bh_put_u64(bytes, mark->seq);
 	bh_put_u64(bytes + 8, mark->point.frames);
 	bh_put_u64(bytes + 16, mark->point.physical);
+	bh_put_u64(bytes + 24, mark->keyring);
 	bh_nonce(BH_NONCE_SYNC, mark->seq, nonce);
 	BH_TRY(bh_aead_seal(aead, nonce, bh_view_of(bytes, MARK_FIELDS_LEN), NULL, 0, NULL, bytes + MARK_FIELDS_LEN));
 	memcpy(out, bytes, BH_SYNC_MARK_LEN);
@@ -171,6 +172,7 @@ bh_status bh_sync_mark_open(const bh_aead *aead, const uint8_t bytes[BH_SYNC_MAR
 	bh_sync_mark mark = {
 		.seq = bh_get_u64(bytes),
 		.point = { .frames = bh_get_u64(bytes + 8), .physical = bh_get_u64(bytes + 16) },
+		.keyring = bh_get_u64(bytes + 24),
 	};
 	uint8_t nonce[BH_NONCE_LEN];
 	bh_status status;

@@ -96,6 +96,7 @@ typedef struct bh_sync_point {
 typedef struct bh_sync_mark {
 	uint64_t seq;
 	bh_sync_point point;
+	uint64_t keyring; /* sequence of a commit mark of KEYRING's that was durable then; 0: of none */
 } bh_sync_mark;
 
 BH_MUST_CHECK bh_status bh_sync_mark_seal(const bh_aead *aead, const bh_sync_mark *mark, uint8_t out[BH_SYNC_MARK_LEN]);

@@ -19,11 +19,11 @@ extern "C" {
 #define BH_HEADER_LEN 4096u
 /* What lies in it, of a stream. */
 #define BH_SYNC_MARK_OFFSET 512u /* of the sync mark in the header page */
-#define BH_SYNC_MARK_LEN 40u     /* one sector: written whole or not at all */
+#define BH_SYNC_MARK_LEN 48u     /* one sector: written whole or not at all */
 /* Of a physical page, of a paged file. */
 #define BH_PAGE_SIZE_MIN 512u
 #define BH_PAGE_SIZE_MAX 65536u /* powers of two between */
-#define BH_FORMAT_VERSION 2u
+#define BH_FORMAT_VERSION 3u
 #define BH_SUITE_AES256GCM 1u /* AES-256-GCM pages, frames and sections of frames, HKDF-SHA256 */
 
 typedef enum bh_file_kind {

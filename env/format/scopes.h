@@ -59,6 +59,8 @@ typedef struct bh_scopes {
 	bh_status (*cf_check_new)(void *arg, uint32_t cf_id, bh_view name);
 	/* What a MANIFEST being read says of the SST of this number is left out. NULL: of none. */
 	bool (*hides_sst)(void *arg, uint64_t number);
+	/* The sequence of a commit mark of KEYRING's that is durable by now: a log that is written says so of itself. NULL: 0. */
+	uint64_t (*keyring_durable)(void *arg);
 } bh_scopes;
 
 #ifdef __cplusplus

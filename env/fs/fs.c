@@ -274,6 +274,7 @@ static bh_fs *fs_make(const char *root, bh_keyring *keyring)
 	fs->root = strdup(root);
 	if (fs->root != NULL && bh_path_resolve(root, &fs->resolved_root) == BH_OK && bh_page_readers_new(&fs->readers) == BH_OK &&
 	    pthread_rwlock_init(&fs->lock, NULL) == 0 && bh_family_table_init(&fs->families)) {
+		pthread_mutex_init(&fs->fresh.lock, NULL);
 		bh_live_init(&fs->live);
 		bh_kept_init(&fs->kept);
 		return fs;
@@ -285,9 +286,32 @@ static bh_fs *fs_make(const char *root, bh_keyring *keyring)
 	return NULL;
 }
 
+static uint64_t keyring_durable(void *arg)
+{
+	return bh_keyring_durable(((const bh_fs *)arg)->keyring);
+}
+
+/* All but the keyring. */
+static void fs_release(bh_fs *fs)
+{
+	bh_fresh_clear(&fs->fresh);
+	bh_family_table_clear(&fs->families);
+	bh_live_clear(&fs->live);
+	bh_kept_clear(&fs->kept);
+	bh_page_readers_free(fs->readers);
+	free(fs->hidden);
+	free(fs->resolved_root);
+	free(fs->root);
+	free(fs->only);
+	pthread_mutex_destroy(&fs->fresh.lock);
+	pthread_rwlock_destroy(&fs->lock);
+	free(fs);
+}
+
 bh_status bh_fs_new(const char *root, bh_keyring *keyring, bh_fs **out)
 {
 	bh_fs *fs = fs_make(root, keyring);
+	bh_status status;
 
 	if (fs == NULL)
 		return bh_fail(BH_E_NOMEM, "no memory for the file system of %s", root);
@@ -295,6 +319,12 @@ bh_status bh_fs_new(const char *root, bh_keyring *keyring, bh_fs **out)
 	fs->scopes.arg = fs;
 	fs->scopes.changes = &fs->families.changes;
 	fs->scopes.cf_check_new = cf_check_new;
+	fs->scopes.keyring_durable = keyring_durable;
+	status = bh_fresh_begin(&fs->fresh, keyring, fs->root, &fs->scopes);
+	if (status != BH_OK) {
+		fs_release(fs);
+		return status;
+	}
 	*out = fs;
 	return BH_OK;
 }
@@ -424,20 +454,36 @@ bool bh_fs_takes_failing_sync(bh_fs *fs)
 
 void bh_fs_free(bh_fs *fs)
 {
+	bh_keyring *keyring = fs != NULL && fs->only == NULL ? fs->keyring : NULL;
+
 	if (fs == NULL)
 		return;
-	bh_family_table_clear(&fs->families);
-	bh_live_clear(&fs->live);
-	bh_kept_clear(&fs->kept);
-	bh_page_readers_free(fs->readers);
-	free(fs->hidden);
-	free(fs->resolved_root);
-	free(fs->root);
-	pthread_rwlock_destroy(&fs->lock);
-	if (fs->only == NULL)
-		bh_keyring_close(fs->keyring);
-	free(fs->only);
-	free(fs);
+	fs_release(fs);
+	bh_keyring_close(keyring);
+}
+
+bh_fresh *bh_fs_fresh(bh_fs *fs)
+{
+	return &fs->fresh;
+}
+
+bool bh_fs_is_in_root(const bh_fs *fs, const char *path, const char *name)
+{
+	BH_CLEANUP(freep) char *resolved = NULL;
+	const char *rest = bh_path_below(fs->root, path);
+
+	if (rest == NULL || !bh_path_is_plain(rest)) {
+		if (bh_path_resolve(path, &resolved) != BH_OK)
+			return false;
+		rest = bh_path_below(fs->resolved_root, resolved);
+	}
+	return rest != NULL && (name != NULL ? strcmp(rest, name) == 0 : strchr(rest, '/') == NULL);
+}
+
+bool bh_fs_lists(const bh_fs *fs, const char *path, const bh_path_info *info)
+{
+	return fs->fresh.keyring != NULL && info->sealed && !info->trash &&
+	       (info->kind == BH_KIND_WAL || info->kind == BH_KIND_MANIFEST) && bh_fs_is_in_root(fs, path, NULL);
 }
 
 bh_keyring *bh_fs_keyring(const bh_fs *fs)

@@ -15,6 +15,7 @@
 #include "env/files/kept.h"
 #include "env/files/page_readers.h"
 #include "env/room/room.h"
+#include "fresh.h"
 #include "env/stream/stream.h"
 #include "path.h"
 
@@ -118,6 +119,13 @@ BH_MUST_CHECK bh_status bh_fs_keep(bh_fs *fs, const char *path, bool *kept_out);
 /* The logs being written. */
 struct bh_live *bh_fs_live(bh_fs *fs);
 bool bh_fs_is_live(bh_fs *fs, const char *path);
+
+/* Which logs there are. Of a view or a scratch it keeps and expects nothing. */
+bh_fresh *bh_fs_fresh(bh_fs *fs);
+/* Whether `path` is this name in the root directory; `name` NULL: any. */
+bool bh_fs_is_in_root(const bh_fs *fs, const char *path, const char *name);
+/* Whether the file at `path` is a log of those that are on the list: a WAL or MANIFEST in the root directory. */
+bool bh_fs_lists(const bh_fs *fs, const char *path, const bh_path_info *info);
 
 /* The paged files that are open; lives as long as `fs`. */
 bh_page_readers *bh_fs_page_readers(const bh_fs *fs);

@@ -10,6 +10,7 @@
 #include "env/files/live.h"
 #include "env/format/pages.h"
 #include "family_table.h"
+#include "fresh.h"
 #include "fs.h"
 
 struct bh_fs {
@@ -34,6 +35,7 @@ struct bh_fs {
 	bh_room *room; /* borrowed; NULL: none */
 	bool voids;
 	bool sync_fails;          /* the next one; by atomics */
+	bh_fresh fresh;           /* which logs there are; has a lock of its own */
 	bh_live live;             /* logs being written; has a lock of its own */
 	bh_kept kept;             /* files that RocksDB has removed and that stay for now; the same */
 	bh_page_readers *readers; /* paged files being read or written; has locks of its own */

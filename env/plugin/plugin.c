@@ -15,6 +15,7 @@
 
 #include <openssl/crypto.h>
 
+#include "env/fs/fresh_check.h"
 #include "env/fs/fs.h"
 #include "env/fs/look.h"
 #include "keyring/base/io.h"
@@ -310,7 +311,7 @@ static bh_status leave_line(const bh_plugin *plugin, bh_keyring *keyring, const 
 
 static bh_status open_steps(const char *uri, bh_plugin *plugin, bh_fs **fs_out)
 {
-	const bh_keyring_options options = { .pin = getenv(PIN_VARIABLE) };
+	const bh_keyring_options options = { .pin = getenv(PIN_VARIABLE), .inspect = bh_fresh_inspect };
 	bh_keyring *keyring = NULL;
 	bh_scope scope = { 0 };
 	bh_status status;

@@ -177,6 +177,13 @@ static bool cf_attached(void *arg, bh_view name)
 	return true;
 }
 
+static uint64_t keyring_durable(void *arg)
+{
+	const bh_scopes *real = bh_fs_scopes(((const reseal *)arg)->fs);
+
+	return real->keyring_durable != NULL ? real->keyring_durable(real->arg) : 0;
+}
+
 static const bh_scopes reseal_scopes = {
 	.dek_for_cf = dek_for_cf,
 	.dek_by_id = dek_by_id,
@@ -186,6 +193,7 @@ static const bh_scopes reseal_scopes = {
 	.cf_scope = cf_scope,
 	.cf_blank = cf_blank,
 	.cf_attached = cf_attached,
+	.keyring_durable = keyring_durable,
 };
 
 /* ---- from one file to the other */
@@ -308,6 +316,23 @@ static bool is_over(bh_status status)
 	return status == BH_E_NOT_FOUND || status == BH_E_EXISTS;
 }
 
+/* KEYRING knows both files while one takes the place of the other. */
+static bh_status put_in_place(reseal *r, const bh_path_info *info, bool *done_out)
+{
+	bh_fresh *fresh = bh_fs_lists(r->fs, r->path, info) ? bh_fs_fresh(r->fs) : NULL;
+	const bh_header *header = bh_stream_writer_header(r->writer);
+	const uint64_t end = bh_stream_writer_point(r->writer).physical;
+	bh_status status = fresh != NULL ? bh_fresh_replace(fresh, header, end) : BH_OK;
+
+	if (status == BH_OK)
+		status = bh_raw_replace(r->fresh, r->path, done_out);
+	else
+		(void)unlink(r->fresh);
+	if (fresh != NULL)
+		bh_fresh_replaced(fresh, header, end, *done_out);
+	return status;
+}
+
 /* ---- the two of them */
 
 bh_status bh_reseal_wal(bh_fs *fs, const char *path, const bh_cf_ids *unneeded, const bh_pace *pace, bool *done_out)
@@ -327,17 +352,17 @@ bh_status bh_reseal_wal(bh_fs *fs, const char *path, const bh_cf_ids *unneeded, 
 	if (status == BH_OK)
 		status = write_fresh(&r, &info);
 	if (status == BH_OK)
-		status = bh_raw_replace(r.fresh, path, done_out);
+		status = put_in_place(&r, &info, done_out);
 	return is_over(status) ? BH_OK : bh_fail_prefix(status, "%s", path);
 }
 
 /* Held, and written anew in full: puts it in its place. */
-static bh_status switch_over(reseal *r, const bh_live_stream *live, bool *done_out)
+static bh_status switch_over(reseal *r, const bh_path_info *info, const bh_live_stream *live, bool *done_out)
 {
 	bh_status status = live->ops->prepare(live->file, r->fresh);
 
 	if (status == BH_OK)
-		status = bh_raw_replace(r->fresh, r->path, done_out);
+		status = put_in_place(r, info, done_out);
 	else
 		(void)unlink(r->fresh);
 	if (!*done_out)
@@ -380,7 +405,7 @@ static bh_status reseal_held(reseal *r, const bh_live_stream *live, bool scrub, 
 	BH_TRY(begin_reading(r, &info));
 	BH_TRY(write_fresh(r, &info));
 	if (bh_stream_writer_logical(r->writer) == bh_stream_writer_logical(live->writer))
-		return switch_over(r, live, done_out);
+		return switch_over(r, &info, live, done_out);
 	/* The rest of a record, or of a group of them, is still to come. */
 	status = unlink(r->fresh) == 0 ? BH_OK : bh_raw_fail(r->fresh, "removed");
 	return status;

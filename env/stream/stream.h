@@ -46,6 +46,10 @@ void bh_stream_writer_written(bh_stream_writer *w);
 bh_sync_point bh_stream_writer_point(bh_stream_writer *w);
 BH_MUST_CHECK bh_status bh_stream_writer_sync_mark(bh_stream_writer *w, bh_sync_point point, bool *needed_out,
 						   uint8_t mark_out[BH_SYNC_MARK_LEN]);
+/* The mark once more, of the same point, with what is known of KEYRING's by now. */
+BH_MUST_CHECK bh_status bh_stream_writer_mark_again(bh_stream_writer *w, uint8_t mark_out[BH_SYNC_MARK_LEN]);
+/* Of the file that is written. Borrowed. */
+const bh_header *bh_stream_writer_header(const bh_stream_writer *w);
 /* A WAL that is synced every few bytes would have each sync commit its new size as well, which costs more than the bytes. So once
  * eight syncs in a row had at most 16 KiB each, zeros are to be written ahead of the frames: returns how many, at *off_out; 0:
  * none. Called by the appender after bh_stream_writer_written(), and done by it before it appends again. If that fails nothing is
@@ -103,6 +107,10 @@ size_t bh_stream_end_stub(const bh_stream_reader *r, uint8_t stub_out[BH_STREAM_
 struct bh_spans *bh_stream_reader_spans(bh_stream_reader *r);
 /* The sync mark that the file had. */
 bh_sync_point bh_stream_reader_mark(const bh_stream_reader *r);
+/* The sequence of KEYRING's commit mark that the file's own mark tells of: KEYRING cannot be older. */
+uint64_t bh_stream_reader_keyring(const bh_stream_reader *r);
+/* Others know that the file was synced up to here, which its own mark does not, or not yet, say. Before the first push. */
+void bh_stream_reader_raise(bh_stream_reader *r, uint64_t physical);
 /* Where frame boundaries lie, for verify and dump: number and physical offset of the frame that comes next. */
 uint64_t bh_stream_reader_frame(const bh_stream_reader *r);
 uint64_t bh_stream_reader_offset(const bh_stream_reader *r);

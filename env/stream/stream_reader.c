@@ -17,6 +17,8 @@ struct bh_stream_reader {
 	bh_file_key key;
 	bh_spans *spans; /* NULL in a raw reader or a stream without spans */
 	bh_sync_point mark;
+	bool raised;            /* it is another's than the file's own, who knows no frames */
+	uint64_t keyring;       /* what the file's own mark says of KEYRING's */
 	bh_sync_point at;       /* the frame that comes next */
 	bh_buf partial;         /* its first bytes, while it is incomplete */
 	bh_frame_head head;     /* of the last one that was looked at */
@@ -45,6 +47,7 @@ static bh_status reader_init(bh_stream_reader *r, bh_view header, const bh_scope
 		return bh_fail(BH_E_FORMAT, "a %s file where a stream is due", bh_file_kind_name(kind));
 	BH_TRY(bh_sync_mark_open(r->key.aead, header.data + BH_SYNC_MARK_OFFSET, &mark));
 	r->mark = mark.point;
+	r->keyring = mark.keyring;
 	r->at.physical = BH_HEADER_LEN;
 	r->sieved = kind == BH_KIND_WAL && !raw && scopes->sieves_logs;
 	if (kind != BH_KIND_OTHER && !raw)
@@ -208,7 +211,7 @@ static bh_status hand_out(bh_stream_reader *r)
 
 static bh_status check_count(const bh_stream_reader *r, bool synced)
 {
-	if (!synced || below_mark(r) || r->at.frames == r->mark.frames)
+	if (!synced || r->raised || below_mark(r) || r->at.frames == r->mark.frames)
 		return BH_OK;
 	return bh_fail(BH_E_FORMAT, "%llu frames up to the sync mark, which counts %llu", (unsigned long long)r->at.frames,
 		       (unsigned long long)r->mark.frames);
@@ -367,4 +370,17 @@ struct bh_spans *bh_stream_reader_spans(bh_stream_reader *r)
 bh_sync_point bh_stream_reader_mark(const bh_stream_reader *r)
 {
 	return r->mark;
+}
+
+uint64_t bh_stream_reader_keyring(const bh_stream_reader *r)
+{
+	return r->keyring;
+}
+
+void bh_stream_reader_raise(bh_stream_reader *r, uint64_t physical)
+{
+	if (physical <= r->mark.physical)
+		return;
+	r->mark = (bh_sync_point){ .frames = BH_MAX(r->mark.frames, 1u), .physical = physical };
+	r->raised = true;
 }

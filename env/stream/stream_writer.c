@@ -3,9 +3,9 @@
  * stream_writer.c: the writing half of stream.h.
  *
  * Invariants: frame numbers and mark sequences only grow, also over failures, so no nonce comes twice; after a failure the writer
- * is done for, because the span codec may have swallowed bytes that never became a frame. Locks: `lock` guards `written`, `marked`
- * and `seq`, which a sync looks at while the appender goes on; `keys_lock` guards `spans`, whose keys another thread may wipe.
- * Everything else is the appender's.
+ * is done for, because the span codec may have swallowed bytes that never became a frame. Locks: `lock` guards `written`, `marked`,
+ * `scopes` and `seq`, which a sync looks at while the appender goes on; `keys_lock` guards `spans`, whose keys another thread may
+ * wipe. Everything else is the appender's.
  */
 #include <pthread.h>
 #include <stdatomic.h>
@@ -17,10 +17,11 @@
 struct bh_stream_writer {
 	bh_file_key key;
 	pthread_mutex_t keys_lock;
-	bh_spans *spans;  /* NULL in a stream without spans */
-	bh_status failed; /* sticky */
-	bh_sync_point at; /* frames and bytes handed out */
-	uint64_t logical; /* bytes taken in */
+	bh_spans *spans;         /* NULL in a stream without spans */
+	const bh_scopes *scopes; /* NULL: none. Under `lock` */
+	bh_status failed;        /* sticky */
+	bh_sync_point at;        /* frames and bytes handed out */
+	uint64_t logical;        /* bytes taken in */
 	pthread_mutex_t lock;
 	bh_sync_point written;        /* of these, what reached the file */
 	bh_sync_point marked;         /* of these, what a mark calls durable */
@@ -40,12 +41,18 @@ static bool has_spans(bh_file_kind kind)
 	return kind == BH_KIND_WAL || kind == BH_KIND_MANIFEST;
 }
 
+static uint64_t keyring_durable(const bh_scopes *scopes)
+{
+	return scopes != NULL && scopes->keyring_durable != NULL ? scopes->keyring_durable(scopes->arg) : 0;
+}
+
 static bh_status writer_init(bh_stream_writer *w, const bh_file_key *key, const bh_scopes *scopes,
 			     uint8_t mark_out[BH_SYNC_MARK_LEN])
 {
-	bh_sync_mark mark = { .seq = 0, .point = { .frames = 0, .physical = BH_HEADER_LEN } };
+	bh_sync_mark mark = { .seq = 0, .point = { .frames = 0, .physical = BH_HEADER_LEN }, .keyring = keyring_durable(scopes) };
 
 	w->at = w->written = w->marked = mark.point;
+	w->scopes = scopes;
 	BH_TRY(bh_sync_mark_seal(key->aead, &mark, mark_out));
 	if (has_spans(key->header.kind))
 		BH_TRY(bh_spans_new(BH_SPANS_SEAL, &key->header, scopes, &w->spans));
@@ -179,6 +186,9 @@ void bh_stream_writer_forget(bh_stream_writer *w)
 
 void bh_stream_writer_rebind(bh_stream_writer *w, const bh_scopes *scopes)
 {
+	pthread_mutex_lock(&w->lock);
+	w->scopes = scopes;
+	pthread_mutex_unlock(&w->lock);
 	if (!w->spans)
 		return;
 	pthread_mutex_lock(&w->keys_lock);
@@ -214,7 +224,7 @@ static void note_sync(bh_stream_writer *w, uint64_t len)
 /* Under the lock. */
 static bh_status next_mark(bh_stream_writer *w, bh_sync_point point, uint8_t mark_out[BH_SYNC_MARK_LEN])
 {
-	bh_sync_mark mark = { .seq = ++w->seq, .point = point };
+	bh_sync_mark mark = { .seq = ++w->seq, .point = point, .keyring = keyring_durable(w->scopes) };
 
 	if (point.physical > w->written.physical || point.frames > w->written.frames)
 		return bh_fail(BH_E_INVALID, "a sync mark for more than was written");
@@ -236,6 +246,16 @@ bh_status bh_stream_writer_sync_mark(bh_stream_writer *w, bh_sync_point point, b
 	pthread_mutex_unlock(&w->lock);
 	if (status == BH_OK)
 		*needed_out = needed;
+	return status;
+}
+
+bh_status bh_stream_writer_mark_again(bh_stream_writer *w, uint8_t mark_out[BH_SYNC_MARK_LEN])
+{
+	bh_status status;
+
+	pthread_mutex_lock(&w->lock);
+	status = next_mark(w, w->marked, mark_out);
+	pthread_mutex_unlock(&w->lock);
 	return status;
 }
 
@@ -271,4 +291,9 @@ uint64_t bh_stream_writer_logical(const bh_stream_writer *w)
 uint64_t bh_stream_writer_physical(const bh_stream_writer *w)
 {
 	return w->at.physical;
+}
+
+const bh_header *bh_stream_writer_header(const bh_stream_writer *w)
+{
+	return &w->key.header;
 }

@@ -51,6 +51,7 @@ static bh_status image_encode(const bh_keyring_head *head, const bh_secret *mac_
 	BH_TRY(bh_keyring_record_encode(BH_KEYRING_SNAPSHOT, generation, snapshot, mac_key, mark->chain, out));
 	mark->generation = generation;
 	mark->committed_len = out->len;
+	mark->sequence++;
 	return bh_keyring_mark_encode(mark, mac_key, out->data + BH_KEYRING_HEAD_LEN);
 }
 
@@ -159,14 +160,58 @@ static bh_status refuse_change(const bh_keyring_file *file)
 	return BH_OK;
 }
 
-static bh_status mark_write(bh_keyring_file *file, const bh_keyring_mark *mark)
+static bh_status mark_store(const bh_keyring_file *file, const bh_keyring_mark *mark)
 {
 	uint8_t bytes[BH_KEYRING_MARK_LEN];
 
 	BH_TRY(bh_keyring_mark_encode(mark, &file->mac_key, bytes));
-	BH_TRY(bh_io_write_at(file->fd, BH_KEYRING_FILE, BH_KEYRING_HEAD_LEN, bh_view_of(bytes, sizeof(bytes))));
+	return bh_io_write_at(file->fd, BH_KEYRING_FILE, BH_KEYRING_HEAD_LEN, bh_view_of(bytes, sizeof(bytes)));
+}
+
+/* Under `marking`. Each mark has a sequence of its own, also one that was perhaps not written. One that was written in part must
+ * not stay: the one before takes its place again. */
+static bh_status mark_put(bh_keyring_file *file, const bh_keyring_mark *mark)
+{
+	bh_keyring_mark next = *mark;
+	bh_status status;
+
+	next.ledger = file->mark.ledger;
+	next.sequence = ++file->mark.sequence;
+	status = mark_store(file, &next);
+	if (status != BH_OK) {
+		const bh_message message = bh_message_keep();
+
+		(void)!mark_store(file, &file->mark);
+		bh_message_restore(&message);
+		return status;
+	}
+	file->mark = next;
+	return BH_OK;
+}
+
+static void note_durable(bh_keyring_file *file, uint64_t sequence)
+{
+	uint64_t known = atomic_load(&file->durable);
+
+	while (known < sequence && !atomic_compare_exchange_weak(&file->durable, &known, sequence))
+		continue;
+}
+
+/* The ledger and the sequence are those that there are now. */
+static bh_status mark_write(bh_keyring_file *file, const bh_keyring_mark *mark)
+{
+	bh_status status;
+	uint64_t sequence;
+
+	pthread_mutex_lock(&file->marking);
+	status = mark_put(file, mark);
+	sequence = file->mark.sequence;
+	pthread_mutex_unlock(&file->marking);
+	BH_TRY(status);
 	bh_crash_point("keyring.append.mark-written");
-	return bh_io_sync(file->fd, BH_KEYRING_FILE);
+	BH_TRY(bh_io_sync(file->fd, BH_KEYRING_FILE));
+	note_durable(file, sequence);
+	return BH_OK;
 }
 
 static bh_status record_write(bh_keyring_file *file, bh_view record)
@@ -188,11 +233,11 @@ static void record_undo(bh_keyring_file *file)
 
 /* Takes back one whose mark failed: first the mark, since a record that the mark covers has to be there. Where this fails, too,
  * only the next open can tell which of them are on the disk. */
-static bh_status mark_undo(bh_keyring_file *file, bh_status status)
+static bh_status mark_undo(bh_keyring_file *file, const bh_keyring_mark *before, bh_status status)
 {
 	const bh_message message = bh_message_keep();
 
-	if (mark_write(file, &file->mark) == BH_OK)
+	if (mark_write(file, before) == BH_OK)
 		record_undo(file);
 	else
 		file->failed = true;
@@ -203,10 +248,21 @@ static bh_status mark_undo(bh_keyring_file *file, bh_status status)
 			      file->dir.path);
 }
 
+static bh_keyring_mark mark_get(bh_keyring_file *file)
+{
+	bh_keyring_mark mark;
+
+	pthread_mutex_lock(&file->marking);
+	mark = file->mark;
+	pthread_mutex_unlock(&file->marking);
+	return mark;
+}
+
 bh_status bh_keyring_file_append(bh_keyring_file *file, bh_keyring_record_type type, bh_view payload)
 {
 	BH_CLEANUP(bh_buf_clear) bh_buf record = { 0 };
-	bh_keyring_mark mark = file->mark;
+	const bh_keyring_mark before = mark_get(file);
+	bh_keyring_mark mark = before;
 
 	BH_TRY(refuse_change(file));
 	mark.audit = file->audit;
@@ -221,15 +277,14 @@ bh_status bh_keyring_file_append(bh_keyring_file *file, bh_keyring_record_type t
 	}
 	status = mark_write(file, &mark);
 	if (status != BH_OK)
-		return mark_undo(file, status);
+		return mark_undo(file, &before, status);
 	bh_crash_point("keyring.append.mark-synced");
-	file->mark = mark;
 	return BH_OK;
 }
 
 bh_status bh_keyring_file_mark_audit(bh_keyring_file *file)
 {
-	bh_keyring_mark mark = file->mark;
+	bh_keyring_mark mark = mark_get(file);
 
 	if (mark.audit.size == file->audit.size && memcmp(mark.audit.root, file->audit.root, BH_SHA256_LEN) == 0)
 		return BH_OK;
@@ -240,7 +295,6 @@ bh_status bh_keyring_file_mark_audit(bh_keyring_file *file)
 		file->failed = true;
 		return bh_fail_prefix(status, "%s", file->dir.path);
 	}
-	file->mark = mark;
 	return BH_OK;
 }
 
@@ -263,9 +317,11 @@ static bh_status repair(bh_keyring_file *file)
 		BH_TRY(bh_io_sync(file->fd, BH_KEYRING_FILE));
 	}
 	if (file->mark.committed_len != file->stored_len) {
+		const bh_keyring_mark found = file->mark;
+
 		/* The records behind the mark may be in the page cache alone: they have to be on disk before a mark covers them. */
 		BH_TRY(bh_io_sync(file->fd, BH_KEYRING_FILE));
-		BH_TRY(mark_write(file, &file->mark));
+		BH_TRY(mark_write(file, &found));
 	}
 	return tmp_remove(&file->dir);
 }
@@ -285,9 +341,9 @@ static bh_status load(bh_keyring_file *file, uint64_t floor, bh_keyring_each eac
 	if (scan.found.generation < floor)
 		return bh_fail(BH_E_ROLLBACK, "is of generation %llu, but %llu was seen before: an older file was put back",
 			       (unsigned long long)scan.found.generation, (unsigned long long)floor);
+	file->mark = scan.found;
 	file->torn = scan.torn;
 	file->stored_len = scan.stored.committed_len;
-	file->mark = scan.found;
 	file->audit = scan.found.audit;
 	file->snapshot_len = scan.snapshot_len;
 	return BH_OK;
@@ -299,6 +355,50 @@ bh_status bh_keyring_file_load(bh_keyring_file *file, bh_secret *mac_key, uint64
 	BH_TRY(bh_fail_prefix(load(file, floor, each, arg), "%s/" BH_KEYRING_FILE, file->dir.path));
 	bh_buf_clear(&file->image);
 	return BH_OK;
+}
+
+/* The ledger */
+
+void bh_keyring_file_ledger(bh_keyring_file *file, bh_ledger *out)
+{
+	*out = mark_get(file).ledger;
+}
+
+uint64_t bh_keyring_file_sequence(bh_keyring_file *file)
+{
+	return mark_get(file).sequence;
+}
+
+bh_status bh_keyring_file_ledger_put(bh_keyring_file *file, const bh_ledger *ledger)
+{
+	bh_status status;
+
+	pthread_mutex_lock(&file->marking);
+	file->mark.ledger = *ledger;
+	status = refuse_change(file);
+	if (status == BH_OK) {
+		const bh_keyring_mark mark = file->mark;
+
+		status = bh_fail_prefix(mark_put(file, &mark), "%s", file->dir.path);
+	}
+	pthread_mutex_unlock(&file->marking);
+	return status;
+}
+
+bh_status bh_keyring_file_ledger_sync(bh_keyring_file *file)
+{
+	uint64_t sequence;
+	bh_status status;
+
+	pthread_mutex_lock(&file->syncing);
+	sequence = bh_keyring_file_sequence(file);
+	status = refuse_change(file);
+	if (status == BH_OK)
+		status = bh_fail_prefix(bh_io_sync(file->fd, BH_KEYRING_FILE), "%s", file->dir.path);
+	if (status == BH_OK)
+		note_durable(file, sequence);
+	pthread_mutex_unlock(&file->syncing);
+	return status;
 }
 
 /* Replace */
@@ -333,15 +433,30 @@ static bh_status image_swap(bh_keyring_file *file, bh_view image)
 	return BH_OK;
 }
 
-bh_status bh_keyring_file_replace(bh_keyring_file *file, const bh_keyring_head *head, bh_view snapshot)
+/* Under `syncing` and `marking`: who moves the ledger waits, for which file that is to be written to is not settled. */
+static bh_status replace(bh_keyring_file *file, const bh_keyring_head *head, bh_view snapshot)
 {
 	BH_CLEANUP(bh_buf_clear) bh_buf image = { 0 };
-	bh_keyring_mark mark = { .audit = file->audit };
+	bh_keyring_mark mark = { .audit = file->audit, .sequence = file->mark.sequence, .ledger = file->mark.ledger };
 
 	BH_TRY(refuse_change(file));
 	BH_TRY(image_encode(head, &file->mac_key, file->mark.generation + 1, snapshot, &mark, &image));
+	file->mark.sequence = mark.sequence;
 	BH_TRY(image_swap(file, bh_buf_view(&image)));
 	file->mark = mark;
 	file->snapshot_len = mark.committed_len - BH_KEYRING_RECORDS_OFF;
+	note_durable(file, mark.sequence);
 	return BH_OK;
+}
+
+bh_status bh_keyring_file_replace(bh_keyring_file *file, const bh_keyring_head *head, bh_view snapshot)
+{
+	bh_status status;
+
+	pthread_mutex_lock(&file->syncing);
+	pthread_mutex_lock(&file->marking);
+	status = replace(file, head, snapshot);
+	pthread_mutex_unlock(&file->marking);
+	pthread_mutex_unlock(&file->syncing);
+	return status;
 }

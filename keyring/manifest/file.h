@@ -9,10 +9,14 @@
  *   - Nothing is ever made anew over what is there, and the leftover of an unfinished replacement (KEYRING.tmp) is never read.
  *   - After a failure that leaves in doubt what is on disk, the handle refuses further changes; opening again finds out.
  *
- * Thread-safety: none; the keyring allows one call at a time.
+ * Thread-safety: the keyring allows one call at a time, but for those about the ledger, which may come beside all others. Locks:
+ * `syncing` comes before `marking`.
  */
 #ifndef BH_KEYRING_FILE_H
 #define BH_KEYRING_FILE_H
+
+#include <pthread.h>
+#include <stdatomic.h>
 
 #include "keyring/base/io.h"
 #include "scan.h"
@@ -25,20 +29,23 @@ typedef struct bh_keyring_file {
 	bh_io_dir dir; /* the database's directory; its flock is held through this */
 	int fd;        /* of KEYRING; -1 while closed */
 	bool writable;
-	bool failed; /* what is on disk is in doubt: no more changes */
+	_Atomic bool failed; /* what is on disk is in doubt: no more changes */
 	bh_keyring_head head;
 	bh_secret mac_key;
-	bh_keyring_mark mark;    /* as on disk */
-	bh_audit_position audit; /* for the next mark: how far AUDIT has come */
-	uint64_t snapshot_len;   /* bytes of the first record */
-	bh_buf image;            /* the whole file, between open and load */
-	uint64_t stored_len;     /* between load and repair: up to where the mark on disk goes */
-	bool torn;               /* ... and whether there are bytes that do not count */
+	pthread_mutex_t syncing; /* held while the file is replaced, or synced beside other changes: `fd` stays what it is */
+	pthread_mutex_t marking; /* guards the rest of `mark` from here on, and the order in which marks are written */
+	bh_keyring_mark mark; /* as on disk; all but ledger and sequence are the caller's, who writes them under `marking`, too */
+	_Atomic uint64_t durable; /* sequence of a mark that was synced */
+	bool torn;                /* between load and repair: there is a torn tail */
+	uint64_t stored_len;      /* between load and repair: what the mark on disk covers */
+	bh_audit_position audit;  /* for the next mark: how far AUDIT has come */
+	uint64_t snapshot_len;    /* bytes of the first record */
+	bh_buf image;             /* the whole file, between open and load */
 } bh_keyring_file;
 
 #define BH_KEYRING_FILE_CLOSED                                                                                                     \
 	{                                                                                                                          \
-		.dir = BH_IO_DIR_CLOSED, .fd = -1                                                                                  \
+		.dir = BH_IO_DIR_CLOSED, .fd = -1, .syncing = PTHREAD_MUTEX_INITIALIZER, .marking = PTHREAD_MUTEX_INITIALIZER      \
 	}
 
 /* Makes DIR/KEYRING of generation 1 with `snapshot` as its only record, durably, and closes it again. `dir_out` is the directory,
@@ -70,6 +77,15 @@ BH_MUST_CHECK bh_status bh_keyring_file_replace(bh_keyring_file *file, const bh_
 
 /* Writes the commit mark anew where `audit` has gone further than it says. Errors: as append's. */
 BH_MUST_CHECK bh_status bh_keyring_file_mark_audit(bh_keyring_file *file);
+
+/* The ledger, and the sequence of the mark, as they are now. */
+void bh_keyring_file_ledger(bh_keyring_file *file, bh_ledger *out);
+uint64_t bh_keyring_file_sequence(bh_keyring_file *file);
+/* Writes the mark with this ledger, which a kill leaves, and a power cut perhaps not. Where that fails, the next mark has it.
+ * Errors: as append's. */
+BH_MUST_CHECK bh_status bh_keyring_file_ledger_put(bh_keyring_file *file, const bh_ledger *ledger);
+/* What was put is durable on return. Errors: as append's. */
+BH_MUST_CHECK bh_status bh_keyring_file_ledger_sync(bh_keyring_file *file);
 
 /* Unlocks, wipes, closes; idempotent. */
 void bh_keyring_file_close(bh_keyring_file *file);

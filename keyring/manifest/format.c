@@ -139,15 +139,18 @@ bh_status bh_keyring_head_verify(const uint8_t bytes[BH_KEYRING_HEAD_LEN], const
 }
 
 /* Commit mark:
- *     0     8  generation of the last committed record
- *     8     8  committed length of the file
- *    16    32  chain MAC of that record
- *    48     8  entries in AUDIT
- *    56    32  root of AUDIT's tree at that size
- *    88    32  HMAC(K, "mark" || bytes 0..87)
- *   120   392  zero
+ *     0     8  generation
+ *     8     8  committed length
+ *    16    32  chain MAC
+ *    48     8  entries of AUDIT
+ *    56    32  root of AUDIT's tree
+ *    88     8  sequence
+ *    96   368  ledger (ledger.c)
+ *   464    32  HMAC(K, "mark" || bytes 0..463)
+ *   496    16  zero
  */
-#define MARK_MAC_OFF 88u
+#define MARK_LEDGER_OFF 96u
+#define MARK_MAC_OFF (MARK_LEDGER_OFF + BH_LEDGER_LEN)
 #define MARK_USED (MARK_MAC_OFF + BH_SHA256_LEN)
 
 bh_status bh_keyring_mark_encode(const bh_keyring_mark *mark, const bh_secret *mac_key, uint8_t out[BH_KEYRING_MARK_LEN])
@@ -158,6 +161,8 @@ bh_status bh_keyring_mark_encode(const bh_keyring_mark *mark, const bh_secret *m
 	memcpy(out + 16, mark->chain, BH_SHA256_LEN);
 	bh_put_u64(out + 48, mark->audit.size);
 	memcpy(out + 56, mark->audit.root, BH_SHA256_LEN);
+	bh_put_u64(out + 88, mark->sequence);
+	bh_ledger_put(&mark->ledger, out + MARK_LEDGER_OFF);
 	return labelled_mac(mac_key, "mark", bh_view_of(out, MARK_MAC_OFF), bh_view_of(NULL, 0), out + MARK_MAC_OFF);
 }
 
@@ -177,7 +182,8 @@ bh_status bh_keyring_mark_decode(const uint8_t bytes[BH_KEYRING_MARK_LEN], const
 	memcpy(out->chain, bytes + 16, BH_SHA256_LEN);
 	out->audit.size = bh_get_u64(bytes + 48);
 	memcpy(out->audit.root, bytes + 56, BH_SHA256_LEN);
-	return BH_OK;
+	out->sequence = bh_get_u64(bytes + 88);
+	return bh_fail_prefix(bh_ledger_get(bytes + MARK_LEDGER_OFF, &out->ledger), "its commit mark");
 }
 
 /* Record:

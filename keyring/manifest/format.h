@@ -18,12 +18,13 @@
 #include "keyring/crypto/kdf.h"
 #include "keyring/crypto/sign.h"
 #include "keyring/kms/kms.h"
+#include "ledger.h"
 
 #ifdef __cplusplus
 extern "C" {
 #endif
 
-#define BH_KEYRING_VERSION 2
+#define BH_KEYRING_VERSION 3
 #define BH_KEYRING_HEAD_LEN 3584u /* bytes of the head, at offset 0 */
 #define BH_KEYRING_MARK_LEN 512u  /* bytes of the commit mark, one sector right after the head */
 #define BH_KEYRING_RECORDS_OFF (BH_KEYRING_HEAD_LEN + BH_KEYRING_MARK_LEN)
@@ -56,12 +57,14 @@ BH_MUST_CHECK bh_status bh_keyring_head_decode(const uint8_t bytes[BH_KEYRING_HE
 BH_MUST_CHECK bh_status bh_keyring_head_verify(const uint8_t bytes[BH_KEYRING_HEAD_LEN], const bh_secret *mac_key,
 					       uint8_t mac_out[BH_SHA256_LEN]);
 
-/* Says how far KEYRING is committed, and how far AUDIT had come by then. */
+/* Says how far KEYRING is committed, how far AUDIT had come by then, and which logs there are. */
 typedef struct bh_keyring_mark {
 	uint64_t generation;          /* of the last committed record */
 	uint64_t committed_len;       /* bytes of the file up to its end */
 	uint8_t chain[BH_SHA256_LEN]; /* its chain MAC */
 	bh_audit_position audit;      /* what AUDIT holds at least */
+	uint64_t sequence;            /* of the mark itself: grows with each that is written */
+	bh_ledger ledger;
 } bh_keyring_mark;
 
 BH_MUST_CHECK bh_status bh_keyring_mark_encode(const bh_keyring_mark *mark, const bh_secret *mac_key,

@@ -92,6 +92,8 @@ bh_status bh_keyring_scan(bh_view file, const bh_secret *mac_key, bh_keyring_eac
 	BH_TRY(bh_keyring_mark_decode(file.data + BH_KEYRING_HEAD_LEN, mac_key, &s.result.stored));
 	s.result.found.committed_len = BH_KEYRING_RECORDS_OFF;
 	s.result.found.audit = s.result.stored.audit;
+	s.result.found.sequence = s.result.stored.sequence;
+	s.result.found.ledger = s.result.stored.ledger;
 	BH_TRY(scan_committed(&s));
 	BH_TRY(scan_tail(&s));
 	*out = s.result;

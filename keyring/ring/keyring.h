@@ -21,6 +21,7 @@
 #include "keyring/dek/generations.h"
 #include "keyring/kms/kms.h"
 #include "keyring/base/secret.h"
+#include "keyring/manifest/ledger.h"
 #include "keyring/manifest/manifest.h"
 #include "keyring/manifest/shred_record.h"
 #include "keyring/crypto/sign.h"
@@ -42,6 +43,9 @@ typedef struct bh_keyring_options {
 	const char *pin;       /* text: refuse another database, and this one in an older state; NULL: no pin */
 	bh_pin_fn pin_changed; /* is told of each new pin; NULL */
 	void *pin_arg;
+	/* Looks at what else lies in the directory `dir`, before a byte of it is changed: what this fails with ends the open. The
+	 * platform's DEK can be had. NULL: nobody looks. */
+	bh_status (*inspect)(bh_keyring *keyring, const char *dir);
 	bool audit_restart; /* writable opens: give up the audit log that is there, lost or damaged; see audit.h */
 } bh_keyring_options;
 
@@ -85,6 +89,21 @@ const bh_signer *bh_keyring_signer(const bh_keyring *keyring);
 
 /* Whether an earlier change ended so that it is not known whether the next open finds it: until then no other is made. */
 bool bh_keyring_is_in_doubt(bh_keyring *keyring);
+
+/* ---- which logs there are (ledger.h): kept in KEYRING's commit mark by who writes them. All calls may come beside all others, and
+ * wait for no KMS and for no other change, but for a replacement of KEYRING. */
+
+bool bh_keyring_is_writable(const bh_keyring *keyring);
+void bh_keyring_ledger(bh_keyring *keyring, bh_ledger *out);
+/* Writes the commit mark with this ledger: a kill leaves it, a power cut perhaps not. Where that fails the next mark has it.
+ * Errors: BH_E_INVALID (read-only; after a fork), BH_E_IO. */
+BH_MUST_CHECK bh_status bh_keyring_ledger_put(bh_keyring *keyring, const bh_ledger *ledger);
+/* What was put is durable on return. Errors: the same. */
+BH_MUST_CHECK bh_status bh_keyring_ledger_sync(bh_keyring *keyring);
+/* Each commit mark that is written has a sequence of its own, one more than the last: of the newest one, and of one that is known
+ * to be durable. */
+uint64_t bh_keyring_sequence(bh_keyring *keyring);
+uint64_t bh_keyring_durable(const bh_keyring *keyring);
 
 /* Merchants, as copies. */
 typedef struct bh_merchant_info {

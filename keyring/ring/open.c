@@ -171,10 +171,11 @@ static bh_status keyring_open(const char *dir, const bh_keyring_options *options
 	keyring->generation = keyring->file.mark.generation;
 	keyring->pin_changed = options->pin_changed;
 	keyring->pin_arg = options->pin_arg;
-	BH_TRY(bh_keyring_audit_open(keyring, options, &pin.audit));
 	BH_TRY(bh_keyring_live_reserve(keyring, 1));
 	bh_keyring_live_insert(keyring, keyring->platform, 0);
-	return BH_OK;
+	if (options->inspect != NULL)
+		BH_TRY(options->inspect(keyring, dir));
+	return bh_keyring_audit_open(keyring, options, &pin.audit);
 }
 
 bh_status bh_keyring_open(const char *dir, const bh_keyring_options *options, bool writable, bh_keyring **out)

@@ -401,6 +401,24 @@ void attack_put(const attack *a, const char *name, bh_view bytes)
 	file_write(path, bytes);
 }
 
+void attack_relist(const attack *a, const char *name, uint64_t end)
+{
+	bh_keyring *keyring = NULL;
+	uint64_t number = strtoull(name + strcspn(name, "0123456789"), NULL, 10);
+	bh_ledger ledger;
+
+	test_ok(bh_keyring_open(a->dir, NULL, true, &keyring));
+	bh_keyring_ledger(keyring, &ledger);
+	for (size_t i = 0; i < ledger.manifest_count; i++)
+		if (ledger.manifests[i].number == number)
+			ledger.manifests[i].end = end;
+	for (size_t i = 0; i < ledger.wal_count; i++)
+		if (ledger.wals[i].number == number)
+			ledger.wals[i].end = end;
+	test_ok(bh_keyring_ledger_put(keyring, &ledger));
+	bh_keyring_close(keyring);
+}
+
 static void describe_and_fail(const attack *a, const char *expected)
 {
 	const report *r = &a->report;

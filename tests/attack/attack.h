@@ -99,6 +99,8 @@ bool attack_is_due(void);
 /* A fresh copy of the victim. */
 attack attack_begin(const victim *v, const char *what);
 void attack_put(const attack *a, const char *name, bh_view bytes);
+/* Has KEYRING know of less of a log than was synced, as it may be after a power cut. */
+void attack_relist(const attack *a, const char *name, uint64_t end);
 /* Opens the copy in a child, reads everything back, closes it. Fails if the child dies or takes more than 5 seconds, or if a file
  * that was there has other bytes afterwards though the open was refused. */
 void attack_open(attack *a);

@@ -135,7 +135,7 @@ static void walk_file(void *arg, const char *path)
 
 	test_ok(bh_fs_classify(walk->d->fs, path, &file.info));
 	if (strncmp(name, BH_KEYRING_FILE, strlen(BH_KEYRING_FILE)) == 0 || strcmp(name, BH_AUDIT_FILE) == 0 ||
-	    strstr(path, "/certificates/") != NULL)
+	    strcmp(name, BH_FRESH_OLDER_FILE) == 0 || strstr(path, "/certificates/") != NULL)
 		file.info.sealed = false;
 	decrypt(walk->d, &file);
 	walk->each(walk->arg, &file);

@@ -185,6 +185,8 @@ static void with_older_log(const victim *v, const char *what, const bh_buf *log,
 	a = attack_begin(v, what);
 	attack_put(&a, v->wal[0], bh_buf_view(log));
 	attack_put(&a, victim_find(v, "MANIFEST-", "", 0), bh_buf_view(manifest));
+	attack_relist(&a, victim_find(v, "MANIFEST-", "", 0), manifest->len);
+	attack_relist(&a, v->wal[0], BH_HEADER_LEN);
 	attack_open(&a);
 	attack_expect_prefix(&a, rows, rows);
 }

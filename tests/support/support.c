@@ -174,13 +174,15 @@ void tree_remove(const char *path)
 
 void audit_mask(const char *path, bh_buf *bytes)
 {
-	const size_t mark = BH_KEYRING_HEAD_LEN + 48, len = 8 + 2 * BH_SHA256_LEN;
+	const size_t position = BH_KEYRING_HEAD_LEN + 48, mac = BH_KEYRING_HEAD_LEN + 464;
 	const char *name = strrchr(path, '/') != NULL ? strrchr(path, '/') + 1 : path;
 
 	if (strcmp(name, BH_AUDIT_FILE) == 0)
 		bytes->len = 0;
-	else if (strcmp(name, BH_KEYRING_FILE) == 0 && bytes->len >= mark + len)
-		memset(bytes->data + mark, 0, len);
+	else if (strcmp(name, BH_KEYRING_FILE) == 0 && bytes->len >= BH_KEYRING_RECORDS_OFF) {
+		memset(bytes->data + position, 0, 8 + BH_SHA256_LEN + 8); /* AUDIT's size and root; the mark's own sequence */
+		memset(bytes->data + mac, 0, BH_SHA256_LEN);
+	}
 }
 
 static void hash_file(void *arg, const char *path)

@@ -8,6 +8,7 @@
 #include "audit.h"
 #include "keyring/manifest/pin.h"
 #include "inspect.h"
+#include "env/fs/fresh_check.h"
 
 bh_status audit_path(const bhctl *ctl, const char *file, char **out)
 {
@@ -252,9 +253,12 @@ bh_status cmd_audit_restart(bhctl *ctl, int argc, char **argv)
 {
 	bool yes = false;
 	const bhctl_option options[] = { { .name = "yes", .flag = &yes }, { 0 } };
-	bh_keyring_options keyring_options = {
-		.kms = ctl->kms, .audit_restart = true, .pin = ctl->pin, .pin_changed = bhctl_keep_pin, .pin_arg = ctl
-	};
+	bh_keyring_options keyring_options = { .kms = ctl->kms,
+					       .inspect = bh_fresh_inspect,
+					       .audit_restart = true,
+					       .pin = ctl->pin,
+					       .pin_changed = bhctl_keep_pin,
+					       .pin_arg = ctl };
 	bh_keyring *keyring = NULL;
 	char **args;
 	int count;

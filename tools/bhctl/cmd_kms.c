@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "bhctl.h"
+#include "env/fs/fresh_check.h"
 #include "inspect.h"
 
 #define DELETION_WINDOW_DAYS_MAX 3650
@@ -239,9 +240,13 @@ bh_status cmd_kms_relocate(bhctl *ctl, int argc, char **argv)
 	BH_TRY(bhctl_cmk_uri(ctl->db, args[1], &to));
 	if (strchr(from, '#') != NULL || strchr(to, '#') != NULL)
 		return bhctl_usage_error(ctl, "a KMS is named without a key: local:DIR");
-	options = (bh_keyring_options){
-		.kms = ctl->kms, .pin = ctl->pin, .pin_changed = bhctl_keep_pin, .pin_arg = ctl, .moved_from = from, .moved_to = to
-	};
+	options = (bh_keyring_options){ .kms = ctl->kms,
+					.inspect = bh_fresh_inspect,
+					.pin = ctl->pin,
+					.pin_changed = bhctl_keep_pin,
+					.pin_arg = ctl,
+					.moved_from = from,
+					.moved_to = to };
 	m.list = json_array();
 	status = bh_keyring_relocate(ctl->db, &options, print_move, &m);
 	document = json_pack("{s:o}", "cmks", m.list);

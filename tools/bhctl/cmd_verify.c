@@ -9,17 +9,12 @@
 
 /* In this order: each may use what those before it have learnt. */
 static const check checks[] = {
-	{ "keyring", NULL, verify_keyring },
-	{ "audit log", NULL, verify_audit },
-	{ "suspended", NULL, verify_suspended },
-	{ "small files", "frame", verify_small },
-	{ "manifests", "frame", verify_manifests },
-	{ "logs", "frame", verify_wals },
-	{ "tables", "page", verify_ssts },
-	{ "blobs", "page", verify_blobs },
-	{ "certificates", NULL, verify_certificates },
-	{ "files present", NULL, verify_present },
-	{ "strays", NULL, verify_strays },
+	{ "keyring", NULL, verify_keyring },       { "audit log", NULL, verify_audit },
+	{ "log list", NULL, verify_log_list },     { "suspended", NULL, verify_suspended },
+	{ "small files", "frame", verify_small },  { "manifests", "frame", verify_manifests },
+	{ "logs", "frame", verify_wals },          { "tables", "page", verify_ssts },
+	{ "blobs", "page", verify_blobs },         { "certificates", NULL, verify_certificates },
+	{ "files present", NULL, verify_present }, { "strays", NULL, verify_strays },
 	{ "opening", NULL, verify_opening },
 };
 #define CHECK_COUNT (sizeof(checks) / sizeof(checks[0]))

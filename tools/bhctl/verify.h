@@ -94,6 +94,7 @@ bh_status verify_blobs(verify *v, report *r);
 /* verify_inventory.c */
 bh_status verify_keyring(verify *v, report *r);
 bh_status verify_audit(verify *v, report *r);     /* all of it: the open looks at its end alone */
+bh_status verify_log_list(verify *v, report *r);  /* KEYRING and the logs agree on each other: none is older, or missing */
 bh_status verify_suspended(verify *v, report *r); /* who is suspended has left the live database, and is in DB/parked/ */
 bh_status verify_certificates(verify *v, report *r);
 bh_status verify_present(verify *v, report *r); /* every file that the MANIFEST needs is there, with its size */

@@ -230,7 +230,8 @@ static bh_status begin(verify *v, report *r, const tree_entry *entry, bh_file_ki
 	*wanted_out = false;
 	/* Strangers and leftovers are among the strays. */
 	if (entry->type != TREE_FILE || t->root == NULL || !verify_knows(t->root, entry->path) ||
-	    strcmp(entry->path, BH_KEYRING_FILE) == 0 || strcmp(entry->path, BH_RESERVE_FILE) == 0 || verify_is_audit(entry->path))
+	    strcmp(entry->path, BH_KEYRING_FILE) == 0 || strcmp(entry->path, BH_RESERVE_FILE) == 0 ||
+	    strcmp(entry->path, BH_FRESH_OLDER_FILE) == 0 || verify_is_audit(entry->path))
 		return BH_OK;
 	if (asprintf(&t->path, "%s/%s", v->ctl->db, entry->path) < 0)
 		return bh_fail(BH_E_NOMEM, "%s: no memory", entry->path);

@@ -11,6 +11,7 @@
 #include "engine/wall/park.h"
 #include "keyring/audit/verify.h"
 #include "verify.h"
+#include "env/fs/fresh_check.h"
 
 /* ---- the keyring: its chain was checked when it was opened */
 
@@ -56,6 +57,22 @@ bh_status verify_audit(verify *v, report *r)
 	else
 		report_failure(r, BH_AUDIT_FILE, NULL, 0, 0, status);
 	return BH_OK;
+}
+
+/* ---- the list of logs */
+
+static void fail_log(void *arg, const char *name, bh_status status)
+{
+	report_failure(arg, name, NULL, 0, 0, status);
+}
+
+bh_status verify_log_list(verify *v, report *r)
+{
+	bh_ledger ledger;
+
+	bh_keyring_ledger(v->in.keyring, &ledger);
+	r->files = ledger.manifest_count + ledger.older_count + ledger.wal_count;
+	return bh_fresh_check(v->in.keyring, v->ctl->db, fail_log, r);
 }
 
 /* ---- who is suspended */
@@ -283,7 +300,8 @@ static bool is_rocksdbs(const char *path)
 /* What only the live database has. */
 static bool is_live_only(const char *path)
 {
-	return strcmp(path, BH_KEYRING_FILE) == 0 || strcmp(path, BH_RESERVE_FILE) == 0 || verify_is_audit(path);
+	return strcmp(path, BH_KEYRING_FILE) == 0 || strcmp(path, BH_RESERVE_FILE) == 0 || strcmp(path, BH_FRESH_OLDER_FILE) == 0 ||
+	       verify_is_audit(path);
 }
 
 /* staging, and what is below it: files that wait to be ingested are looked at when they are. */

@@ -279,7 +279,7 @@ static void keyring_replaced(void *arg)
 static void current_replaced(void *arg)
 {
 	static const in_its_place cases[] = {
-		{ "missing", put_nothing, BH_E_FORMAT },
+		{ "missing", put_nothing, BH_E_ROLLBACK },
 		{ "empty", put_empty, BH_E_TRUNCATED },
 		{ "two bytes", put_stub, BH_E_TRUNCATED },
 		{ "another text", put_text, BH_E_FORMAT },
@@ -312,11 +312,10 @@ static void foreign_keyring(void *arg)
 
 	move_from("KEYRING", ws->db, aside);
 	move_from("KEYRING", other.db, ws->db);
-	open_refused(ws, NULL, BH_E_TAG, "AUDIT"); /* a log that is not of this keyring */
+	open_refused(ws, NULL, BH_E_NO_KEY, "CURRENT"); /* the first that is sealed */
 	move_from("AUDIT", ws->db, aside);
-	open_refused(ws, NULL, BH_E_FORMAT, "AUDIT"); /* and none at all */
 	move_from("AUDIT", other.db, ws->db);
-	open_refused(ws, NULL, BH_E_NO_KEY, "OPTIONS-"); /* the first that is sealed */
+	open_refused(ws, NULL, BH_E_NO_KEY, "CURRENT"); /* with an audit log that goes with it, too */
 	test_message_names(ws->db);
 	move_from("KEYRING", ws->db, other.db);
 	move_from("AUDIT", ws->db, other.db);
@@ -358,7 +357,7 @@ static void plain_rocksdb(void *arg)
 
 	move_from("KEYRING", sealed.db, ws->db);
 	move_from("AUDIT", sealed.db, ws->db);
-	open_refused(ws, NULL, BH_E_FORMAT, "OPTIONS-"); /* plain bytes are never read for sealed ones */
+	open_refused(ws, NULL, BH_E_FORMAT, "CURRENT"); /* plain bytes are never read for sealed ones */
 }
 
 static void directories(void *arg)

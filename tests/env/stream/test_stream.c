@@ -297,7 +297,7 @@ static void test_impossible_marks(void **state)
 	};
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		put_mark(k, &s.file, (bh_sync_mark){ 5, cases[i].point });
+		put_mark(k, &s.file, (bh_sync_mark){ .seq = 5, .point = cases[i].point });
 		assert_int_equal(read_status(k, bh_buf_view(&s.file)), cases[i].want);
 	}
 	memset(s.file.data + BH_SYNC_MARK_OFFSET, 0, BH_SYNC_MARK_LEN);

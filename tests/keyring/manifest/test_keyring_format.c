@@ -95,12 +95,19 @@ static void test_mark_round_trip_and_flips(void **state)
 	memset(mark.chain, 0xc4, sizeof(mark.chain));
 	mark.audit.size = 1234567;
 	memset(mark.audit.root, 0xa7, sizeof(mark.audit.root));
+	mark.sequence = 4711;
+	mark.ledger = (bh_ledger){ .manifest_count = 2, .wal_count = BH_LEDGER_WALS, .older_count = 3, .gone = 5 };
+	memset(mark.ledger.older_digest, 0xd1, sizeof(mark.ledger.older_digest));
+	for (size_t i = 0; i < BH_LEDGER_WALS; i++)
+		mark.ledger.wals[i] = (bh_ledger_log){ .number = 100 + i, .salt = { 1 + (uint8_t)i }, .end = 4096 + i };
+	mark.ledger.manifests[0] = (bh_ledger_log){ .number = 7, .salt = { 0xee }, .end = 5000 };
+	mark.ledger.manifests[1] = (bh_ledger_log){ .number = 9, .salt = { 0xef }, .end = 6000 };
 	assert_done(bh_keyring_mark_encode(&mark, &mac_key, bytes));
 	assert_done(bh_keyring_mark_decode(bytes, &mac_key, &decoded));
 	assert_memory_equal(&decoded, &mark, sizeof(mark));
 	for (size_t bit = 0; bit < sizeof(bytes) * 8; bit++) {
 		flip(bytes, bit);
-		assert_status(bh_keyring_mark_decode(bytes, &mac_key, &decoded), bit < 120 * 8 ? BH_E_TAG : BH_E_FORMAT);
+		assert_status(bh_keyring_mark_decode(bytes, &mac_key, &decoded), bit < 496 * 8 ? BH_E_TAG : BH_E_FORMAT);
 		flip(bytes, bit);
 	}
 	mark.committed_len = BH_KEYRING_RECORDS_OFF - 1;
