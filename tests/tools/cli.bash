@@ -43,14 +43,14 @@ error() {
 	[[ "bhctl: $(jq -r .error.message out)" == "$(tail -n 1 err)" ]] || die "the message on stderr is another one: $(<err)"
 }
 
-# Without what every use of a key changes: AUDIT, and the 72 bytes of KEYRING's commit mark that say how far AUDIT has come.
+# Without what every use of a key changes: AUDIT, and of KEYRING's commit mark how far AUDIT has come, its sequence and its MAC.
 tree_hash() {
 	(
 		cd "$1" || exit 1
 		find . -printf '%p %y %l\n' | sort
 		find . -type f ! -name AUDIT ! -name KEYRING -exec sha256sum {} + | sort
 		find . -type f -name KEYRING | sort | while read -r keyring; do
-			{ head -c 3632 "$keyring"; tail -c +3705 "$keyring"; } | sha256sum
+			{ head -c 3632 "$keyring"; tail -c +3681 "$keyring" | head -c 368; tail -c +4081 "$keyring"; } | sha256sum
 		done
 	) | sha256sum
 }

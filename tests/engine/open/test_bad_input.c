@@ -357,7 +357,7 @@ static void plain_rocksdb(void *arg)
 
 	move_from("KEYRING", sealed.db, ws->db);
 	move_from("AUDIT", sealed.db, ws->db);
-	open_refused(ws, NULL, BH_E_FORMAT, "CURRENT"); /* plain bytes are never read for sealed ones */
+	open_refused(ws, NULL, BH_E_TRUNCATED, "CURRENT"); /* plain bytes are never read for sealed ones */
 }
 
 static void directories(void *arg)
