@@ -7,143 +7,8 @@
 #include <stdlib.h>
 
 #include "fresh_files.h"
+#include "fresh_list.h"
 #include "keyring/base/crashpoint.h"
-
-#define KEPT_IN_MARK (BH_LEDGER_WALS / 2) /* when the mark is full, this many of the newest stay in it */
-
-/* ---- the WALs in memory, under `lock` */
-
-/* Where the first one of this number stands, or would. */
-static size_t wal_at(const bh_fresh *f, uint64_t number)
-{
-	size_t i = 0;
-
-	while (i < f->wal_count && f->wals[i].log.number < number)
-		i++;
-	return i;
-}
-
-static bool has_number(const bh_fresh *f, size_t i, uint64_t number)
-{
-	return i < f->wal_count && f->wals[i].log.number == number;
-}
-
-static bool is_log(const bh_ledger_log *log, const bh_header *header)
-{
-	return log->number == header->number && memcmp(log->salt, header->salt, BH_LEDGER_SALT_LEN) == 0;
-}
-
-static bh_fresh_wal *wal_find(const bh_fresh *f, const bh_header *header)
-{
-	for (size_t i = wal_at(f, header->number); has_number(f, i, header->number); i++)
-		if (is_log(&f->wals[i].log, header))
-			return &f->wals[i];
-	return NULL;
-}
-
-static bh_status wal_insert(bh_fresh *f, const bh_fresh_wal *wal)
-{
-	bh_fresh_wal *grown = realloc(f->wals, (f->wal_count + 1) * sizeof(*grown));
-	size_t i;
-
-	if (grown == NULL)
-		return bh_fail(BH_E_NOMEM, "no memory for a list of %zu logs", f->wal_count + 1);
-	f->wals = grown;
-	i = wal_at(f, wal->log.number + 1);
-	memmove(&grown[i + 1], &grown[i], (f->wal_count - i) * sizeof(*grown));
-	grown[i] = *wal;
-	f->wal_count++;
-	return BH_OK;
-}
-
-static void wal_remove(bh_fresh *f, size_t i)
-{
-	f->wal_count--;
-	memmove(&f->wals[i], &f->wals[i + 1], (f->wal_count - i) * sizeof(*f->wals));
-}
-
-static bh_ledger_log log_of(const bh_header *header, uint64_t end)
-{
-	bh_ledger_log log = { .number = header->number, .end = end };
-
-	memcpy(log.salt, header->salt, BH_LEDGER_SALT_LEN);
-	return log;
-}
-
-/* ---- the list is written down, under `lock` */
-
-static bool is_in_mark(const bh_fresh_wal *wal)
-{
-	return wal->log.end > 0 && !wal->older;
-}
-
-static size_t count_in_mark(const bh_fresh *f)
-{
-	size_t count = 0;
-
-	for (size_t i = 0; i < f->wal_count; i++)
-		count += is_in_mark(&f->wals[i]);
-	return count;
-}
-
-static bh_status put(bh_fresh *f)
-{
-	f->ledger.wal_count = 0;
-	for (size_t i = 0; i < f->wal_count; i++)
-		if (is_in_mark(&f->wals[i]))
-			f->ledger.wals[f->ledger.wal_count++] = f->wals[i].log;
-	return bh_keyring_ledger_put(f->keyring, &f->ledger);
-}
-
-/* All but the newest go to the file of older ones. A kill leaves the file that the mark means, under one of its names. */
-static bh_status move_out(bh_fresh *f)
-{
-	BH_CLEANUP(bh_buf_clear) bh_buf bytes = { 0 };
-	size_t keep = BH_MIN(count_in_mark(f), (size_t)KEPT_IN_MARK), left = count_in_mark(f) - keep;
-
-	f->ledger.older_count = 0;
-	f->ledger.gone = 0;
-	for (size_t i = 0; i < f->wal_count; i++) {
-		uint8_t log[BH_LEDGER_LOG_LEN];
-
-		if (is_in_mark(&f->wals[i]) && left > 0) {
-			f->wals[i].older = true;
-			left--;
-		}
-		if (!f->wals[i].older)
-			continue;
-		bh_ledger_log_put(&f->wals[i].log, log);
-		BH_TRY(bh_buf_append(&bytes, log, sizeof(log)));
-		f->ledger.older_count++;
-	}
-	BH_TRY(bh_sha256(bh_buf_view(&bytes), f->ledger.older_digest));
-	BH_TRY(bh_fresh_older_write(f->root, bh_buf_view(&bytes)));
-	bh_crash_point("logs.older.written");
-	BH_TRY(put(f));
-	BH_TRY(bh_keyring_ledger_sync(f->keyring));
-	bh_crash_point("logs.older.listed");
-	return bh_fresh_older_rename(f->root);
-}
-
-/* What this fails with leaves the list behind what is on the disk; the next one is written as a whole. */
-static bh_status write_down(bh_fresh *f)
-{
-	if (!f->older_stale && count_in_mark(f) <= BH_LEDGER_WALS)
-		return put(f);
-	f->older_stale = true;
-	BH_TRY(move_out(f));
-	f->older_stale = false;
-	return BH_OK;
-}
-
-/* A failure that nobody is told of: what this thread was told before stays. */
-static void try_to_write_down(bh_fresh *f)
-{
-	const bh_message message = bh_message_keep();
-
-	(void)!write_down(f);
-	bh_message_restore(&message);
-}
 
 /* ---- begin and clear */
 
@@ -163,7 +28,7 @@ static bh_status take_older(bh_fresh *f)
 
 		bh_ledger_log_get(bytes.data + i * BH_LEDGER_LOG_LEN, &wal.log);
 		if (wal.log.number > f->ledger.gone)
-			BH_TRY(wal_insert(f, &wal));
+			BH_TRY(bh_fresh_list_insert(f, &wal));
 	}
 	return temp && f->writes ? bh_fresh_older_rename(f->root) : BH_OK;
 }
@@ -174,9 +39,10 @@ static bh_status take_unlisted(void *arg, const char *name)
 	bh_fresh_wal wal = { .earlier = true };
 	bh_fresh *f = arg;
 
-	if (!bh_fresh_wal_number(name, &wal.log.number) || has_number(f, wal_at(f, wal.log.number), wal.log.number))
+	if (!bh_fresh_wal_number(name, &wal.log.number) ||
+	    bh_fresh_list_has(f, bh_fresh_list_at(f, wal.log.number), wal.log.number))
 		return BH_OK;
-	return wal_insert(f, &wal);
+	return bh_fresh_list_insert(f, &wal);
 }
 
 bh_status bh_fresh_begin(bh_fresh *f, bh_keyring *keyring, const char *root, const bh_scopes *scopes)
@@ -188,7 +54,7 @@ bh_status bh_fresh_begin(bh_fresh *f, bh_keyring *keyring, const char *root, con
 	bh_keyring_ledger(keyring, &f->ledger);
 	BH_TRY(take_older(f));
 	for (size_t i = 0; i < f->ledger.wal_count; i++)
-		BH_TRY(wal_insert(f, &(bh_fresh_wal){ .log = f->ledger.wals[i], .earlier = true }));
+		BH_TRY(bh_fresh_list_insert(f, &(bh_fresh_wal){ .log = f->ledger.wals[i], .earlier = true }));
 	return f->writes ? bh_fresh_each(root, take_unlisted, f) : BH_OK;
 }
 
@@ -221,7 +87,7 @@ static bh_status expect_manifest(const bh_fresh *f, const bh_header *header, uin
 		const bh_ledger_log *log = &f->ledger.manifests[i];
 
 		listed |= log->number == header->number;
-		if (is_log(log, header))
+		if (bh_fresh_list_is(log, header))
 			*end_out = log->end;
 	}
 	return listed && *end_out == 0 ? fail_other(f, header) : BH_OK;
@@ -229,10 +95,10 @@ static bh_status expect_manifest(const bh_fresh *f, const bh_header *header, uin
 
 static bh_status expect_wal(const bh_fresh *f, const bh_header *header, uint64_t *end_out)
 {
-	const bh_fresh_wal *wal = wal_find(f, header);
+	const bh_fresh_wal *wal = bh_fresh_list_find(f, header);
 	bool listed = false;
 
-	for (size_t i = wal_at(f, header->number); has_number(f, i, header->number); i++)
+	for (size_t i = bh_fresh_list_at(f, header->number); bh_fresh_list_has(f, i, header->number); i++)
 		listed |= f->wals[i].log.end > 0;
 	if (wal != NULL)
 		*end_out = wal->log.end;
@@ -261,24 +127,9 @@ bh_status bh_fresh_made(bh_fresh *f, const bh_header *header)
 	if (!f->writes)
 		return BH_OK;
 	pthread_mutex_lock(&f->lock);
-	status = wal_insert(f, &(bh_fresh_wal){ .log = log_of(header, 0) });
+	status = bh_fresh_list_insert(f, &(bh_fresh_wal){ .log = bh_fresh_list_log(header, 0) });
 	pthread_mutex_unlock(&f->lock);
 	return status;
-}
-
-/* The log on the list; NULL: it is not there. */
-static bh_ledger_log *listed(bh_fresh *f, const bh_header *header)
-{
-	bh_fresh_wal *wal;
-
-	for (size_t i = 0; header->kind == BH_KIND_MANIFEST && i < f->ledger.manifest_count; i++)
-		if (is_log(&f->ledger.manifests[i], header))
-			return &f->ledger.manifests[i];
-	wal = header->kind == BH_KIND_WAL ? wal_find(f, header) : NULL;
-	if (wal == NULL)
-		return NULL;
-	f->older_stale |= wal->older;
-	return &wal->log;
 }
 
 void bh_fresh_synced(bh_fresh *f, const bh_header *header, uint64_t end)
@@ -288,10 +139,10 @@ void bh_fresh_synced(bh_fresh *f, const bh_header *header, uint64_t end)
 	if (!f->writes)
 		return;
 	pthread_mutex_lock(&f->lock);
-	log = listed(f, header);
+	log = bh_fresh_list_listed(f, header);
 	if (log != NULL && log->end < end) {
 		log->end = end;
-		try_to_write_down(f);
+		bh_fresh_list_try_write(f);
 	}
 	pthread_mutex_unlock(&f->lock);
 }
@@ -303,7 +154,7 @@ bool bh_fresh_is_newest(bh_fresh *f, const bh_header *header)
 	if (!f->writes)
 		return false;
 	pthread_mutex_lock(&f->lock);
-	newest = f->wal_count > 0 && is_log(&f->wals[f->wal_count - 1].log, header);
+	newest = f->wal_count > 0 && bh_fresh_list_is(&f->wals[f->wal_count - 1].log, header);
 	pthread_mutex_unlock(&f->lock);
 	return newest;
 }
@@ -315,7 +166,7 @@ void bh_fresh_closed(bh_fresh *f, const bh_header *header, uint64_t written)
 	if (!f->writes)
 		return;
 	pthread_mutex_lock(&f->lock);
-	wal = wal_find(f, header);
+	wal = bh_fresh_list_find(f, header);
 	if (wal != NULL)
 		wal->written = written;
 	pthread_mutex_unlock(&f->lock);
@@ -336,8 +187,8 @@ static bh_status end_one(const bh_fresh *f, bh_fresh_wal *wal)
 		BH_TRY(bh_fresh_look_at(f->root, name, f->scopes, &look));
 		BH_TRY(bh_fresh_measure(f->root, name, f->scopes, wal->log.end, &end));
 		if (wal->log.end == 0)
-			wal->log = log_of(&look.header, 0);
-		if (!is_log(&wal->log, &look.header)) /* the other one of two */
+			wal->log = bh_fresh_list_log(&look.header, 0);
+		if (!bh_fresh_list_is(&wal->log, &look.header)) /* the other one of two */
 			return BH_OK;
 	}
 	BH_TRY(bh_fresh_sync_file(f->root, name));
@@ -359,7 +210,7 @@ void bh_fresh_end(bh_fresh *f)
 		f->older_stale |= f->wals[i].older && f->wals[i].log.end != before;
 	}
 	bh_crash_point("logs.ended");
-	if (bh_fresh_sync_dir(f->root) == BH_OK && write_down(f) == BH_OK)
+	if (bh_fresh_sync_dir(f->root) == BH_OK && bh_fresh_list_write(f) == BH_OK)
 		(void)!bh_keyring_ledger_sync(f->keyring);
 	pthread_mutex_unlock(&f->lock);
 	bh_message_restore(&message);
@@ -373,12 +224,12 @@ static bool strike_out(bh_fresh *f, uint64_t number)
 {
 	const bool newest = f->wal_count > 0 && f->wals[f->wal_count - 1].log.number <= number;
 	bool any = false, older = false;
-	size_t i = newest ? wal_at(f, number) : 0;
+	size_t i = newest ? bh_fresh_list_at(f, number) : 0;
 
 	while (i < f->wal_count && f->wals[i].log.number <= number) {
 		any |= f->wals[i].log.end > 0;
 		f->older_stale |= newest && f->wals[i].older;
-		wal_remove(f, i);
+		bh_fresh_list_remove(f, i);
 	}
 	for (i = 0; i < f->wal_count; i++)
 		older |= f->wals[i].older;
@@ -399,7 +250,7 @@ bh_status bh_fresh_gone(bh_fresh *f, uint64_t number)
 	pthread_mutex_lock(&f->lock);
 	any = strike_out(f, number);
 	if (any)
-		status = write_down(f);
+		status = bh_fresh_list_write(f);
 	pthread_mutex_unlock(&f->lock);
 	if (!any)
 		return BH_OK;
@@ -432,7 +283,7 @@ static bh_status settle_manifest(bh_fresh *f)
 	bh_fresh_name(BH_KIND_MANIFEST, number, name);
 	BH_TRY(bh_fresh_look_at(f->root, name, f->scopes, &look));
 	for (size_t i = 0; i < f->ledger.manifest_count; i++)
-		if (is_log(&f->ledger.manifests[i], &look.header))
+		if (bh_fresh_list_is(&f->ledger.manifests[i], &look.header))
 			f->ledger.manifests[0] = f->ledger.manifests[i];
 	f->ledger.manifest_count = 1;
 	f->ledger.begins = false;
@@ -454,8 +305,8 @@ static bh_status list_manifest(bh_fresh *f, const bh_header *header, uint64_t en
 {
 	BH_TRY(settle_now(f));
 	f->ledger.begins = f->ledger.begins || f->ledger.manifest_count == 0;
-	f->ledger.manifests[f->ledger.manifest_count++] = log_of(header, end);
-	return write_down(f);
+	f->ledger.manifests[f->ledger.manifest_count++] = bh_fresh_list_log(header, end);
+	return bh_fresh_list_write(f);
 }
 
 static void switch_ended(bh_fresh *f)
@@ -480,7 +331,7 @@ bh_status bh_fresh_switch(bh_fresh *f, const char *from)
 	BH_TRY(bh_fresh_look_at(f->root, name, f->scopes, &look));
 	pthread_mutex_lock(&f->lock);
 	f->switching = true;
-	if (listed(f, &look.header) == NULL)
+	if (bh_fresh_list_listed(f, &look.header) == NULL)
 		status = list_manifest(f, &look.header, look.marked);
 	pthread_mutex_unlock(&f->lock);
 	if (status == BH_OK)
@@ -518,7 +369,7 @@ void bh_fresh_dir_synced(bh_fresh *f, uint64_t switches)
 	    f->switching || f->replacing || settle_manifest(f) != BH_OK)
 		switches = 0;
 	if (switches > 0)
-		try_to_write_down(f);
+		bh_fresh_list_try_write(f);
 	pthread_mutex_unlock(&f->lock);
 	bh_message_restore(&message);
 }
@@ -532,7 +383,7 @@ bh_status bh_fresh_no_database(bh_fresh *f)
 	pthread_mutex_lock(&f->lock);
 	f->ledger = (bh_ledger){ 0 };
 	f->wal_count = 0;
-	status = put(f);
+	status = bh_fresh_list_put(f);
 	pthread_mutex_unlock(&f->lock);
 	return status == BH_OK ? bh_keyring_ledger_sync(f->keyring) : status;
 }
@@ -541,21 +392,21 @@ bh_status bh_fresh_no_database(bh_fresh *f)
 
 bh_status bh_fresh_replace(bh_fresh *f, const bh_header *header, uint64_t end)
 {
-	const bh_fresh_wal fresh = { .log = log_of(header, end), .written = end };
+	const bh_fresh_wal fresh = { .log = bh_fresh_list_log(header, end), .written = end };
 	bh_status status = BH_OK;
 	size_t i;
 
 	if (!f->writes)
 		return BH_OK;
 	pthread_mutex_lock(&f->lock);
-	i = wal_at(f, header->number);
+	i = bh_fresh_list_at(f, header->number);
 	if (header->kind == BH_KIND_MANIFEST) {
 		status = list_manifest(f, header, end);
 		f->replacing = true;
-	} else if (has_number(f, i, header->number) && f->wals[i].log.end > 0) {
-		status = wal_insert(f, &fresh);
+	} else if (bh_fresh_list_has(f, i, header->number) && f->wals[i].log.end > 0) {
+		status = bh_fresh_list_insert(f, &fresh);
 		if (status == BH_OK)
-			status = write_down(f);
+			status = bh_fresh_list_write(f);
 	}
 	pthread_mutex_unlock(&f->lock);
 	BH_TRY(status);
@@ -570,7 +421,7 @@ static void replaced_manifest(bh_fresh *f, const bh_header *header, bool done)
 	size_t kept = 0;
 
 	for (size_t i = 0; i < f->ledger.manifest_count; i++)
-		if (is_log(&f->ledger.manifests[i], header) == done)
+		if (bh_fresh_list_is(&f->ledger.manifests[i], header) == done)
 			f->ledger.manifests[kept++] = f->ledger.manifests[i];
 	f->ledger.manifest_count = (uint8_t)kept;
 	f->replacing = false;
@@ -578,17 +429,17 @@ static void replaced_manifest(bh_fresh *f, const bh_header *header, bool done)
 
 static void replaced_wal(bh_fresh *f, const bh_header *header, uint64_t end, bool done)
 {
-	size_t i = wal_at(f, header->number);
+	size_t i = bh_fresh_list_at(f, header->number);
 
-	if (done && has_number(f, i, header->number) && f->wals[i].log.end == 0)
-		f->wals[i] = (bh_fresh_wal){ .log = log_of(header, end), .written = end };
-	while (has_number(f, i, header->number)) {
-		if (is_log(&f->wals[i].log, header) == done) {
+	if (done && bh_fresh_list_has(f, i, header->number) && f->wals[i].log.end == 0)
+		f->wals[i] = (bh_fresh_wal){ .log = bh_fresh_list_log(header, end), .written = end };
+	while (bh_fresh_list_has(f, i, header->number)) {
+		if (bh_fresh_list_is(&f->wals[i].log, header) == done) {
 			i++;
 			continue;
 		}
 		f->older_stale |= f->wals[i].older;
-		wal_remove(f, i);
+		bh_fresh_list_remove(f, i);
 	}
 }
 
@@ -602,6 +453,6 @@ void bh_fresh_replaced(bh_fresh *f, const bh_header *header, uint64_t end, bool 
 		replaced_manifest(f, header, done);
 	else
 		replaced_wal(f, header, end, done);
-	try_to_write_down(f);
+	bh_fresh_list_try_write(f);
 	pthread_mutex_unlock(&f->lock);
 }
