@@ -369,11 +369,8 @@ private:
 			status = bh_fs_check_place(path.c_str(), &info, bh_stream_reader_key(opened));
 		if (status == BH_OK && info.kind == BH_KIND_WAL)
 			status = bh_stream_reader_quiet(opened);
-		uint64_t end = 0;
 		if (status == BH_OK && bh_fs_lists(fs_, path.c_str(), &info))
-			status = bh_fresh_expect(bh_fs_fresh(fs_), &bh_stream_reader_key(opened)->header, &end);
-		if (status == BH_OK)
-			bh_stream_reader_raise(opened, end);
+			status = bh_fs_expect(fs_, opened);
 		if (status == BH_OK)
 			result->reset(new StreamSequentialFile(path, fs_, info.kind, std::move(base), std::move(reader)));
 		return FromStatus(status, path);

@@ -562,3 +562,12 @@ bh_page_readers *bh_fs_page_readers(const bh_fs *fs)
 {
 	return fs->readers;
 }
+
+bh_status bh_fs_expect(bh_fs *fs, bh_stream_reader *log)
+{
+	uint64_t end;
+
+	BH_TRY(bh_fresh_expect(&fs->fresh, &bh_stream_reader_key(log)->header, &end));
+	bh_stream_reader_raise(log, end);
+	return BH_OK;
+}

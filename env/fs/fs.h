@@ -127,6 +127,9 @@ bool bh_fs_is_in_root(const bh_fs *fs, const char *path, const char *name);
 /* Whether the file at `path` is a log of those that are on the list: a WAL or MANIFEST in the root directory. */
 bool bh_fs_lists(const bh_fs *fs, const char *path, const bh_path_info *info);
 
+/* Has the reader of such a log take for synced what the list says. Errors: BH_E_ROLLBACK (it is not the one that is listed). */
+BH_MUST_CHECK bh_status bh_fs_expect(bh_fs *fs, bh_stream_reader *log);
+
 /* The paged files that are open; lives as long as `fs`. */
 bh_page_readers *bh_fs_page_readers(const bh_fs *fs);
 
