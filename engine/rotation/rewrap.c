@@ -30,6 +30,7 @@ static bh_status rotate_moved(bh_db *db, const char *name, bh_rewrap_result *res
 static bh_status merchant_rewrap_inside(bh_db *db, const char *name, const bh_rewrap_options *options, bh_rewrap_result *out)
 {
 	const char *cmk_uri = options != NULL ? options->cmk_uri : NULL;
+	const bool keeps_deks = options != NULL && options->keep_deks;
 	bh_claim claim = { .name = name, .cmk_uri = cmk_uri };
 	bh_rewrap_result result = { 0 };
 	bh_status status = BH_OK;
@@ -43,7 +44,7 @@ static bh_status merchant_rewrap_inside(bh_db *db, const char *name, const bh_re
 	if (status == BH_OK)
 		status = bh_keyring_merchant_rewrap(db->keyring, name, cmk_uri, &result);
 	bh_claim_end(db, &claim);
-	if (status == BH_OK && result.moved && name[0] != '\0' && !options->keep_deks)
+	if (status == BH_OK && result.moved && name[0] != '\0' && !keeps_deks)
 		status = rotate_moved(db, name, &result);
 	if (status == BH_OK && out != NULL)
 		*out = result;

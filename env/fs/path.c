@@ -199,12 +199,13 @@ static void plain_name_kind(const char *name, bh_path_info *info)
 
 static void name_kind(const char *name, bh_path_info *info)
 {
+	const size_t len = strlen(name);
 	char copy[NAME_MAX + 1];
 
 	*info = (bh_path_info){ .sealed = !is_unsealed(name), .kind = BH_KIND_OTHER, .scope = info->scope };
-	if (strlen(name) >= sizeof(copy)) /* no file can be made there */
+	if (len >= sizeof(copy)) /* no file can be made there */
 		return;
-	strcpy(copy, name);
+	memcpy(copy, name, len + 1);
 	plain_name_kind(strip_additions(copy, &info->trash), info);
 }
 

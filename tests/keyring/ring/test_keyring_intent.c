@@ -130,12 +130,12 @@ static char *last_entry(const intent_rig *rig)
 	bh_buf log = file_load(rig->f.audit);
 	char *found = NULL;
 
-	log.data[log.len] = '\0';
+	assert_true(bh_buf_append(&log, "", 1) == BH_OK && log.data != NULL);
 	for (char *line = strtok((char *)log.data, "\n"); line != NULL; line = strtok(NULL, "\n"))
 		if (is_entry(line))
 			found = line;
 	assert_non_null(found);
-	found = strdup(found);
+	found = strdup(found != NULL ? found : "");
 	bh_buf_clear(&log);
 	return found;
 }
