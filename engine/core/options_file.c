@@ -16,6 +16,7 @@
 #include <stdatomic.h>
 
 #include "env/bridge/bridge.h"
+#include "env/bridge/options.h"
 #include "files.h"
 
 void bh_options_file_hold(bh_db *db)

@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 #include <time.h>
 
+#include "env/bridge/jobs.h"
 #include "env/bridge/listener.h"
 #include "files.h"
 #include "wal.h"
@@ -91,7 +92,7 @@ static void mend_manifest(bh_watch *watch)
 	if (bh_wal_roll(watch->db) != BH_OK)
 		return;
 	atomic_store(&watch->manifest_failed, false);
-	rocksdb_enable_file_deletions(watch->db->rocks, 0, &error);
+	bh_bridge_enable_file_deletions(watch->db->rocks, &error);
 	rocksdb_free(error);
 }
 

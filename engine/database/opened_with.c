@@ -5,6 +5,7 @@
 #include "opened_with.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "engine/core/options_file.h"
 #include "engine/core/unmerged.h"
@@ -163,6 +164,26 @@ static bh_status check_merge_operator(const recorded *r, bool changed)
 	return bh_unmerged_stand_in(r->db, (const char *)other.data);
 }
 
+/* RocksDB would call such a table damaged, and who has one would be taken out for it. */
+static bh_status check_table_format(const recorded *r)
+{
+	const unsigned newest = bh_bridge_newest_table_format();
+	bh_view rest = bh_buf_view(&r->text), value;
+
+	while (next_value(&rest, "format_version", &value)) {
+		char digits[12] = "";
+
+		memcpy(digits, value.data, BH_MIN(value.len, sizeof(digits) - 1));
+		if (strtoul(digits, NULL, 10) > newest)
+			return bh_fail(
+				BH_E_UNSUPPORTED,
+				"%s: has tables of format version %s (OPTIONS-%06llu), which a newer RocksDB wrote; this one "
+				"reads %u at most: open it with the newer one, nothing here is damaged",
+				r->db->dir, digits, (unsigned long long)r->file, newest);
+	}
+	return BH_OK;
+}
+
 /* Whether the merge operator of this open, if there is one, is on record. */
 static bh_status look_for_ours(const recorded *r, bool *found_out)
 {
@@ -189,6 +210,7 @@ bh_status bh_opened_with_check(bh_db *db, const bh_db_options *options, bh_opene
 	BH_TRY(load(db, &r));
 	if (options->rocksdb == NULL)
 		BH_TRY(adopt(&r));
+	BH_TRY(check_table_format(&r));
 	BH_TRY(check_comparator(&r));
 	BH_TRY(check_merge_operator(&r, options->merge_operator_changed));
 	BH_TRY(look_for_ours(&r, &known));

@@ -18,8 +18,8 @@ typedef struct bh_opened_with {
 
 /* Compares the options of `db` with what it was opened with. A caller without a template of its own gets what RocksDB can make by
  * itself out of the OPTIONS file: comparator, merge operator, levels. What is missing then refuses an open that writes; a read-only
- * one gets a stand-in for a merge operator (unmerged.h). Errors: BH_E_INVALID (naming what is missing); those of reading the file.
- */
+ * one gets a stand-in for a merge operator (unmerged.h). Errors: BH_E_INVALID (naming what is missing), BH_E_UNSUPPORTED (tables of
+ * a format that this RocksDB does not read); those of reading the file. */
 BH_MUST_CHECK bh_status bh_opened_with_check(bh_db *db, const bh_db_options *options, bh_opened_with *out);
 /* Whether an open ended with this status and message because something is missing. */
 bool bh_opened_with_lacks(bh_status status, const char *message);

@@ -25,6 +25,8 @@ static rocksdb_options_t *copy_template(const rocksdb_options_t *template)
 	if (template == NULL) {
 		copy = rocksdb_options_create();
 		rocksdb_options_set_compression(copy, rocksdb_zstd_compression);
+		bh_bridge_let_options_file_fail(
+			copy); /* as before RocksDB 8.8: with it each change of a family waits for that file */
 		return copy;
 	}
 	copy = rocksdb_options_create_copy((rocksdb_options_t *)(uintptr_t) template); /* not const in the C API, but only read */
@@ -36,6 +38,8 @@ bh_status bh_settings_make(bh_db *db, const bh_db_options *options)
 {
 	BH_TRY(bh_settings_check(options));
 	db->options = copy_template(options->rocksdb);
+	if (!options->newer_table_format)
+		bh_bridge_bound_table_format(db->options);
 	db->caches = bh_block_caches_new();
 	rocksdb_options_set_error_if_exists(db->options, 0); /* bh_db_create() has its own word for that */
 	db->read = rocksdb_readoptions_create();

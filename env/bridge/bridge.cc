@@ -9,7 +9,6 @@
 // here.
 #include "bridge.h"
 
-#include <rocksdb/cache.h>
 #include <rocksdb/env.h>
 #include <rocksdb/file_system.h>
 #include <rocksdb/table.h>
@@ -538,6 +537,9 @@ static bh_status LayoutStatus(bool same)
 
 bh_status bh_bridge_check_layout(void)
 {
+	const std::string built = std::to_string(ROCKSDB_MAJOR) + "." + std::to_string(ROCKSDB_MINOR);
+	if (GetRocksVersionAsString(/*with_patch=*/false) != built)
+		return LayoutStatus(false);
 	rocksdb_options_t *options = rocksdb_options_create();
 	rocksdb_env_t *env = rocksdb_create_default_env();
 	bool same = env->rep == Env::Default() && env->is_default;
@@ -562,7 +564,7 @@ bh_status bh_bridge_check_handles(rocksdb_t *db, rocksdb_column_family_handle_t 
 		    db->rep->GetName() == dir && db->rep->GetLatestSequenceNumber() == rocksdb_get_latest_sequence_number(db);
 
 	rocksdb_free(name);
-	return LayoutStatus(same);
+	return LayoutStatus(same && DefaultHandleIsAsOurs(db));
 }
 
 void bh_bridge_set_cf_path(rocksdb_options_t *options, const char *dir)
@@ -585,11 +587,6 @@ void bh_bridge_compact(rocksdb_t *db, rocksdb_column_family_handle_t *cf, bh_vie
 bool bh_bridge_family_is_made(const rocksdb_column_family_handle_t *handle)
 {
 	return handle->rep != nullptr;
-}
-
-bool bh_bridge_options_file_must_be_written(const rocksdb_options_t *options)
-{
-	return options->rep.fail_if_options_file_error;
 }
 
 void bh_bridge_redact_info_log(rocksdb_options_t *options)

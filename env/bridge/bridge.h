@@ -31,9 +31,6 @@ void bh_bridge_set_cf_path(rocksdb_options_t *options, const char *dir);
 
 /* After a creation that failed: whether the family was made all the same, and something after it failed. */
 bool bh_bridge_family_is_made(const rocksdb_column_family_handle_t *handle);
-/* Whether RocksDB is to fail where it cannot write its OPTIONS file. */
-bool bh_bridge_options_file_must_be_written(const rocksdb_options_t *options);
-
 /* Compacts a key range of a column family (empty: open end) and waits: what was deleted or replaced is rewritten away, on the last
  * level, too. Ends early, as a failure, once *canceled becomes true (set it with an atomic store). The C API's own call tells
  * nobody how it went. A failure is left in *error, as the C API does it. */

@@ -5,7 +5,6 @@
 // Lock order: the list of merchants, one merchant's notes, then the cache's own locks.
 #include "caches.h"
 
-#include <rocksdb/cache.h>
 #include <rocksdb/memory_allocator.h>
 #include <rocksdb/table.h>
 
@@ -44,12 +43,10 @@ uint64_t PrefixOf(const Slice &key)
 std::vector<std::string> KeysOf(Cache *cache, const Prefixes &prefixes)
 {
 	std::vector<std::string> keys;
-	cache->ApplyToAllEntries(
-		[&](const Slice &key, void *, size_t, Cache::DeleterFn) {
-			if (prefixes.count(PrefixOf(key)) != 0)
-				keys.push_back(key.ToString());
-		},
-		{});
+	bridge::ForEachCached(cache, [&](const Slice &key) {
+		if (prefixes.count(PrefixOf(key)) != 0)
+			keys.push_back(key.ToString());
+	});
 	return keys;
 }
 
@@ -137,74 +134,23 @@ std::shared_ptr<MemoryAllocator> AllocatorFor(const std::shared_ptr<Cache> &cach
 	return std::shared_ptr<MemoryAllocator>(wiping, [](MemoryAllocator *) {});
 }
 
-// A cache, with notes of what goes in. Entries and handles are the cache's own.
-class TaggedCache : public Cache
+// A cache, with notes of what goes in.
+class TaggedCache : public bridge::CacheForward
 {
 public:
-	explicit TaggedCache(std::shared_ptr<Cache> target) : Cache(AllocatorFor(target)), target_(std::move(target)) {}
+	explicit TaggedCache(const std::shared_ptr<Cache> &target) : CacheForward(target, AllocatorFor(target)) {}
 
-	const std::shared_ptr<Cache> &target() const { return target_; }
-	void EraseAll() { EraseFrom(target_.get(), notes_.Take()); }
+	void EraseAll() { EraseFrom(target().get(), notes_.Take()); }
 	Prefixes Take() { return notes_.Take(); }
-
 	const char *Name() const override { return "BulkheadTaggedCache"; }
-	Status Insert(const Slice &key, void *value, size_t charge, DeleterFn deleter, Handle **handle, Priority priority) override
-	{
-		// RocksDB's collector of statistics, which stays in the cache with pointers to the front and to the clock of the
-		// database that it was put in by, and is found there by the next one when these are gone.
-		if (charge == 0)
-			return Status::NotSupported("an entry that takes no room");
-		Status s = target_->Insert(key, value, charge, deleter, handle, priority);
-		notes_.Note(key, target_.get());
-		return s;
-	}
-	Status Insert(const Slice &key, void *value, const CacheItemHelper *helper, size_t charge, Handle **handle,
-		      Priority priority) override
-	{
-		Status s = target_->Insert(key, value, helper, charge, handle, priority);
-		notes_.Note(key, target_.get());
-		return s;
-	}
-	Handle *Lookup(const Slice &key, Statistics *stats) override { return target_->Lookup(key, stats); }
-	Handle *Lookup(const Slice &key, const CacheItemHelper *helper, const CreateCallback &create, Priority priority, bool wait,
-		       Statistics *stats) override
-	{
-		return target_->Lookup(key, helper, create, priority, wait, stats);
-	}
-	bool Ref(Handle *handle) override { return target_->Ref(handle); }
-	bool Release(Handle *handle, bool erase_if_last_ref) override { return target_->Release(handle, erase_if_last_ref); }
-	bool Release(Handle *handle, bool useful, bool erase_if_last_ref) override
-	{
-		return target_->Release(handle, useful, erase_if_last_ref);
-	}
-	void *Value(Handle *handle) override { return target_->Value(handle); }
-	void Erase(const Slice &key) override { target_->Erase(key); }
-	uint64_t NewId() override { return target_->NewId(); }
-	void SetCapacity(size_t capacity) override { target_->SetCapacity(capacity); }
-	void SetStrictCapacityLimit(bool strict) override { target_->SetStrictCapacityLimit(strict); }
-	bool HasStrictCapacityLimit() const override { return target_->HasStrictCapacityLimit(); }
-	size_t GetCapacity() const override { return target_->GetCapacity(); }
-	size_t GetUsage() const override { return target_->GetUsage(); }
-	size_t GetOccupancyCount() const override { return target_->GetOccupancyCount(); }
-	size_t GetTableAddressCount() const override { return target_->GetTableAddressCount(); }
-	size_t GetUsage(Handle *handle) const override { return target_->GetUsage(handle); }
-	size_t GetPinnedUsage() const override { return target_->GetPinnedUsage(); }
-	size_t GetCharge(Handle *handle) const override { return target_->GetCharge(handle); }
-	DeleterFn GetDeleter(Handle *handle) const override { return target_->GetDeleter(handle); }
-	void DisownData() override { target_->DisownData(); }
-	void ApplyToAllEntries(const std::function<void(const Slice &, void *, size_t, DeleterFn)> &callback,
-			       const ApplyToAllEntriesOptions &opts) override
-	{
-		target_->ApplyToAllEntries(callback, opts);
-	}
-	void EraseUnRefEntries() override { target_->EraseUnRefEntries(); }
-	std::string GetPrintableOptions() const override { return target_->GetPrintableOptions(); }
-	bool IsReady(Handle *handle) override { return target_->IsReady(handle); }
-	void Wait(Handle *handle) override { target_->Wait(handle); }
-	void WaitAll(std::vector<Handle *> &handles) override { target_->WaitAll(handles); }
+
+protected:
+	// Not RocksDB's collector of statistics, which stays in the cache with pointers to the front and to the clock of the
+	// database that it was put in by, and is found there by the next one when these are gone.
+	bool Takes(size_t charge) const override { return charge != 0; }
+	void Took(const Slice &key) override { notes_.Note(key, target().get()); }
 
 private:
-	const std::shared_ptr<Cache> target_;
 	Notes notes_;
 };
 

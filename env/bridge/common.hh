@@ -24,6 +24,7 @@
 #include "env/spans/crc32c.h"
 #include "env/stream/stream.h"
 #include "keyring/base/io.h"
+#include "version.hh"
 
 namespace bridge
 {

@@ -9,7 +9,6 @@
 #include <rocksdb/metadata.h>
 #include <rocksdb/sst_file_reader.h>
 #include <rocksdb/table_properties.h>
-#include <rocksdb/utilities/debug.h>
 #include <rocksdb/write_batch.h>
 
 #include <cstring>
@@ -151,7 +150,7 @@ bh_status bh_bridge_versions(rocksdb_t *db, rocksdb_column_family_handle_t *cf, 
 	const std::string to = ToSlice(end).ToString(); // RocksDB takes it as the last key
 	for (size_t limit = kVersionsAtOnce;;) {
 		std::vector<KeyVersion> found;
-		BH_TRY(ToStatus(GetAllKeyVersions(db->rep, cf->rep, from, to, limit, &found)));
+		BH_TRY(ToStatus(bridge::KeyVersions(db->rep, cf->rep, from, end.len > 0 ? &to : nullptr, limit, &found)));
 		for (const KeyVersion &version : found)
 			if (end.len == 0 || version.user_key != to)
 				BH_TRY(visit(arg, ToView(version.user_key), version.sequence));

@@ -8,6 +8,8 @@
 #include <rocksdb/db.h>
 #include <rocksdb/options.h>
 
+#include "version.hh"
+
 struct rocksdb_env_t {
 	ROCKSDB_NAMESPACE::Env *rep;
 	bool is_default;
@@ -17,9 +19,6 @@ struct rocksdb_options_t {
 };
 struct rocksdb_t {
 	ROCKSDB_NAMESPACE::DB *rep;
-};
-struct rocksdb_column_family_handle_t {
-	ROCKSDB_NAMESPACE::ColumnFamilyHandle *rep;
 };
 
 #endif

@@ -200,3 +200,10 @@ bh_status bh_bridge_resume(rocksdb_t *db)
 	Status s = db->rep->Resume();
 	return s.ok() ? BH_OK : bh_status_of_rocksdb(strdup(s.ToString().c_str()));
 }
+
+void bh_bridge_enable_file_deletions(rocksdb_t *db, char **error)
+{
+	ROCKSDB_NAMESPACE::Status s = bridge::EnableFileDeletions(db->rep);
+	if (!s.ok())
+		*error = strdup(s.ToString().c_str());
+}

@@ -47,6 +47,10 @@ BH_MUST_CHECK bh_status bh_jobs_relax(rocksdb_t *db, rocksdb_column_family_handl
 /* Everybody goes on after an AWAITED failure. Errors: those of RocksDB. */
 BH_MUST_CHECK bh_status bh_bridge_resume(rocksdb_t *db);
 
+/* Ends one rocksdb_disable_file_deletions(). A failure is left in *error, as the C API does it, whose own call takes other
+ * arguments in other versions. */
+void bh_bridge_enable_file_deletions(rocksdb_t *db, char **error);
+
 #ifdef __cplusplus
 }
 #endif

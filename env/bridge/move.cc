@@ -149,8 +149,10 @@ bh_status bh_bridge_import(rocksdb_t *db, const rocksdb_options_t *options, cons
 	ColumnFamilyHandle *handle = nullptr;
 	bh_status status =
 		ToStatus(db->rep->CreateColumnFamilyWithImport(ColumnFamilyOptions(options->rep), name, how, files, &handle));
-	if (handle != nullptr)
-		*out = new rocksdb_column_family_handle_t{ handle };
+	if (handle != nullptr) {
+		*out = new rocksdb_column_family_handle_t{};
+		(*out)->rep = handle;
+	}
 	return status;
 }
 
@@ -162,8 +164,8 @@ void bh_bridge_options_for_export(rocksdb_options_t *options)
 	options->rep.wal_dir.clear(); // nothing of the live database's
 	options->rep.db_paths.clear();
 	options->rep.db_log_dir.clear();
-	options->rep.listeners.clear();                  // they are the live database's
-	options->rep.fail_if_options_file_error = false; // a view has none: fs.h
+	options->rep.listeners.clear();            // they are the live database's
+	bridge::LetOptionsFileFail(&options->rep); // a view has none: fs.h
 	options->rep.disable_auto_compactions = true;
 	options->rep.max_file_opening_threads = 1;
 	options->rep.skip_stats_update_on_db_open = true;

@@ -4,7 +4,6 @@
 // (engine/README.md has the table; tests/engine/open/test_refused_options.c and test_accepted_options.c go through it).
 #include "options.h"
 
-#include <rocksdb/cache.h>
 #include <rocksdb/comparator.h>
 #include <rocksdb/convenience.h>
 #include <rocksdb/memtablerep.h>
@@ -88,7 +87,7 @@ bh_status CheckSecrecy(const Options &o)
 		{ o.row_cache != nullptr, "row_cache", "it would outlive a merchant's keys; give the memory to the block cache" },
 		{ table != nullptr && table->persistent_cache != nullptr, "persistent_cache",
 		  "it keeps rows in the clear in a file that no key closes; give a larger block cache" },
-		{ table != nullptr && table->block_cache_compressed != nullptr, "block_cache_compressed",
+		{ table != nullptr && bridge::HasCompressedBlockCache(*table), "block_cache_compressed",
 		  "it would outlive a merchant's keys; give the memory to the block cache" },
 		{ table != nullptr && HasSecondary(table->block_cache.get()), "secondary_cache of the block cache",
 		  "it would outlive a merchant's keys; give the memory to the block cache" },
@@ -129,6 +128,45 @@ bh_status CheckShape(const Options &o)
 	return Apply(rules, sizeof(rules) / sizeof(rules[0]));
 }
 
+// Options that RocksDB 7.8 does not have. So they are found by their names, whatever the headers know.
+bh_status CheckNewer(const Options &o)
+{
+	static const struct {
+		const char *name;
+		const char *why;
+	} refused[] = {
+		{ "track_and_verify_wals",
+		  "a log's end is held by its own sync mark, and logs of merchants that are out are not there; "
+		  "leave it off" },
+		{ "cf_allow_ingest_behind", "what is ingested behind would survive a deletion; leave it off" },
+		{ "reuse_manifest_on_open", "a sealed MANIFEST is written once; leave it off" },
+		{ "async_wal_precreate", "a log is made when its first record has its place; leave it off" },
+		{ "enable_blob_direct_write", "values would be in files before their merchant's record of them; leave it off" },
+	};
+	ConfigOptions config;
+	std::string db, family;
+
+	config.delimiter = ";";
+	(void)GetStringFromDBOptions(config, o, &db);
+	(void)GetStringFromColumnFamilyOptions(config, o, &family);
+	const std::string all = ";" + db + ";" + family;
+	for (const auto &option : refused) {
+		const Rule rule = { all.find(std::string(";") + option.name + "=true;") != std::string::npos, option.name,
+				    option.why };
+		BH_TRY(Apply(&rule, 1));
+	}
+	return BH_OK;
+}
+
+// A key that ends in a timestamp. RocksDB before 8.3 writes nothing of it that concerns the rest of a log.
+bh_status CheckTimestamps(const Options &o)
+{
+	const Rule rule = { bridge::kLogsNameTimestamps && o.comparator->timestamp_size() > 0, "comparator with timestamps",
+			    "since RocksDB 8.3 its logs have records of no family's about them; put versions into the keys" };
+
+	return Apply(&rule, 1);
+}
+
 } // namespace
 
 bh_status bh_bridge_check_options(const rocksdb_options_t *options)
@@ -136,6 +174,8 @@ bh_status bh_bridge_check_options(const rocksdb_options_t *options)
 	BH_TRY(CheckPlaces(options->rep));
 	BH_TRY(CheckRecovery(options->rep));
 	BH_TRY(CheckSecrecy(options->rep));
+	BH_TRY(CheckNewer(options->rep));
+	BH_TRY(CheckTimestamps(options->rep));
 	return CheckShape(options->rep);
 }
 
@@ -157,6 +197,33 @@ bh_status bh_bridge_comparator(const rocksdb_options_t *options, bh_buf *out)
 {
 	const std::string id = options->rep.comparator->GetId();
 	return bh_buf_append(out, id.data(), id.size());
+}
+
+bool bh_bridge_options_file_must_be_written(const rocksdb_options_t *options)
+{
+	return bridge::OptionsFileMustBeWritten(options->rep);
+}
+
+void bh_bridge_let_options_file_fail(rocksdb_options_t *options)
+{
+	bridge::LetOptionsFileFail(&options->rep);
+}
+
+void bh_bridge_bound_table_format(rocksdb_options_t *options)
+{
+	constexpr uint32_t kNewestOfAll = 5; // of the versions of RocksDB that Bulkhead is made for
+	const auto &factory = options->rep.table_factory;
+	const auto *table = factory != nullptr ? factory->GetOptions<BlockBasedTableOptions>() : nullptr;
+	if (table == nullptr || table->format_version <= kNewestOfAll)
+		return;
+	BlockBasedTableOptions bound = *table;
+	bound.format_version = kNewestOfAll;
+	options->rep.table_factory.reset(NewBlockBasedTableFactory(bound));
+}
+
+unsigned bh_bridge_newest_table_format(void)
+{
+	return bridge::kNewestTableFormat;
 }
 
 bool bh_bridge_set_from_text(rocksdb_options_t *options, const char *name, bh_view value)

@@ -22,6 +22,16 @@ BH_MUST_CHECK bh_status bh_bridge_check_snapshots(const rocksdb_options_t *optio
 BH_MUST_CHECK bh_status bh_bridge_merge_operator(const rocksdb_options_t *options, bh_buf *out);
 BH_MUST_CHECK bh_status bh_bridge_comparator(const rocksdb_options_t *options, bh_buf *out);
 
+/* Whether RocksDB is to fail where it cannot write its OPTIONS file. */
+bool bh_bridge_options_file_must_be_written(const rocksdb_options_t *options);
+/* It is not, where RocksDB leaves the choice. */
+void bh_bridge_let_options_file_fail(rocksdb_options_t *options);
+/* Lets new tables have block-based format version 5 at most: RocksDB 9.0 and later write a newer one of their own accord, which
+ * RocksDB before 8.6 does not read. */
+void bh_bridge_bound_table_format(rocksdb_options_t *options);
+/* The newest block-based format version that this RocksDB reads. */
+unsigned bh_bridge_newest_table_format(void);
+
 /* Sets one option from its text in an OPTIONS file. Returns whether RocksDB itself can make what it names; `options` stay as they
  * are if not. */
 bool bh_bridge_set_from_text(rocksdb_options_t *options, const char *name, bh_view value);

@@ -121,8 +121,8 @@ public:
 
 	// Nobody is inside of a source while such a read is under way, since it may be asked after long later, or never: what comes
 	// from a file that was exchanged meanwhile is read anew.
-	IOStatus ReadAsync(FSReadRequest &req, const IOOptions &options, std::function<void(const FSReadRequest &, void *)> done,
-			   void *arg, void **io_handle, IOHandleDeleter *del_fn, IODebugContext *dbg) override
+	IOStatus ReadAsync(FSReadRequest &req, const IOOptions &options, ReadDone done, void *arg, void **io_handle,
+			   IOHandleDeleter *del_fn, IODebugContext *dbg) override
 	{
 		Source source(reader_.get());
 		bh_page_range range = bh_page_file_range(source.file(), req.offset, req.len);
@@ -176,6 +176,11 @@ public:
 	{
 		hint_ = pattern;
 		Source(reader_.get()).below().Hint(pattern);
+	}
+	IOStatus GetFileSize(uint64_t *size) BH_OVERRIDE_SINCE_10_5
+	{
+		*size = size_;
+		return IOStatus::OK();
 	}
 	Temperature GetTemperature() const override { return Source(reader_.get()).below().GetTemperature(); }
 	uint64_t size() const { return size_; }

@@ -39,6 +39,7 @@ public:
 	IOStatus Close(const IOOptions &, IODebugContext *) override { return IOStatus::OK(); }
 	IOStatus Flush(const IOOptions &, IODebugContext *) override { return why_; }
 	IOStatus Sync(const IOOptions &, IODebugContext *) override { return why_; }
+	uint64_t GetFileSize(const IOOptions &, IODebugContext *) override { return 0; }
 
 private:
 	const IOStatus why_;

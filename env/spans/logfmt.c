@@ -21,13 +21,32 @@ static void end_fragment(bh_log_parser *p, bh_log_piece *out)
 	out->record_end = !p->in_record;
 }
 
+/* Nothing of this is damage: RocksDB writes such records, with options that are refused, or a newer one does. */
+static bh_status refuse_type(uint8_t type)
+{
+	static const struct {
+		uint8_t first, last;
+		const char *what;
+	} known[] = {
+		{ 5, 8, "WAL recycling (recycle_log_file_num) must be off" },
+		{ 9, 9, "WAL compression (wal_compression) must be off" },
+		{ 10, 11, "a comparator with timestamps, which RocksDB 8.3 and later note in their logs, is not supported" },
+		{ 130, 131, "track_and_verify_wals must be off" },
+	};
+
+	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
+		if (type >= known[i].first && type <= known[i].last)
+			return bh_fail(BH_E_UNSUPPORTED, "log record of type %u: %s", type, known[i].what);
+	return bh_fail(BH_E_UNSUPPORTED, "log record of type %u: " BH_NEWER_ROCKSDB, type);
+}
+
 static bh_status check_header(const bh_log_parser *p)
 {
 	uint8_t type = p->header[6];
 	bool begins = type == BH_LOG_FULL || type == BH_LOG_FIRST;
 
 	if (type < BH_LOG_FULL || type > BH_LOG_LAST)
-		return bh_fail(BH_E_UNSUPPORTED, "log record of type %u: WAL recycling and WAL compression must be off", type);
+		return refuse_type(type);
 	if (begins == p->in_record)
 		return bh_fail(BH_E_FORMAT, "log fragment of type %u %s a record", type, p->in_record ? "inside" : "outside of");
 	if (p->payload_left > BH_LOG_BLOCK - p->block_off)

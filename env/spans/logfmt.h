@@ -4,8 +4,9 @@
  *
  * A file is blocks of 32 KiB. A record lies in one fragment (Full) or several (First, Middle..., Last), none of which crosses a
  * block: 0  4  CRC-32C of type and payload, masked 4  2  payload length 6  1  type: 1 Full, 2 First, 3 Middle, 4 Last 7  .. payload
- * Fewer than 7 bytes at the end of a block are a trailer of zeros. Recyclable types (5 to 8), compression (9) and all others are
- * refused, as is a fragment that does not continue what came before it.
+ * Fewer than 7 bytes at the end of a block are a trailer of zeros. Recyclable types (5 to 8), compression (9), sizes of timestamps
+ * (10, 11), ends of logs before (130, 131) and all others are refused by name, as is a fragment that does not continue what came
+ * before it.
  *
  * The parser keeps no payload. It is told the bytes in order, in pieces of any size, and says what they are. The CRC is not looked
  * at: sealed files do not have it; spans.c looks at it before that. Thread-safety: none.
@@ -18,6 +19,9 @@
 #ifdef __cplusplus
 extern "C" {
 #endif
+
+/* Of what no RocksDB that this build knows writes: it is not damage. */
+#define BH_NEWER_ROCKSDB "written by a newer RocksDB than this Bulkhead knows; open it with a Bulkhead made for that one"
 
 #define BH_LOG_BLOCK 32768u
 #define BH_LOG_HEADER 7u /* bytes of a fragment's header */

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "env/format/scopes.h"
+#include "logfmt.h"
 
 /* Field tags; numbers are those of RocksDB's MANIFEST format and never change meaning. */
 enum {
@@ -39,6 +40,9 @@ enum {
 	TAG_FULL_HISTORY_TS_LOW = TAG_SAFE_IGNORE + 6,
 	TAG_WAL_ADDITION2 = TAG_SAFE_IGNORE + 7,
 	TAG_WAL_DELETION2 = TAG_SAFE_IGNORE + 8,
+	TAG_TIMESTAMPS_KEPT = TAG_SAFE_IGNORE + 9,      /* since RocksDB 8.6 */
+	TAG_COMPACTION_PROGRESS = TAG_SAFE_IGNORE + 10, /* since 10.8 */
+	TAG_COMPACTED_SIZE = TAG_SAFE_IGNORE + 11,      /* since 11.0 */
 };
 
 /* Custom fields of a NewFile4 that hold numbers, names and flags of the platform. All others hold, or may hold, what comes from
@@ -53,6 +57,10 @@ enum {
 	FIELD_CHECKSUM_FUNC_NAME = 8,
 	FIELD_TEMPERATURE = 9,
 	FIELD_UNIQUE_ID = 12,
+	FIELD_EPOCH_NUMBER = 13,
+	FIELD_RANGE_DELETION_SIZE = 14,
+	FIELD_TAIL_SIZE = 15,
+	FIELD_TIMESTAMPS_KEPT = 16,
 	FIELD_PATH_ID = 65,
 };
 
@@ -153,6 +161,10 @@ static bh_status take_file_fields(edit_parser *p)
 		case FIELD_CHECKSUM_FUNC_NAME:
 		case FIELD_TEMPERATURE:
 		case FIELD_UNIQUE_ID:
+		case FIELD_EPOCH_NUMBER:
+		case FIELD_RANGE_DELETION_SIZE:
+		case FIELD_TAIL_SIZE:
+		case FIELD_TIMESTAMPS_KEPT:
 		case FIELD_PATH_ID: (void)read_string(p); break;
 		default: BH_TRY(take_span(p));
 		}
@@ -224,8 +236,7 @@ static bh_status take_wal_addition(edit_parser *p)
 		if (p->in.failed || tag == WAL_TERMINATE)
 			return BH_OK;
 		if (tag != WAL_SYNCED_SIZE)
-			return bh_fail(BH_E_UNSUPPORTED,
-				       "version edit: WAL addition with field %u, which this build does not understand",
+			return bh_fail(BH_E_UNSUPPORTED, "version edit: WAL addition with field %u: " BH_NEWER_ROCKSDB,
 				       (unsigned)tag);
 		skip_u64v(p);
 	}
@@ -242,7 +253,7 @@ static bh_status take_wrapped(edit_parser *p, uint32_t tag)
 	if (tag == TAG_WAL_ADDITION2)
 		BH_TRY(take_wal_addition(&inner));
 	else
-		take_number(&inner, BH_VERSION_WAL_DELETED);
+		take_number(&inner, tag == TAG_COMPACTED_SIZE ? BH_VERSION_COMPACTED_SIZE : BH_VERSION_WAL_DELETED);
 	p->field = inner.field;
 	if (!bh_reader_done(&inner.in))
 		p->in.failed = true;
@@ -260,6 +271,16 @@ static bh_view take_text(edit_parser *p, bh_version_what what)
 	p->field.what = what;
 	p->field.text = read_string(p);
 	return p->field.text;
+}
+
+/* One byte with its length in front. */
+static void take_wrapped_flag(edit_parser *p, bh_version_what what)
+{
+	bh_reader value = bh_reader_of(read_string(p));
+
+	p->field.what = what;
+	p->field.number = bh_read_u8(&value);
+	p->in.failed |= !bh_reader_done(&value);
 }
 
 static void note_family(bh_version_edit *edit, uint32_t cf_id)
@@ -294,13 +315,15 @@ static bh_status take_family_field(edit_parser *p, uint32_t tag)
 		take_small_number(p, BH_VERSION_GROUP);
 		edit->group_left = (uint32_t)p->field.number;
 		return BH_OK;
+	case TAG_TIMESTAMPS_KEPT: take_wrapped_flag(p, BH_VERSION_TIMESTAMPS_KEPT); return BH_OK;
+	case TAG_COMPACTION_PROGRESS: return add_span(p, p->field.smallest = take_text(p, BH_VERSION_PROGRESS), false);
 	case TAG_FULL_HISTORY_TS_LOW: return add_span(p, p->field.smallest = take_text(p, BH_VERSION_HISTORY_CUT_OFF), false);
 	default:
 		if (tag == TAG_SAFE_IGNORE && edit->shown_by_a_view) {
 			(void)take_text(p, BH_VERSION_HIDDEN);
 			return BH_OK;
 		}
-		return bh_fail(BH_E_UNSUPPORTED, "version edit with field %u, which this build does not understand", (unsigned)tag);
+		return bh_fail(BH_E_UNSUPPORTED, "version edit with field %u: " BH_NEWER_ROCKSDB, (unsigned)tag);
 	}
 }
 
@@ -341,6 +364,7 @@ static bh_status take_field(edit_parser *p, uint32_t tag)
 	case TAG_BLOB_FILE_GARBAGE_OLD: return take_blob_garbage(p);
 	case TAG_WAL_ADDITION: return take_wal_addition(p);
 	case TAG_WAL_ADDITION2:
+	case TAG_COMPACTED_SIZE:
 	case TAG_WAL_DELETION2: return take_wrapped(p, tag);
 	default: return p->in.failed ? BH_OK : take_family_field(p, tag);
 	}
@@ -407,6 +431,9 @@ const char *bh_version_what_name(bh_version_what what)
 		[BH_VERSION_WAL_ADDED] = "wal-added",
 		[BH_VERSION_WAL_DELETED] = "wal-deleted",
 		[BH_VERSION_HISTORY_CUT_OFF] = "history-cut-off",
+		[BH_VERSION_TIMESTAMPS_KEPT] = "timestamps-persisted",
+		[BH_VERSION_PROGRESS] = "compaction-progress",
+		[BH_VERSION_COMPACTED_SIZE] = "compacted-manifest-size",
 		[BH_VERSION_HIDDEN] = "hidden",
 	};
 
@@ -420,6 +447,7 @@ bool bh_version_is_about_files(bh_version_what what)
 	case BH_VERSION_FILE_DELETED:
 	case BH_VERSION_FILE_ADDED:
 	case BH_VERSION_BLOB_ADDED:
+	case BH_VERSION_PROGRESS:
 	case BH_VERSION_BLOB_GARBAGE: return true;
 	default: return false;
 	}

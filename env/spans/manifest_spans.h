@@ -71,6 +71,9 @@ typedef enum bh_version_what {
 	BH_VERSION_WAL_ADDED,       /* number */
 	BH_VERSION_WAL_DELETED,     /* number */
 	BH_VERSION_HISTORY_CUT_OFF, /* smallest: a timestamp */
+	BH_VERSION_TIMESTAMPS_KEPT, /* number: whether the family's tables have the timestamps of its keys */
+	BH_VERSION_PROGRESS,        /* smallest: what a compaction has come to */
+	BH_VERSION_COMPACTED_SIZE,  /* number: bytes of the MANIFEST when it was begun */
 	BH_VERSION_HIDDEN,          /* text: what is left of a field that a view hides (bh_version_skip_encode()) */
 	BH_VERSION_WHAT_COUNT_
 } bh_version_what;

@@ -5,6 +5,7 @@
 #include "wal_spans.h"
 
 #include "env/format/scopes.h"
+#include "logfmt.h"
 
 /* What follows a tag. Numbers are those of RocksDB's WAL format and never change meaning. */
 static const struct tag_shape {
@@ -37,6 +38,8 @@ static const struct tag_shape {
 	[0x15] = { true, false, 2, false, "commit-with-timestamp" },   /* CommitXIDAndTimestamp: timestamp, XID */
 	[0x16] = { true, false, 2, true, "wide-columns" },             /* WideColumnEntity */
 	[0x17] = { true, true, 2, true, "wide-columns" },              /* ColumnFamilyWideColumnEntity */
+	[0x18] = { true, false, 2, true, "timed-put" },                /* ValuePreferredSeqno, since RocksDB 9.0 */
+	[0x19] = { true, true, 2, true, "timed-put" },                 /* ColumnFamilyValuePreferredSeqno */
 };
 
 void bh_wal_begin(bh_wal_parser *p)
@@ -67,7 +70,7 @@ static bh_status find_shape(uint8_t tag, const struct tag_shape **out)
 	const struct tag_shape *shape = tag < sizeof(tag_shapes) / sizeof(tag_shapes[0]) ? &tag_shapes[tag] : NULL;
 
 	if (!shape || !shape->known)
-		return bh_fail(BH_E_UNSUPPORTED, "write batch entry with tag 0x%02x, which this build does not understand", tag);
+		return bh_fail(BH_E_UNSUPPORTED, "write batch entry with tag 0x%02x: " BH_NEWER_ROCKSDB, tag);
 	*out = shape;
 	return BH_OK;
 }

@@ -71,6 +71,46 @@ builds bh_bench && builds_no test_aead
 grep -q 'BULKHEAD_TESTS=OFF' "$work/log" || fail "what to do without cmocka is not said"
 echo "ok: without cmocka"
 
+# A RocksDB that nobody has tested is not taken by accident; nor headers of another one than the library.
+mkdir -p "$work/include/rocksdb"
+for folder in $(pkg-config --cflags-only-I rocksdb | sed 's/-I//g') /usr/include; do
+	[[ ! -d $folder/rocksdb ]] || ln -sf -t "$work/include/rocksdb" "$folder"/rocksdb/*
+done
+# rocksdb_is HEADERS LIBRARY: their versions, as the build finds them.
+rocksdb_is() {
+	local major=${1%.*} minor=${1#*.}
+	rm -f "$work/include/rocksdb/version.h" "$work/pc/rocksdb.pc"
+	printf '#define ROCKSDB_MAJOR %s\n#define ROCKSDB_MINOR %s\n#define ROCKSDB_PATCH 0\n' "$major" "$minor" \
+		>"$work/include/rocksdb/version.h"
+	printf 'Name: rocksdb\nDescription: for a test\nVersion: %s.0\nLibs: -lrocksdb\nCflags: -I%s\n' "$2" "$work/include" \
+		>"$work/pc/rocksdb.pc"
+}
+# refuses VERSION TEXT [OPTION...]
+refuses() {
+	rocksdb_is "$1" "$1"
+	! configure -DBULKHEAD_TESTS=OFF "${@:3}" || fail "RocksDB $1 is taken"
+	tr -s '\n ' ' ' <"$work/log" | grep -qF "$2" || fail "why RocksDB $1 is refused is not said"
+}
+for version in 9.11 10.4 11.0 12.0; do
+	refuses "$version" BULKHEAD_ROCKSDB_UNTESTED=ON
+	must_configure -DBULKHEAD_TESTS=OFF -DBULKHEAD_ROCKSDB_UNTESTED=ON
+done
+compiles -std=gnu++20 || fail "the newest headers want C++20"
+for version in 7.9 8.0 8.8; do
+	refuses "$version" 'neither those of 7.8 nor' -DBULKHEAD_ROCKSDB_UNTESTED=ON
+done
+refuses 7.7 rocksdb
+for version in 7.8 9.10; do
+	rocksdb_is "$version" "$version"
+	must_configure -DBULKHEAD_TESTS=OFF
+	compiles -std=gnu++17 || fail "RocksDB $version is not built with in C++17"
+done
+rocksdb_is 9.10 7.8
+! configure -DBULKHEAD_TESTS=OFF || fail "headers of another RocksDB than the library are taken"
+grep -q 'of one version' "$work/log" || fail "that headers and library differ is not said"
+unset PKG_CONFIG_LIBDIR
+echo "ok: RocksDB's versions"
+
 # A part of somebody else's project leaves that project's settings alone.
 mkdir "$work/project" && tree=$work/project
 cat >"$tree/CMakeLists.txt" <<END

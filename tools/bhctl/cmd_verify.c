@@ -92,7 +92,18 @@ static void print_report(const report *r)
 
 /* ---- running */
 
-static bh_status run_check(verify *v, const check *c, size_t *failures)
+/* Of these failures those that are none of the files: nothing can be read that a newer RocksDB wrote. */
+static size_t not_understood(const json_t *failures)
+{
+	const json_t *item;
+	size_t i, count = 0;
+
+	json_array_foreach(failures, i, item) count +=
+		strcmp(json_string_value(json_object_get(item, "name")), bh_status_name(BH_E_UNSUPPORTED)) == 0;
+	return count;
+}
+
+static bh_status run_check(verify *v, const check *c, size_t *failures, size_t *newer)
 {
 	report r = { .name = c->name, .unit = c->unit, .failures = json_array(), .notes = json_array() };
 	bh_status status = c->run(v, &r);
@@ -100,6 +111,7 @@ static bh_status run_check(verify *v, const check *c, size_t *failures)
 	if (status != BH_OK)
 		report_failure(&r, v->ctl->db, NULL, 0, 0, status);
 	*failures += json_array_size(r.failures);
+	*newer += not_understood(r.failures);
 	if (!v->ctl->json)
 		print_report(&r);
 	json_array_append_new(v->checks, report_json(&r));
@@ -136,7 +148,7 @@ static bh_status print_json(const verify *v, size_t failures)
 bh_status cmd_verify(bhctl *ctl, int argc, char **argv)
 {
 	BH_CLEANUP(verify_clear) verify v = { .ctl = ctl };
-	size_t failures = 0;
+	size_t failures = 0, newer = 0;
 	bh_status status = BH_OK;
 	char **args;
 	int count;
@@ -146,7 +158,7 @@ bh_status cmd_verify(bhctl *ctl, int argc, char **argv)
 	BH_TRY(open_all(&v));
 	v.checks = json_array();
 	for (size_t i = 0; i < CHECK_COUNT; i++) {
-		bh_status broken = run_check(&v, &checks[i], &failures);
+		bh_status broken = run_check(&v, &checks[i], &failures, &newer);
 
 		status = status == BH_OK ? broken : status;
 	}
@@ -156,6 +168,11 @@ bh_status cmd_verify(bhctl *ctl, int argc, char **argv)
 	}
 	if (status == BH_E_IO || status == BH_E_NOMEM)
 		return bh_fail(status, "%s: could not be verified as a whole: see above", ctl->db);
+	if (failures > 0 && newer == failures)
+		return bh_fail(BH_E_UNSUPPORTED,
+			       "%s: %zu places were written by a newer RocksDB than this Bulkhead knows; verify it "
+			       "with a Bulkhead made for that one",
+			       ctl->db, newer);
 	if (failures > 0)
 		return bh_fail(BH_E_TAG, "%s: %zu failures; restore the files that are named from a backup", ctl->db, failures);
 	if (!ctl->json)

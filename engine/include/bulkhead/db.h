@@ -66,6 +66,8 @@ typedef struct bh_db_options {
 	bool audit_optional;       /* with read_only, where AUDIT cannot be written: look all the same, with nothing recorded */
 	bool merge_operator_changed; /* the template's merge operator is another one than the database was opened with before, and
 					understands what that one was for */
+	bool newer_table_format;     /* new tables have the block-based format version that the template says. false: 5 at most, so
+					that RocksDB 7.8 can open the database again (docs/operations.md) */
 	uint64_t min_free_bytes;     /* the floor: writes and compactions are refused (BH_E_FULL) while less is free on the
 					database's file system; 0: 64 MiB, or a twentieth of it if that is less. Reads, and what
 					makes room (shred, erase, suspend), go on */

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// cxx_options.cc: options that RocksDB 7.8's C API has no call for.
+// cxx_options.cc: options that RocksDB's C API has no call for, or another one in another version.
 #include <rocksdb/c.h>
 #include <rocksdb/options.h>
 #include <rocksdb/persistent_cache.h>
@@ -10,6 +10,7 @@
 using namespace ROCKSDB_NAMESPACE;
 
 extern "C" void test_options_set_wal_filter(rocksdb_options_t *options);
+extern "C" void test_options_set_plain_table(rocksdb_options_t *options);
 extern "C" void test_options_set_persistent_cache(rocksdb_options_t *options);
 extern "C" void test_options_set_compaction_service(rocksdb_options_t *options);
 
@@ -51,6 +52,13 @@ extern "C" void test_options_set_wal_filter(rocksdb_options_t *options)
 {
 	static Filter filter;
 	Of(options)->wal_filter = &filter;
+}
+
+extern "C" void test_options_set_plain_table(rocksdb_options_t *options)
+{
+	PlainTableOptions table;
+	table.user_key_len = kPlainTableVariableLength;
+	Of(options)->table_factory.reset(NewPlainTableFactory(table));
 }
 
 extern "C" void test_options_set_persistent_cache(rocksdb_options_t *options)

@@ -500,7 +500,7 @@ static void operator_changed_on_purpose(void **state)
 static void unrecorded(void *arg)
 {
 	const workspace *ws = arg;
-	rocksdb_options_t *options = with_operator();
+	rocksdb_options_t *options = test_options_with(with_operator(), "fail_if_options_file_error=false");
 	bh_db *db;
 
 	test_db_create(ws, NULL);

@@ -3,9 +3,7 @@
 // cache_kinds.cc: see cache_kinds.h.
 #include "cache_kinds.h"
 
-#include <rocksdb/cache.h>
-#include <rocksdb/options.h>
-#include <rocksdb/table.h>
+#include "env/bridge/version.hh"
 
 using namespace ROCKSDB_NAMESPACE;
 
@@ -27,6 +25,19 @@ std::shared_ptr<Cache> LruWithSecond(size_t capacity, bool second)
 	return NewLRUCache(lru);
 }
 
+// RocksDB had such a cache up to 7.10.
+template <class Table>
+auto SetCompressed(Table *table, const std::shared_ptr<Cache> &cache, int) -> decltype(table->block_cache_compressed = cache, true)
+{
+	table->block_cache_compressed = cache;
+	return true;
+}
+
+template <class Table> bool SetCompressed(Table *, const std::shared_ptr<Cache> &, long)
+{
+	return false;
+}
+
 std::shared_ptr<Cache> CacheOf(const rocksdb_options_t *options)
 {
 	Options &o = OptionsOf(options);
@@ -35,6 +46,12 @@ std::shared_ptr<Cache> CacheOf(const rocksdb_options_t *options)
 }
 
 } // namespace
+
+bool cache_kind_exists(cache_kind kind)
+{
+	BlockBasedTableOptions table;
+	return kind != CACHE_COMPRESSED || SetCompressed(&table, nullptr, 0);
+}
 
 void cache_kind_set(rocksdb_options_t *options, cache_kind kind, size_t capacity)
 {
@@ -46,7 +63,7 @@ void cache_kind_set(rocksdb_options_t *options, cache_kind kind, size_t capacity
 	else
 		table.block_cache = LruWithSecond(capacity, kind == CACHE_SECONDARY);
 	if (kind == CACHE_COMPRESSED)
-		table.block_cache_compressed = NewLRUCache(capacity);
+		(void)SetCompressed(&table, NewLRUCache(capacity), 0);
 	if (kind == CACHE_BLOBS || kind == CACHE_BLOBS_SECONDARY)
 		OptionsOf(options).blob_cache = LruWithSecond(capacity, kind == CACHE_BLOBS_SECONDARY);
 	OptionsOf(options).table_factory.reset(NewBlockBasedTableFactory(table));

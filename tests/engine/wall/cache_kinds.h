@@ -5,6 +5,7 @@
 #ifndef BH_TESTS_CACHE_KINDS_H
 #define BH_TESTS_CACHE_KINDS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <rocksdb/c.h>
 
@@ -21,6 +22,8 @@ typedef enum cache_kind {
 	CACHE_BLOBS_SECONDARY /* the same with a second tier */
 } cache_kind;
 
+/* Whether this RocksDB has it. */
+bool cache_kind_exists(cache_kind kind);
 /* Sets one for `options`, of `capacity` bytes, uncompressed small blocks, index and filter blocks in the cache, too. */
 void cache_kind_set(rocksdb_options_t *options, cache_kind kind, size_t capacity);
 /* Bytes in the options' block cache, or their blob cache, if they have one; its capacity. */

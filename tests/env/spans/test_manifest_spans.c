@@ -45,7 +45,11 @@ static void put_new_file4(bh_buf *b)
 	put_varint(b, 11);
 	put_tenant(b, 8);
 	put_field(b, 12, "0123456789abcdef");
-	put_varint(b, 13); /* not known to this build */
+	put_field(b, 13, "\5");
+	put_field(b, 14, "\5");
+	put_field(b, 15, "\5");
+	put_field(b, 16, "\1");
+	put_varint(b, 17); /* what a file system wants back; and whatever comes later */
 	put_tenant(b, 1);
 	put_field(b, 65, "\0");
 	put_varint(b, 66);
@@ -125,6 +129,12 @@ static void put_everything(bh_buf *b)
 	put_varint(b, 1);
 	put_varint(b, 8200);
 	put_string(b, "\1");
+	put_varint(b, 8201);
+	put_string(b, "\1");
+	put_varint(b, 8202);
+	put_tenant(b, 30);
+	put_varint(b, 8203);
+	put_string(b, "\1");
 	put_varint(b, 200);
 	put_varint(b, 7);
 	put_varint(b, 300);
@@ -194,8 +204,8 @@ static void refused(const bh_buf *b, bh_status st)
 
 static void test_unknown_fields(void **state)
 {
-	static const uint32_t known[] = { 1,   2,   3,   4,   5,   6,    7,    9,    10,   100,  102,  103,  200, 201,
-					  202, 203, 300, 400, 401, 8193, 8194, 8195, 8196, 8197, 8198, 8199, 8200 };
+	static const uint32_t known[] = { 1,   2,   3,   4,   5,    6,    7,    9,    10,   100,  102,  103,  200,  201,  202,
+					  203, 300, 400, 401, 8193, 8194, 8195, 8196, 8197, 8198, 8199, 8200, 8201, 8202, 8203 };
 	size_t k = 0;
 
 	(void)state;
@@ -210,6 +220,7 @@ static void test_unknown_fields(void **state)
 		put_varint(&b, tag);
 		put_string(&b, "unknown");
 		refused(&b, BH_E_UNSUPPORTED);
+		assert_non_null(strstr(bh_status_message(), "written by a newer RocksDB"));
 	}
 }
 
@@ -230,6 +241,18 @@ static void test_refusals(void **state)
 	b.len = 0;
 	put_varint(&b, 8200); /* a wrapped value with bytes to spare */
 	put_string(&b, "\1\1");
+	refused(&b, BH_E_FORMAT);
+	b.len = 0;
+	put_varint(&b, 8203); /* the same */
+	put_string(&b, "\1\1");
+	refused(&b, BH_E_FORMAT);
+	b.len = 0;
+	put_varint(&b, 8201); /* a flag of two bytes, and of none */
+	put_string(&b, "\1\1");
+	refused(&b, BH_E_FORMAT);
+	b.len = 0;
+	put_varint(&b, 8201);
+	put_string(&b, "");
 	refused(&b, BH_E_FORMAT);
 	b.len = 0;
 	put_varint(&b, 202); /* both add and drop */
@@ -253,7 +276,7 @@ static void test_truncations_and_mutations(void **state)
 	put_everything(&b);
 	for (size_t len = 0; len < b.len; len++)
 		whole += bh_version_edit_parse(bh_view_of(b.data, len), &edit) == BH_OK;
-	assert_int_equal(whole, 25); /* between two of its 25 fields */
+	assert_int_equal(whole, 28); /* between two of its 28 fields */
 	for (size_t i = 0; i < b.len; i++) {
 		for (unsigned v = 0; v < 256; v++) {
 			uint8_t old = b.data[i];

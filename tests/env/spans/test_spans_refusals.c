@@ -61,7 +61,7 @@ static void test_not_understood(void **state)
 	log.data[6] = 9; /* WAL compression */
 	assert_sticky(&f, BH_KIND_WAL, &log, BH_E_UNSUPPORTED);
 	record.len = log.len = 0;
-	put_varint(&record, 8201); /* RocksDB would skip this one */
+	put_varint(&record, 8204); /* RocksDB would skip this one */
 	put_string(&record, "future");
 	log_record(&log, &record);
 	assert_sticky(&f, BH_KIND_MANIFEST, &log, BH_E_UNSUPPORTED);

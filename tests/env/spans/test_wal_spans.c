@@ -57,10 +57,11 @@ typedef struct tag_case {
 } tag_case;
 
 static const tag_case tag_cases[] = {
-	{ 0x00, false, 1 }, { 0x01, false, 2 }, { 0x02, false, 2 }, { 0x03, false, 1 }, { 0x04, true, 1 },  { 0x05, true, 2 },
-	{ 0x06, true, 2 },  { 0x07, false, 1 }, { 0x08, true, 1 },  { 0x09, false, 0 }, { 0x0a, false, 1 }, { 0x0b, false, 1 },
-	{ 0x0c, false, 1 }, { 0x0d, false, 0 }, { 0x0e, true, 2 },  { 0x0f, false, 2 }, { 0x10, true, 2 },  { 0x11, false, 2 },
-	{ 0x12, false, 0 }, { 0x13, false, 0 }, { 0x15, false, 2 }, { 0x16, false, 2 }, { 0x17, true, 2 },
+	{ 0x00, false, 1 }, { 0x01, false, 2 }, { 0x02, false, 2 }, { 0x03, false, 1 }, { 0x04, true, 1 },
+	{ 0x05, true, 2 },  { 0x06, true, 2 },  { 0x07, false, 1 }, { 0x08, true, 1 },  { 0x09, false, 0 },
+	{ 0x0a, false, 1 }, { 0x0b, false, 1 }, { 0x0c, false, 1 }, { 0x0d, false, 0 }, { 0x0e, true, 2 },
+	{ 0x0f, false, 2 }, { 0x10, true, 2 },  { 0x11, false, 2 }, { 0x12, false, 0 }, { 0x13, false, 0 },
+	{ 0x15, false, 2 }, { 0x16, false, 2 }, { 0x17, true, 2 },  { 0x18, false, 2 }, { 0x19, true, 2 },
 };
 
 static void put_tag(bh_buf *b, const tag_case *c, uint32_t cf_id)
@@ -109,6 +110,7 @@ static void test_unknown_tags(void **state)
 		if (known)
 			continue;
 		assert_int_equal(mark(bh_buf_view(&batch), (split){ 0, 0 }, owner), BH_E_UNSUPPORTED);
+		assert_non_null(strstr(bh_status_message(), "written by a newer RocksDB"));
 	}
 }
 
