@@ -8,10 +8,7 @@
  *
  * Not read by an open, so not noticed by it: older OPTIONS files. Reading one fails (below); `bhctl verify` reads them all.
  *
- * Not covered: IDENTITY, CURRENT and OPTIONS files are not bound to their names (RocksDB writes them under temporary ones), so one
- * of this very database may stand in the place of another. A CURRENT that is none is refused; an IDENTITY that is none is taken
- * (the database's id then is another one; no row depends on it). Whole logs that are gone, and older files put back, need a witness
- * outside of the disk.
+ * Whole logs that are gone, and older files put back: test_fresh_logs.c, test_older_logs.c.
  *
  * Logs are in test_authenticated_logs.c, every bit of every file, by the formats alone, in test_authenticated_bits.c.
  */
@@ -284,16 +281,15 @@ static void test_platform_files_swapped(void **state)
 	attack_file(v, "the keyring of another database", "KEYRING", bh_buf_view(&keyring), attack_expect_foreign);
 }
 
-/* What the head comment says of small files of one and the same database. */
-static void test_small_files_are_not_bound_to_names(void **state)
+static void test_small_files_are_bound_to_their_names(void **state)
 {
 	const victim *v = get(state);
 	BH_CLEANUP(bh_buf_clear)
 	bh_buf options = victim_read(v, victim_find(v, "OPTIONS-", "", 0)), current = victim_read(v, "CURRENT");
 
 	attack_file(v, "OPTIONS as CURRENT", "CURRENT", bh_buf_view(&options), attack_expect_refused);
-	attack_file(v, "OPTIONS as IDENTITY", "IDENTITY", bh_buf_view(&options), expect_whole);
-	attack_file(v, "CURRENT as IDENTITY", "IDENTITY", bh_buf_view(&current), expect_whole);
+	attack_file(v, "OPTIONS as IDENTITY", "IDENTITY", bh_buf_view(&options), attack_expect_refused);
+	attack_file(v, "CURRENT as IDENTITY", "IDENTITY", bh_buf_view(&current), attack_expect_refused);
 }
 
 /* ---- 5: cut and extended */
@@ -450,7 +446,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_untouched_copy_opens),    cmocka_unit_test(test_damaged_data_page_fails_its_merchant_alone),
 		cmocka_unit_test(test_pages_moved_and_spliced), cmocka_unit_test(test_tables_swapped),
-		cmocka_unit_test(test_platform_files_swapped),  cmocka_unit_test(test_small_files_are_not_bound_to_names),
+		cmocka_unit_test(test_platform_files_swapped),  cmocka_unit_test(test_small_files_are_bound_to_their_names),
 		cmocka_unit_test(test_tables_cut_and_extended), cmocka_unit_test(test_headers_downgraded),
 		cmocka_unit_test(test_plain_files_planted),     cmocka_unit_test(test_flips_anywhere),
 	};

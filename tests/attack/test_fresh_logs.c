@@ -27,6 +27,7 @@ typedef struct stage {
 	char verified[PATH_SIZE]; /* what `verify` said */
 	bool killed;
 	const char *name;    /* of the file that is attacked */
+	const char *how;     /* it is attacked; NULL: see the test */
 	const char *culprit; /* of the file that is named; NULL: that one */
 } stage;
 
@@ -136,7 +137,8 @@ static void expect_refused(void *arg)
 	int code = bh_status_exit_code(status);
 
 	if (code != 6 && code != 10)
-		test_fail_at(__FILE__, __LINE__, "%s: open: %s: %s", s->name, bh_status_name(status), bh_status_message());
+		test_fail_at(__FILE__, __LINE__, "%s %s: open: %s: %s", s->name, s->how != NULL ? s->how : "",
+			     bh_status_name(status), bh_status_message());
 	test_message_names(s->culprit != NULL ? s->culprit : s->name);
 	test_message_names("put the right one back, or all of the directory from one backup");
 }
@@ -247,6 +249,7 @@ static void attack_one(stage *s, const char *name)
 		/* A WAL that was begun and not used yet has nothing behind its header. */
 		if (attacks[i].cuts && length_of(path) <= (off_t)BH_HEADER_LEN + 1)
 			continue;
+		s->how = attacks[i].what;
 		attacks[i].make(s, path);
 		expect_found(s);
 		put_file(s, s->ws->db, name);

@@ -28,9 +28,10 @@ within() {
 	) >out 2>&1 || code=$?
 }
 
+# refused_with TEXT...: one of them.
 refused_with() {
-	if ((code == 0)) || ! grep -qF "$1" out; then
-		die "ended with $code, not with '$1': $(<out)"
+	if ((code == 0)) || ! grep -qF -f <(printf '%s\n' "$@") out; then
+		die "ended with $code, not with '$*': $(<out)"
 	fi
 }
 
@@ -48,5 +49,5 @@ refused_with 'memory for keys cannot be locked: raise RLIMIT_MEMLOCK'
 say "ok: no locked memory, no database"
 
 within 64 60 50
-refused_with 'descriptors are used up'
+refused_with 'descriptors are used up' 'Too many open files' # by the first that needs one more
 say "ok: too few descriptors are an error that says so"
