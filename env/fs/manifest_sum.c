@@ -4,8 +4,7 @@
  */
 #include "manifest_sum.h"
 
-#include "env/fs/manifest_sum.h"
-
+#include <assert.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -95,6 +94,7 @@ static size_t find_slot(const bh_manifest_sum *m, uint32_t family, bool blob, ui
 
 static bh_status grow(bh_manifest_sum *m)
 {
+	assert(m->files != NULL || m->file_count == 0);
 	const size_t count = m->slot_count > 0 ? 2 * m->slot_count : INDEX_MIN;
 	bh_manifest_sum_file *files = realloc(m->files, count / 2 * sizeof(*files));
 	size_t *slots = calloc(count, sizeof(*slots));
@@ -117,6 +117,7 @@ static bh_status add_file(bh_manifest_sum *m, const bh_manifest_sum_file *file)
 {
 	if (m->file_count == m->slot_count / 2)
 		BH_TRY(grow(m));
+	assert(m->files != NULL && m->slots != NULL);
 	m->files[m->file_count++] = *file;
 	m->slots[find_slot(m, file->family, file->blob, file->number)] = m->file_count;
 	return BH_OK;

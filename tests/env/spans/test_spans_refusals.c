@@ -2,6 +2,8 @@
  *
  * test_spans_refusals.c: what the span codec refuses, and that hostile input does it no harm.
  */
+#include <assert.h>
+
 #include "env/spans/wal_void.h"
 #include "span_logs.h"
 #include "tests/support/slow_build.h"
@@ -95,6 +97,7 @@ static void test_not_announced(void **state)
 		for (size_t i = 0; i < s.count; i++)
 			if (s.frames[i].plain.data[BH_FRAME_ROOM] > 0)
 				last = &s.frames[i];
+		assert(last != NULL);
 		/* For the default family instead. */
 		bh_put_u32(last->plain.data + BH_FRAME_ROOM + 1, 0);
 		assert_int_equal(open_sealed(&f, kinds[k], &s, &opened), BH_E_FORMAT);
@@ -250,6 +253,7 @@ static void test_misuse(void **state)
 	bh_spans_free(codec);
 	make_wal(&log, 100);
 	ok(seal(&f, BH_KIND_WAL, bh_buf_view(&log), (split){ 0, 0 }, &s));
+	assert(s.frames != NULL);
 	codec = new_codec(&f, BH_KIND_WAL, BH_SPANS_OPEN);
 	ok(bh_spans_finish(codec));
 	ok(bh_spans_finish(codec));
