@@ -18,7 +18,13 @@ static uint64_t clock_ns(clockid_t clock)
 
 uint64_t bench_now_ns(void)
 {
-	return clock_ns(CLOCK_MONOTONIC) - bench_turns_stopped_ns();
+	uint64_t stopped, now;
+
+	do { /* as one: a stop may come between the two */
+		stopped = bench_turns_stopped_ns();
+		now = clock_ns(CLOCK_MONOTONIC);
+	} while (stopped != bench_turns_stopped_ns());
+	return now - stopped;
 }
 
 uint64_t bench_cpu_ns(void)
