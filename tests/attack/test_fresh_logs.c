@@ -28,6 +28,7 @@ typedef struct stage {
 	bool killed;
 	const char *name;    /* of the file that is attacked */
 	const char *how;     /* it is attacked; NULL: see the test */
+	off_t end;           /* what is synced of it; room may lie behind */
 	const char *culprit; /* of the file that is named; NULL: that one */
 } stage;
 
@@ -183,24 +184,14 @@ static void file_emptied(const stage *s, const char *path)
 	test_check(truncate(path, 0) == 0);
 }
 
-static off_t length_of(const char *path)
-{
-	struct stat st;
-
-	test_check(stat(path, &st) == 0);
-	return st.st_size;
-}
-
 static void file_cut_by_one(const stage *s, const char *path)
 {
-	(void)s;
-	test_check(truncate(path, length_of(path) - 1) == 0);
+	test_check(truncate(path, s->end - 1) == 0);
 }
 
 static void file_cut_in_the_middle(const stage *s, const char *path)
 {
-	(void)s;
-	test_check(truncate(path, BH_HEADER_LEN + (length_of(path) - BH_HEADER_LEN) / 2) == 0);
+	test_check(truncate(path, BH_HEADER_LEN + (s->end - BH_HEADER_LEN) / 2) == 0);
 }
 
 static void file_cut_to_its_header(const stage *s, const char *path)
@@ -238,16 +229,18 @@ static const struct {
 };
 #define ATTACK_COUNT (sizeof(attacks) / sizeof(attacks[0]))
 
-static void attack_one(stage *s, const char *name)
+static void attack_one(stage *s, const char *name, uint64_t end)
 {
 	char path[PATH_SIZE];
+	struct stat st;
 
 	s->name = name;
 	attacked_path(s, name, path);
 	for (size_t i = 0; i < ATTACK_COUNT; i++) {
 		take_copy(s);
+		s->end = end != 0 ? (off_t)end : stat(path, &st) == 0 ? st.st_size : 0;
 		/* A WAL that was begun and not used yet has nothing behind its header. */
-		if (attacks[i].cuts && length_of(path) <= (off_t)BH_HEADER_LEN + 1)
+		if (attacks[i].cuts && s->end <= (off_t)BH_HEADER_LEN + 1)
 			continue;
 		s->how = attacks[i].what;
 		attacks[i].make(s, path);
@@ -264,6 +257,7 @@ static void attack_one(stage *s, const char *name)
 
 typedef struct names {
 	char names[16][64];
+	uint64_t ends[16]; /* 0: all of it */
 	size_t count;
 } names;
 
@@ -291,9 +285,12 @@ static names listed(const stage *s)
 	bh_keyring_ledger(keyring, &ledger);
 	bh_keyring_close(keyring);
 	test_check(ledger.manifest_count == 1 && ledger.wal_count >= 2 && ledger.older_count == 0);
+	n.ends[n.count] = ledger.manifests[0].end;
 	snprintf(n.names[n.count++], sizeof(n.names[0]), "MANIFEST-%06u", (unsigned)ledger.manifests[0].number);
-	for (size_t i = 0; i < ledger.wal_count; i++)
+	for (size_t i = 0; i < ledger.wal_count; i++) {
+		n.ends[n.count] = ledger.wals[i].end;
 		snprintf(n.names[n.count++], sizeof(n.names[0]), "%06u.log", (unsigned)ledger.wals[i].number);
+	}
 	return n;
 }
 
@@ -307,7 +304,7 @@ static void each_log_alone(const workspace *ws, bool killed)
 	stage_begin(&s, ws, killed);
 	n = listed(&s);
 	for (size_t i = 0; i < n.count; i++)
-		attack_one(&s, n.names[i]);
+		attack_one(&s, n.names[i], n.ends[i]);
 }
 
 static void a_log_alone_after_a_kill(void **state)
