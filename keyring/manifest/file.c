@@ -169,7 +169,8 @@ static bh_status mark_store(const bh_keyring_file *file, const bh_keyring_mark *
 }
 
 /* Under `marking`. Each mark has a sequence of its own, also one that was perhaps not written. One that was written in part must
- * not stay: the one before takes its place again. */
+ * not stay: the one before takes its place again. Of file->mark it changes the sequence alone: the rest, but for the ledger, is
+ * read by who changes the keyring, without this lock. */
 static bh_status mark_put(bh_keyring_file *file, const bh_keyring_mark *mark)
 {
 	bh_keyring_mark next = *mark;
@@ -183,10 +184,16 @@ static bh_status mark_put(bh_keyring_file *file, const bh_keyring_mark *mark)
 
 		(void)!mark_store(file, &file->mark);
 		bh_message_restore(&message);
-		return status;
 	}
-	file->mark = next;
-	return BH_OK;
+	return status;
+}
+
+static void mark_keep(bh_keyring_file *file, const bh_keyring_mark *mark)
+{
+	file->mark.generation = mark->generation;
+	file->mark.committed_len = mark->committed_len;
+	memcpy(file->mark.chain, mark->chain, sizeof(file->mark.chain));
+	file->mark.audit = mark->audit;
 }
 
 static void note_durable(bh_keyring_file *file, uint64_t sequence)
@@ -205,6 +212,8 @@ static bh_status mark_write(bh_keyring_file *file, const bh_keyring_mark *mark)
 
 	pthread_mutex_lock(&file->marking);
 	status = mark_put(file, mark);
+	if (status == BH_OK)
+		mark_keep(file, mark);
 	sequence = file->mark.sequence;
 	pthread_mutex_unlock(&file->marking);
 	BH_TRY(status);
