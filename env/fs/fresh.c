@@ -240,21 +240,33 @@ static bool strike_out(bh_fresh *f, uint64_t number)
 	return any;
 }
 
+/* Under `lock`. One that could not be written is written with the next. */
+static bh_status strike_write(bh_fresh *f)
+{
+	if (!f->strike_owed)
+		return BH_OK;
+	BH_TRY(bh_fresh_list_write(f));
+	f->strike_owed = false;
+	f->struck = bh_keyring_sequence(f->keyring);
+	return BH_OK;
+}
+
+/* A log may have been struck out with a higher one, by another thread that has not synced that yet: then it is waited for here. */
 bh_status bh_fresh_gone(bh_fresh *f, uint64_t number)
 {
-	bh_status status = BH_OK;
-	bool any;
+	bh_status status;
+	uint64_t struck;
 
 	if (!f->writes)
 		return BH_OK;
 	pthread_mutex_lock(&f->lock);
-	any = strike_out(f, number);
-	if (any)
-		status = bh_fresh_list_write(f);
+	f->strike_owed |= strike_out(f, number);
+	status = strike_write(f);
+	struck = f->struck;
 	pthread_mutex_unlock(&f->lock);
-	if (!any)
-		return BH_OK;
 	BH_TRY(status);
+	if (bh_keyring_durable(f->keyring) >= struck)
+		return BH_OK;
 	bh_crash_point("logs.struck-out");
 	BH_TRY(bh_keyring_ledger_sync(f->keyring));
 	bh_crash_point("logs.strike-synced");

@@ -47,6 +47,8 @@ typedef struct bh_fresh {
 	bool replacing;    /* one of the two MANIFESTs is being put in the place of the other */
 	bool switching;    /* CURRENT is being renamed */
 	uint64_t switches; /* how often it was */
+	bool strike_owed;  /* WALs were struck out of the list, which is not written yet */
+	uint64_t struck;   /* sequence of a mark without the last WALs that were; 0: none was */
 } bh_fresh;
 
 /* Takes the list over from the keyring. `root` and `scopes` are borrowed. Errors: BH_E_NOMEM, BH_E_IO, BH_E_ROLLBACK (the file of
