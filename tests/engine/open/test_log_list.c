@@ -4,9 +4,11 @@
  * go; MANIFESTs that follow each other; logs that are sealed anew. A kill at each step that makes something durable leaves a
  * database that `verify` finds right, that opens, and that has every row that was acknowledged, of both merchants.
  */
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -222,11 +224,48 @@ static void more_logs_than_the_mark_has_room_for(void **state)
 	test_child_ok(expect_acknowledged, l);
 }
 
+/* KEYRING cannot be written when a WAL is about to go: it stays, and whoever asks again is let through only when the list without
+ * it is durable. */
+static void strike_out_twice(void *arg)
+{
+	const life *l = arg;
+	const struct rlimit nothing = { 0, RLIM_INFINITY }, all = { RLIM_INFINITY, RLIM_INFINITY };
+	const bh_header header = { .kind = BH_KIND_WAL, .number = 900, .salt = { 1 } };
+	bh_fresh fresh = { .lock = PTHREAD_MUTEX_INITIALIZER };
+	bh_scopes scopes = { 0 };
+	bh_keyring *keyring = NULL;
+
+	signal(SIGXFSZ, SIG_IGN);
+	test_ok(bh_keyring_open(l->ws->db, NULL, true, &keyring));
+	test_ok(bh_fresh_begin(&fresh, keyring, l->ws->db, &scopes));
+	test_ok(bh_fresh_made(&fresh, &header));
+	bh_fresh_synced(&fresh, &header, BH_HEADER_LEN + 1000);
+	test_ok(bh_keyring_ledger_sync(keyring));
+	test_check(setrlimit(RLIMIT_FSIZE, &nothing) == 0);
+	test_status(bh_fresh_gone(&fresh, header.number), BH_E_IO);
+	test_check(setrlimit(RLIMIT_FSIZE, &all) == 0);
+	test_check(bh_keyring_durable(keyring) < bh_keyring_sequence(keyring));
+	test_ok(bh_fresh_gone(&fresh, header.number));
+	test_check(bh_keyring_durable(keyring) == bh_keyring_sequence(keyring));
+	bh_fresh_clear(&fresh);
+	bh_keyring_close(keyring);
+}
+
+static void a_strike_that_failed_is_made_up_for(void **state)
+{
+	life *l = *state;
+
+	begin_anew(l);
+	test_child_ok(strike_out_twice, l);
+	test_check(verify(l, "a strike made up for") == 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(more_logs_than_the_mark_has_room_for),
 		cmocka_unit_test(killed_at_each_step),
+		cmocka_unit_test(a_strike_that_failed_is_made_up_for),
 	};
 
 	return cmocka_run_group_tests_name("log list", tests, life_setup, life_teardown);
