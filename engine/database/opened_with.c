@@ -10,7 +10,7 @@
 #include "engine/core/options_file.h"
 #include "engine/core/unmerged.h"
 #include "env/bridge/options.h"
-#include "env/fs/copy.h"
+#include "env/fs/small_file.h"
 
 #define FILE_MAX ((size_t)1 << 30) /* bytes: a family has some 7 KB of it */
 #define LACKING "which is not here: "

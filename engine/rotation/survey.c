@@ -184,7 +184,7 @@ static bh_status prove(survey_run *run, bh_view bytes)
 		run->survey->unproven++;
 	} else {
 		BH_TRY(bh_fail_prefix(bh_header_open(bytes, bh_fs_scopes(run->place->fs), &key), "%s", run->path));
-		BH_TRY(bh_fs_check_place(run->path, &info, &key));
+		BH_TRY(bh_path_check_place(run->path, &info, &key));
 	}
 	note_file(run, header.dek_id);
 	return BH_OK;

@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 
 #include "env/fs/copy.h"
+#include "env/fs/small_file.h"
 #include "env/files/raw_file.h"
 
 #define MAGIC "BHPARKED"

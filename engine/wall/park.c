@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "env/fs/copy.h"
+#include "env/fs/small_file.h"
 #include "env/files/raw_file.h"
 #include "engine/core/files.h"
 #include "inventory.h"

@@ -335,7 +335,7 @@ private:
 		bh_status status = bh_page_file_new(bh_view_of(header, header_len), physical, bh_fs_scopes(fs_), &opened);
 		PageFile file(opened);
 		if (status == BH_OK)
-			status = bh_fs_check_place(path.c_str(), &info, bh_page_file_key(opened));
+			status = bh_path_check_place(path.c_str(), &info, bh_page_file_key(opened));
 		if (status == BH_OK)
 			status = bh_page_window_new(bh_page_file_size(opened), &window);
 		std::unique_ptr<PagedRandomAccessFile> made(
@@ -365,7 +365,7 @@ private:
 		bh_status status = bh_stream_reader_new(bh_view_of(got.data(), got.size()), bh_fs_scopes(fs_), false, &opened);
 		StreamReader reader(opened);
 		if (status == BH_OK)
-			status = bh_fs_check_place(path.c_str(), &info, bh_stream_reader_key(opened));
+			status = bh_path_check_place(path.c_str(), &info, bh_stream_reader_key(opened));
 		if (status == BH_OK && info.kind == BH_KIND_WAL)
 			status = bh_stream_reader_quiet(opened);
 		if (status == BH_OK && bh_fs_lists(fs_, path.c_str(), &info))

@@ -7,28 +7,11 @@
 #include <sys/stat.h>
 
 #include "raw_file.h"
-
-#define CHUNK (64u * 1024)
+#include "stream_file.h"
 
 static void reader_free(bh_stream_reader **r)
 {
 	bh_stream_reader_free(*r);
-}
-
-static bh_status read_frames(int fd, const char *path, uint64_t size, bh_stream_reader *reader)
-{
-	BH_CLEANUP(bh_buf_clear) bh_buf chunk = { 0 };
-
-	BH_TRY(bh_buf_reserve(&chunk, CHUNK));
-	for (uint64_t off = BH_HEADER_LEN; off < size; off += chunk.len) {
-		BH_TRY(bh_raw_read(fd, path, off, chunk.data, BH_MIN((uint64_t)CHUNK, size - off), &chunk.len));
-		if (chunk.len == 0)
-			break;
-		BH_TRY(bh_stream_reader_push(reader, bh_buf_view(&chunk)));
-		bh_stream_reader_consume(reader, bh_stream_reader_ready(reader).len);
-	}
-	/* Where it ends is the end only as far as it was synced: a frame may be on its way. */
-	return bh_stream_reader_finish(reader);
 }
 
 static bh_status stream_references(int fd, const char *path, const bh_scopes *scopes, bh_dek_visitor visit, void *arg)
@@ -43,7 +26,7 @@ static bh_status stream_references(int fd, const char *path, const bh_scopes *sc
 	BH_TRY(bh_stream_reader_new(bh_view_of(header, sizeof(header)), scopes, true, &reader));
 	visit(arg, bh_stream_reader_key(reader)->header.dek_id);
 	bh_stream_reader_on_announcement(reader, visit, arg);
-	return read_frames(fd, path, (uint64_t)st.st_size, reader);
+	return bh_stream_read_through(fd, path, (uint64_t)st.st_size, reader, NULL, NULL);
 }
 
 bh_status bh_file_references(const char *path, const bh_scopes *scopes, bh_dek_visitor visit, void *arg)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * copy.h: sealed streams as files: one copied while its writer goes on, small ones read and written whole. Plain system calls, not
+ * copy.h: sealed streams as files: one copied while its writer goes on, small ones written whole. Plain system calls, not
  * RocksDB's.
  *
  * A copy is of the same file: same salt, same number, same frames. It must keep its file number, and nobody may append to it.
@@ -15,9 +15,6 @@
  * regular file), BH_E_IO. */
 BH_MUST_CHECK bh_status bh_stream_copy(const char *from, const char *to);
 
-/* Appends the content of a small stream of the platform's (CURRENT) to `out`. Errors: those of bh_stream_reader, BH_E_TAG (it is a
- * merchant's), BH_E_NOT_FOUND, BH_E_IO, BH_E_FORMAT (more than `max` bytes, fewer than a header, no regular file). */
-BH_MUST_CHECK bh_status bh_stream_read_small(const char *path, const bh_scopes *scopes, size_t max, bh_buf *out);
 /* Seals `content` as a new file `path` and syncs that, not its directory. What a power cut leaves of it before is not to be read:
  * its directory must have no name yet that anybody looks for. Errors: BH_E_EXISTS, BH_E_IO, those of bh_fs_new_file() and of
  * bh_stream_writer. */

@@ -13,11 +13,13 @@
 #include <unistd.h>
 
 #include "env/files/raw_file.h"
-#include "env/stream/stream.h"
+#include "env/files/stream_file.h"
 #include "keyring/base/io.h"
+#include "path.h"
+#include "small_file.h"
 
 #define OLDER_MAX (64u << 20)
-#define CHUNK (256u * 1024)
+#define CURRENT_MAX (64u * 1024)
 #define MANIFEST_PREFIX "MANIFEST-"
 
 void bh_fresh_name(bh_file_kind kind, uint64_t number, char out[BH_FRESH_NAME_SIZE])
@@ -59,28 +61,18 @@ static bh_status open_log(const char *path, const bh_scopes *scopes, int *fd_out
 	return bh_fail_prefix(bh_stream_reader_new(bh_view_of(header, sizeof(header)), scopes, true, out), "%s", path);
 }
 
-static bh_status check_place(const char *root, const char *path, const bh_stream_reader *reader)
-{
-	const bh_file_key *key = bh_stream_reader_key(reader);
-	bh_path_info info;
-
-	BH_TRY(bh_path_classify(root, path, &info));
-	if (key->header.kind == info.kind && key->header.number == info.number && bh_scope_is_platform(bh_dek_scope(key->dek)))
-		return BH_OK;
-	return bh_fail(BH_E_TAG, "%s: sealed as number %llu of the kind '%s'; it was put here from elsewhere", path,
-		       (unsigned long long)key->header.number, bh_file_kind_name(key->header.kind));
-}
-
 bh_status bh_fresh_look_at(const char *root, const char *name, const bh_scopes *scopes, bh_fresh_look *out)
 {
 	BH_CLEANUP(bh_buf_clear) bh_buf path = { 0 };
 	BH_CLEANUP(bh_raw_close) int fd = -1;
 	BH_CLEANUP(reader_free) bh_stream_reader *reader = NULL;
+	bh_path_info info;
 	struct stat st;
 
 	BH_TRY(bh_buf_printf(&path, "%s/%s", root, name));
+	BH_TRY(bh_path_classify(root, (const char *)path.data, &info));
 	BH_TRY(open_log((const char *)path.data, scopes, &fd, &reader));
-	BH_TRY(check_place(root, (const char *)path.data, reader));
+	BH_TRY(bh_path_check_place((const char *)path.data, &info, bh_stream_reader_key(reader)));
 	if (fstat(fd, &st) != 0)
 		return bh_raw_fail((const char *)path.data, "looked at");
 	*out = (bh_fresh_look){ .header = bh_stream_reader_key(reader)->header,
@@ -88,26 +80,6 @@ bh_status bh_fresh_look_at(const char *root, const char *name, const bh_scopes *
 				.keyring = bh_stream_reader_keyring(reader),
 				.size = (uint64_t)st.st_size };
 	return BH_OK;
-}
-
-/* `out` may be NULL. */
-static bh_status read_through(int fd, const char *path, bh_stream_reader *reader, bh_buf *out)
-{
-	BH_CLEANUP(bh_buf_clear) bh_buf chunk = { 0 };
-	uint64_t off = BH_HEADER_LEN;
-	bh_view ready;
-
-	BH_TRY(bh_buf_reserve(&chunk, CHUNK));
-	do {
-		BH_TRY(bh_raw_read(fd, path, off, chunk.data, CHUNK, &chunk.len));
-		BH_TRY(bh_stream_reader_push(reader, bh_buf_view(&chunk)));
-		ready = bh_stream_reader_ready(reader);
-		if (out != NULL)
-			BH_TRY(bh_buf_append(out, ready.data, ready.len));
-		bh_stream_reader_consume(reader, ready.len);
-		off += chunk.len;
-	} while (chunk.len > 0 && bh_stream_reader_end(reader) == BH_STREAM_OPEN);
-	return bh_stream_reader_finish(reader);
 }
 
 bh_status bh_fresh_measure(const char *root, const char *name, const bh_scopes *scopes, uint64_t end, uint64_t *end_out)
@@ -119,7 +91,8 @@ bh_status bh_fresh_measure(const char *root, const char *name, const bh_scopes *
 	BH_TRY(bh_buf_printf(&path, "%s/%s", root, name));
 	BH_TRY(open_log((const char *)path.data, scopes, &fd, &reader));
 	bh_stream_reader_raise(reader, end);
-	BH_TRY(bh_fail_prefix(read_through(fd, (const char *)path.data, reader, NULL), "%s", (const char *)path.data));
+	BH_TRY(bh_fail_prefix(bh_stream_read_through(fd, (const char *)path.data, UINT64_MAX, reader, NULL, NULL), "%s",
+			      (const char *)path.data));
 	*end_out = bh_stream_reader_offset(reader);
 	return BH_OK;
 }
@@ -127,14 +100,9 @@ bh_status bh_fresh_measure(const char *root, const char *name, const bh_scopes *
 bh_status bh_fresh_read_current(const char *path, const bh_scopes *scopes, uint64_t *number_out)
 {
 	BH_CLEANUP(bh_buf_clear) bh_buf text = { 0 };
-	BH_CLEANUP(bh_raw_close) int fd = -1;
-	BH_CLEANUP(reader_free) bh_stream_reader *reader = NULL;
 	const size_t skip = strlen(MANIFEST_PREFIX);
 
-	BH_TRY(open_log(path, scopes, &fd, &reader));
-	BH_TRY(bh_fail_prefix(read_through(fd, path, reader, &text), "%s", path));
-	if (bh_stream_reader_key(reader)->header.kind != BH_KIND_OTHER || bh_stream_reader_end(reader) != BH_STREAM_CLEAN)
-		return bh_fail(BH_E_TAG, "%s: is torn or damaged, or was put here from elsewhere", path);
+	BH_TRY(bh_stream_read_small(path, scopes, CURRENT_MAX, &text));
 	BH_TRY(bh_buf_append_u8(&text, 0));
 	if (text.len <= skip || memcmp(text.data, MANIFEST_PREFIX, skip) != 0 ||
 	    !parse_number((const char *)text.data + skip, "\n", number_out))

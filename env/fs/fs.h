@@ -80,8 +80,6 @@ BH_MUST_CHECK bh_status bh_fs_classify(const bh_fs *fs, const char *path, bh_pat
  * OPTIONS file that is not wanted now), BH_E_UNSUPPORTED (a WAL outside of the database's directory); prefixed with the path. */
 BH_MUST_CHECK bh_status bh_fs_new_file(bh_fs *fs, const char *path, const bh_path_info *info, bh_file_key *key_out,
 				       uint8_t header_out[BH_HEADER_LEN]);
-/* Whether a file with this opened header may stand at `path`. Errors: BH_E_TAG (another kind, number or scope: a swapped file). */
-BH_MUST_CHECK bh_status bh_fs_check_place(const char *path, const bh_path_info *info, const bh_file_key *key);
 /* Whether what lies at `path` may be opened, or a file made there: see bh_path_look(). */
 BH_MUST_CHECK bh_status bh_fs_look(const bh_fs *fs, const char *path);
 /* Whether a file may be renamed or linked as it is (else, small ones: bh_rename_resealed()). Errors: BH_E_INVALID (to another

@@ -51,25 +51,6 @@ bh_status bh_fs_new_file(bh_fs *fs, const char *path, const bh_path_info *info, 
 	return bh_fail_prefix(status, "%s", path);
 }
 
-bh_status bh_fs_check_place(const char *path, const bh_path_info *info, const bh_file_key *key)
-{
-	const bh_scope *scope = bh_dek_scope(key->dek);
-	const bh_header *header = &key->header;
-
-	if (header->kind != info->kind)
-		return bh_fail(BH_E_TAG, "%s: sealed as a file of the kind '%s'; it was put here from elsewhere", path,
-			       bh_file_kind_name(header->kind));
-	if (header->number != info->number && header->kind == BH_KIND_OTHER)
-		return bh_fail(BH_E_TAG, "%s: sealed under another name; it was put here from elsewhere", path);
-	if (header->number != info->number)
-		return bh_fail(BH_E_TAG, "%s: sealed as number %llu; it was put here from elsewhere", path,
-			       (unsigned long long)header->number);
-	if (strcmp(scope->merchant, info->scope.merchant) != 0 || strcmp(scope->cls, info->scope.cls) != 0)
-		return bh_fail(BH_E_TAG, "%s: sealed for '%s/%s'; it was put here from elsewhere", path, scope->merchant,
-			       scope->cls);
-	return BH_OK;
-}
-
 bh_status bh_fs_check_move(const bh_fs *fs, const char *from, const char *to)
 {
 	bh_path_info a, b;

@@ -8,12 +8,12 @@
 #include <fcntl.h>
 #include <stdio.h>
 
-#include "copy.h"
+#include "small_file.h"
 #include "env/files/raw_file.h"
+#include "env/files/stream_file.h"
 #include "env/spans/records.h"
 
 #define CURRENT_MAX (64u * 1024)
-#define CHUNK (64u * 1024)
 
 static void reader_free(bh_stream_reader **r)
 {
@@ -25,43 +25,36 @@ static bh_status take_record(void *arg, const bh_record *record)
 	return bh_manifest_sum_take(arg, record->payload);
 }
 
-static bh_status take_ready(bh_stream_reader *reader, bh_records *records, bh_manifest_sum *out)
-{
-	bh_view ready = bh_stream_reader_ready(reader);
+/* Where a record is fed to. */
+typedef struct sum_reading {
+	bh_records records;
+	bh_manifest_sum *sum;
+} sum_reading;
 
-	BH_TRY(bh_records_feed(records, ready, take_record, out));
-	bh_stream_reader_consume(reader, ready.len);
-	return BH_OK;
+static void reading_clear(sum_reading *r)
+{
+	bh_records_clear(&r->records);
 }
 
-static bh_status read_frames(int fd, const char *path, bh_stream_reader *reader, bh_manifest_sum *out)
+static bh_status feed(void *arg, bh_view ready)
 {
-	BH_CLEANUP(bh_records_clear) bh_records records = { 0 };
-	BH_CLEANUP(bh_buf_clear) bh_buf chunk = { 0 };
+	sum_reading *r = arg;
 
-	BH_TRY(bh_buf_reserve(&chunk, CHUNK));
-	for (uint64_t off = BH_HEADER_LEN;; off += chunk.len) {
-		BH_TRY(bh_raw_read(fd, path, off, chunk.data, CHUNK, &chunk.len));
-		if (chunk.len == 0)
-			break;
-		BH_TRY(bh_stream_reader_push(reader, bh_buf_view(&chunk)));
-		BH_TRY(take_ready(reader, &records, out));
-	}
-	BH_TRY(bh_stream_reader_finish(reader));
-	return take_ready(reader, &records, out);
+	return bh_records_feed(&r->records, ready, take_record, r->sum);
 }
 
 static bh_status read_manifest(const char *path, const bh_scopes *scopes, bh_manifest_sum *out)
 {
 	BH_CLEANUP(bh_raw_close) int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
 	BH_CLEANUP(reader_free) bh_stream_reader *reader = NULL;
+	BH_CLEANUP(reading_clear) sum_reading reading = { .sum = out };
 	uint8_t header[BH_HEADER_LEN];
 
 	if (fd < 0)
 		return bh_raw_fail(path, "opened");
 	BH_TRY(bh_raw_header(fd, path, header));
 	BH_TRY(bh_stream_reader_new(bh_view_of(header, sizeof(header)), scopes, false, &reader));
-	return read_frames(fd, path, reader, out);
+	return bh_stream_read_through(fd, path, UINT64_MAX, reader, feed, &reading);
 }
 
 bh_status bh_manifest_sum_read(const char *dir, const bh_scopes *scopes, bh_manifest_sum *out)

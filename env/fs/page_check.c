@@ -49,7 +49,7 @@ static bh_status open_pages(const bh_fs *fs, look *l)
 	BH_TRY(bh_raw_header(l->fd, l->path, header));
 	status = bh_page_file_new(bh_view_of(header, sizeof(header)), l->physical, bh_fs_scopes(fs), &l->file);
 	BH_TRY(bh_fail_prefix(status, "%s", l->path));
-	return bh_fs_check_place(l->path, &info, bh_page_file_key(l->file));
+	return bh_path_check_place(l->path, &info, bh_page_file_key(l->file));
 }
 
 static bh_status open_range(look *l, uint64_t off, size_t len)

@@ -49,6 +49,9 @@ BH_MUST_CHECK bh_status bh_path_classify(const char *root, const char *path, bh_
 /* The same for a file that is of `scope` wherever it lies. */
 void bh_path_classify_as(const bh_scope *scope, const char *path, bh_path_info *out);
 
+/* Whether a file with this opened header may stand at `path`. Errors: BH_E_TAG (another kind, number or scope: a swapped file). */
+BH_MUST_CHECK bh_status bh_path_check_place(const char *path, const bh_path_info *info, const bh_file_key *key);
+
 /* Whose directory `below`, a path below the root, names or lies in; false: nobody's. */
 bool bh_path_owner(const char *below, bh_scope *out);
 

@@ -10,17 +10,16 @@
 
 #include "copy.h"
 #include "env/files/raw_file.h"
+#include "env/files/stream_file.h"
 #include "keyring/base/crashpoint.h"
 #include "keyring/base/io.h"
-
-#define CHUNK (64u * 1024u) /* bytes read at once: an OPTIONS file of thousands of families is not small */
 
 typedef struct renaming {
 	const char *from, *to;
 	bh_buf temp; /* path of the new file until it has its name */
 	bh_stream_reader *reader;
 	bh_stream_writer *writer;
-	bh_buf chunk, sealed;
+	bh_buf sealed;
 	int in, out;
 } renaming;
 
@@ -29,7 +28,6 @@ static void renaming_clear(renaming *r)
 	bh_stream_reader_free(r->reader);
 	bh_stream_writer_free(r->writer);
 	bh_buf_clear(&r->temp);
-	bh_buf_clear(&r->chunk);
 	bh_buf_clear(&r->sealed);
 	bh_io_closep(&r->in);
 	bh_io_closep(&r->out);
@@ -61,7 +59,7 @@ static bh_status begin_reading(const bh_fs *fs, renaming *r)
 	BH_TRY(bh_raw_header(r->in, r->from, header));
 	BH_TRY(bh_fail_prefix(bh_stream_reader_new(bh_view_of(header, sizeof(header)), bh_fs_scopes(fs), false, &r->reader), "%s",
 			      r->from));
-	return bh_fs_check_place(r->from, &info, bh_stream_reader_key(r->reader));
+	return bh_path_check_place(r->from, &info, bh_stream_reader_key(r->reader));
 }
 
 static bh_status begin_writing(bh_fs *fs, renaming *r)
@@ -80,12 +78,11 @@ static bh_status begin_writing(bh_fs *fs, renaming *r)
 	return bh_raw_write(r->out, temp_path(r), bh_view_of(first, sizeof(first)));
 }
 
-static bh_status pass_on(renaming *r)
+static bh_status pass_on(void *arg, bh_view ready)
 {
-	bh_view ready = bh_stream_reader_ready(r->reader);
+	renaming *r = arg;
 
 	BH_TRY(bh_stream_writer_append(r->writer, ready, &r->sealed));
-	bh_stream_reader_consume(r->reader, ready.len);
 	BH_TRY(bh_raw_write(r->out, temp_path(r), bh_buf_view(&r->sealed)));
 	r->sealed.len = 0;
 	return BH_OK;
@@ -93,16 +90,7 @@ static bh_status pass_on(renaming *r)
 
 static bh_status pump(renaming *r)
 {
-	uint64_t off = BH_HEADER_LEN;
-
-	BH_TRY(bh_buf_reserve(&r->chunk, CHUNK));
-	do {
-		BH_TRY(bh_raw_read(r->in, r->from, off, r->chunk.data, CHUNK, &r->chunk.len));
-		BH_TRY(bh_fail_prefix(bh_stream_reader_push(r->reader, bh_buf_view(&r->chunk)), "%s", r->from));
-		BH_TRY(pass_on(r));
-		off += r->chunk.len;
-	} while (r->chunk.len > 0);
-	BH_TRY(bh_fail_prefix(bh_stream_reader_finish(r->reader), "%s", r->from));
+	BH_TRY(bh_fail_prefix(bh_stream_read_through(r->in, r->from, UINT64_MAX, r->reader, pass_on, r), "%s", r->from));
 	if (bh_stream_reader_end(r->reader) != BH_STREAM_CLEAN)
 		return bh_fail(BH_E_TAG, "%s: is torn or damaged", r->from);
 	return BH_OK;

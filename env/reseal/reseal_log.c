@@ -16,12 +16,11 @@
 #include <unistd.h>
 
 #include "env/files/live.h"
-#include "env/spans/manifest_files.h"
 #include "env/files/raw_file.h"
+#include "env/files/stream_file.h"
+#include "env/spans/manifest_files.h"
 #include "env/spans/spans.h"
 #include "keyring/base/random.h"
-
-#define CHUNK (256u * 1024)
 
 /* Which key a family's bytes go under. */
 typedef struct choice {
@@ -41,7 +40,7 @@ typedef struct reseal {
 	char *fresh; /* path of `out`; owned */
 	bh_stream_reader *reader;
 	bh_stream_writer *writer;
-	bh_buf chunk, sealed;
+	bh_buf sealed;
 } reseal;
 
 /* ---- choosing keys */
@@ -207,7 +206,6 @@ static void reseal_clear(reseal *r)
 	bh_stream_writer_free(r->writer);
 	bh_raw_close(&r->in);
 	bh_raw_close(&r->out);
-	bh_buf_clear(&r->chunk);
 	bh_buf_clear(&r->sealed);
 	bh_manifest_files_free(r->scopes.files);
 	free(r->fresh);
@@ -221,7 +219,7 @@ static bh_status begin_reading(reseal *r, bh_path_info *info)
 	BH_TRY(bh_raw_open(r->path, &r->in));
 	BH_TRY(bh_raw_header_stable(r->in, r->path, header));
 	BH_TRY(bh_stream_reader_new(bh_view_of(header, sizeof(header)), &r->scopes, false, &r->reader));
-	BH_TRY(bh_fs_check_place(r->path, info, bh_stream_reader_key(r->reader)));
+	BH_TRY(bh_path_check_place(r->path, info, bh_stream_reader_key(r->reader)));
 	if (bh_stream_reader_spans(r->reader) == NULL)
 		return bh_fail(BH_E_INVALID, "%s: is neither a WAL nor a MANIFEST", r->path);
 	return BH_OK;
@@ -240,12 +238,11 @@ static bh_status begin_writing(reseal *r, const bh_path_info *info)
 	return bh_raw_write(r->out, r->fresh, bh_view_of(first, sizeof(first)));
 }
 
-static bh_status pass_on(reseal *r)
+static bh_status pass_on(void *arg, bh_view ready)
 {
-	bh_view ready = bh_stream_reader_ready(r->reader);
+	reseal *r = arg;
 
 	BH_TRY(bh_stream_writer_append(r->writer, ready, &r->sealed));
-	bh_stream_reader_consume(r->reader, ready.len);
 	if (r->pace != NULL && r->sealed.len > 0)
 		BH_TRY(r->pace->take(r->pace->arg, r->sealed.len));
 	BH_TRY(bh_raw_write(r->out, r->fresh, bh_buf_view(&r->sealed)));
@@ -255,17 +252,7 @@ static bh_status pass_on(reseal *r)
 
 static bh_status pump(reseal *r)
 {
-	uint64_t off = BH_HEADER_LEN;
-
-	BH_TRY(bh_buf_reserve(&r->chunk, CHUNK));
-	do {
-		BH_TRY(bh_raw_read(r->in, r->path, off, r->chunk.data, CHUNK, &r->chunk.len));
-		BH_TRY(bh_stream_reader_push(r->reader, bh_buf_view(&r->chunk)));
-		BH_TRY(pass_on(r));
-		off += r->chunk.len;
-	} while (r->chunk.len > 0);
-	BH_TRY(bh_stream_reader_finish(r->reader));
-	BH_TRY(pass_on(r));
+	BH_TRY(bh_stream_read_through(r->in, r->path, UINT64_MAX, r->reader, pass_on, r));
 	if (bh_stream_reader_end(r->reader) != BH_STREAM_CLEAN)
 		return bh_fail(BH_E_BUSY, "%s: ends in the middle of a frame", r->path);
 	return BH_OK;
@@ -376,18 +363,11 @@ static bh_status switch_over(reseal *r, const bh_path_info *info, const bh_live_
 /* Reads all of it, so that the files are known that are there at its end. */
 static bh_status note_files(reseal *r)
 {
-	uint64_t off = BH_HEADER_LEN;
 	bh_path_info info;
 
 	BH_TRY(bh_manifest_files_new(&r->scopes.files));
 	BH_TRY(begin_reading(r, &info));
-	BH_TRY(bh_buf_reserve(&r->chunk, CHUNK));
-	do {
-		BH_TRY(bh_raw_read(r->in, r->path, off, r->chunk.data, CHUNK, &r->chunk.len));
-		BH_TRY(bh_stream_reader_push(r->reader, bh_buf_view(&r->chunk)));
-		bh_stream_reader_consume(r->reader, bh_stream_reader_ready(r->reader).len);
-		off += r->chunk.len;
-	} while (r->chunk.len > 0);
+	BH_TRY(bh_stream_read_through(r->in, r->path, UINT64_MAX, r->reader, NULL, NULL));
 	bh_manifest_files_rewind(r->scopes.files);
 	bh_stream_reader_free(r->reader);
 	r->reader = NULL;

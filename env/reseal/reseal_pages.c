@@ -77,7 +77,7 @@ static bh_status open_old(job *j)
 	BH_TRY(bh_fail_prefix(
 		bh_page_file_new(bh_view_of(header, sizeof(header)), (uint64_t)j->st.st_size, bh_fs_scopes(j->fs), &j->old), "%s",
 		j->path));
-	return bh_fs_check_place(j->path, &j->info, bh_page_file_key(j->old));
+	return bh_path_check_place(j->path, &j->info, bh_page_file_key(j->old));
 }
 
 static bh_status is_newest(const job *j, bool *out)

@@ -110,7 +110,7 @@ static bool check_header(const target *t)
 
 static bool check_place(const target *t, const bh_file_key *key)
 {
-	bh_status status = bh_fs_check_place(t->entry->path, &t->info, key);
+	bh_status status = bh_path_check_place(t->entry->path, &t->info, key);
 
 	if (status != BH_OK)
 		fail_at(t, NULL, 0, 0, status);

@@ -11,7 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "env/fs/copy.h"
+#include "env/fs/small_file.h"
 #include "env/fs/fs.h"
 
 enum { NAME_SIZE = 256, OPTIONS_MAX = 1 << 20 };

@@ -10,7 +10,7 @@
 
 #include "engine/core/options_file.h"
 #include "env/bridge/options.h"
-#include "env/fs/copy.h"
+#include "env/fs/small_file.h"
 
 static unsigned reads_at_most; /* 0: what RocksDB does */
 
