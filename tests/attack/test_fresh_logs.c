@@ -84,24 +84,12 @@ static void stage_begin(stage *s, const workspace *ws, bool killed)
 
 static void expect_all_rows(void *arg)
 {
-	static const char *const names[] = { "a", "b" };
 	workspace at = *((const stage *)arg)->ws;
 	bh_db *db;
 
 	snprintf(at.db, sizeof(at.db), "%s", ((const stage *)arg)->attacked);
 	db = test_db_open(&at, NULL);
-	for (int m = 0; m < 2; m++) {
-		bh_cf *cf = test_cf(db, names[m], "events");
-
-		for (int i = 1; i <= 5; i++) {
-			char key[8], value[8];
-
-			snprintf(key, sizeof(key), "k%d", i);
-			snprintf(value, sizeof(value), "%s%d", names[m], i);
-			test_expect(cf, key, value);
-		}
-		bh_cf_close(cf);
-	}
+	expect_numbered(db, 1, 5);
 	bh_db_close(db);
 }
 
@@ -317,6 +305,18 @@ static void a_log_alone_after_a_clean_close(void **state)
 	each_log_alone(*state, false);
 }
 
+/* A log as it was in the middle of the last use. False: it was not there yet. */
+static bool was_before(const stage *s, const char *name, bh_buf *out)
+{
+	char path[PATH_SIZE];
+
+	path_join(path, s->before, name);
+	if (!file_exists(path))
+		return false;
+	*out = file_read(path);
+	return true;
+}
+
 /* Its own older copy, as it lay there a few rows before; and with as many zeros behind it as the disk may have had room for. */
 static void older_copies(const workspace *ws, bool killed)
 {
@@ -328,16 +328,10 @@ static void older_copies(const workspace *ws, bool killed)
 	stage_begin(&s, ws, killed);
 	n = listed(&s);
 	for (size_t i = 1; i < n.count; i++) {
-		BH_CLEANUP(bh_buf_clear) bh_buf was = { 0 }, is = { 0 };
+		BH_CLEANUP(bh_buf_clear) bh_buf was = { 0 };
 		char path[PATH_SIZE];
 
-		path_join(path, s.before, n.names[i]);
-		if (!file_exists(path))
-			continue;
-		was = file_read(path);
-		path_join(path, s.ws->db, n.names[i]);
-		is = file_read(path);
-		if (was.len == is.len)
+		if (!was_before(&s, n.names[i], &was) || was.len >= n.ends[i])
 			continue;
 		older++;
 		s.name = n.names[i];
@@ -509,10 +503,8 @@ static void a_power_cut_takes_a_logs_own_mark_back(void **state)
 		BH_CLEANUP(bh_buf_clear) bh_buf was = { 0 }, is = { 0 };
 		char path[PATH_SIZE];
 
-		path_join(path, s.before, n.names[i]);
-		if (!file_exists(path))
+		if (!was_before(&s, n.names[i], &was))
 			continue;
-		was = file_read(path);
 		s.name = n.names[i];
 		take_copy(&s);
 		attacked_path(&s, s.name, path);
@@ -520,11 +512,11 @@ static void a_power_cut_takes_a_logs_own_mark_back(void **state)
 		memcpy(is.data + BH_SYNC_MARK_OFFSET, was.data + BH_SYNC_MARK_OFFSET, BH_SYNC_MARK_LEN);
 		file_write(path, bh_buf_view(&is));
 		test_check(verify(&s) == 0);
-		if (was.len < is.len) {
-			is.data[is.len - 3] ^= 1;
+		if (was.len < n.ends[i]) {
+			is.data[n.ends[i] - 3] ^= 1;
 			file_write(path, bh_buf_view(&is));
 			expect_found(&s);
-			is.data[is.len - 3] ^= 1;
+			is.data[n.ends[i] - 3] ^= 1;
 			file_write(path, bh_buf_view(&is));
 		}
 		test_child_ok(expect_all_rows, &s);

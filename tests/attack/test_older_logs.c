@@ -57,22 +57,10 @@ static void fill_and_sweep(void *arg)
 
 static void expect_rows(void *arg)
 {
-	static const char *const names[] = { "a", "b" };
 	const stage *s = arg;
 	bh_db *db = test_db_open(s->ws, NULL);
 
-	for (int m = 0; m < 2; m++) {
-		bh_cf *cf = test_cf(db, names[m], "events");
-
-		for (int i = 0; i <= 3; i++) {
-			char key[8], value[8];
-
-			snprintf(key, sizeof(key), "k%d", i);
-			snprintf(value, sizeof(value), "%s%d", names[m], i);
-			test_expect(cf, key, value);
-		}
-		bh_cf_close(cf);
-	}
+	expect_numbered(db, 0, 3);
 	bh_db_close(db);
 }
 

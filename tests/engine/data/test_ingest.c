@@ -382,12 +382,7 @@ static void wait_through_a_life(void *arg)
 /* A suspension and a resume leave them, and are not held up by them; a sweep takes them along; a shred removes them. */
 static void files_wait_as_long_as_they_must(void **state)
 {
-	workspace ws;
-
-	(void)state;
-	workspace_open(&ws);
-	test_child_ok(wait_through_a_life, &ws);
-	workspace_close(&ws);
+	test_child_ok(wait_through_a_life, *state);
 }
 
 static void refuse_names(void *arg)
@@ -414,12 +409,7 @@ static void refuse_names(void *arg)
 
 static void a_place_is_below_staging(void **state)
 {
-	workspace ws;
-
-	(void)state;
-	workspace_open(&ws);
-	test_child_ok(refuse_names, &ws);
-	workspace_close(&ws);
+	test_child_ok(refuse_names, *state);
 }
 
 int main(void)
@@ -427,8 +417,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(files_come_into_their_class),
 		cmocka_unit_test(files_of_others_are_refused),
-		cmocka_unit_test(files_wait_as_long_as_they_must),
-		cmocka_unit_test(a_place_is_below_staging),
+		cmocka_unit_test_setup_teardown(files_wait_as_long_as_they_must, test_workspace_make, test_workspace_drop),
+		cmocka_unit_test_setup_teardown(a_place_is_below_staging, test_workspace_make, test_workspace_drop),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

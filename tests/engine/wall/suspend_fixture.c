@@ -62,6 +62,24 @@ void arm(int at)
 	bh_crash_arm(spec);
 }
 
+void expect_numbered(bh_db *db, int first, int last)
+{
+	static const char *const names[] = { "a", "b" };
+
+	for (int m = 0; m < 2; m++) {
+		bh_cf *cf = test_cf(db, names[m], "events");
+
+		for (int i = first; i <= last; i++) {
+			char key[8], value[8];
+
+			snprintf(key, sizeof(key), "k%d", i);
+			snprintf(value, sizeof(value), "%s%d", names[m], i);
+			test_expect(cf, key, value);
+		}
+		bh_cf_close(cf);
+	}
+}
+
 void expect_both(bh_db *db, bool last)
 {
 	bh_cf *a = test_cf(db, "a", "events"), *p = test_cf(db, "a", "profile"), *b = test_cf(db, "b", "events");

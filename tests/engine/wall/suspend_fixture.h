@@ -29,6 +29,9 @@ void make_two_child(void *arg);
 /* Their rows; `last`: also the one that a child wrote before it was killed. */
 void expect_both(bh_db *db, bool last);
 
+/* Small rows of A's and B's "events", from the first to the last: "k1" is "a1" and "b1", as make_two() has it. */
+void expect_numbered(bh_db *db, int first, int last);
+
 /* Rows numbered `i`: every seventh is large enough for a blob file. */
 bh_view row_key(char out[16], int i);
 void put_row(bh_cf *cf, int i, size_t len);
