@@ -274,6 +274,17 @@ bool file_find(const char *root, const char *suffix, size_t skip, char out[PATH_
 	return find.found;
 }
 
+bool file_settle(const char *root, const char *suffix, size_t count)
+{
+	char path[PATH_SIZE];
+
+	for (int i = 0; i < 1000; i++, usleep(10000)) {
+		if (!file_find(root, suffix, count, path))
+			return true;
+	}
+	return false;
+}
+
 /* ---- child processes */
 
 void child_expect(bool holds, const char *what, const char *file, int line)

@@ -65,6 +65,9 @@ bh_buf file_read(const char *path); /* empty where it does not exist */
 void file_write(const char *path, bh_view bytes);
 /* The first file below `root` whose name ends in `suffix`, skipping `skip` of them in the order of their names; false: none. */
 bool file_find(const char *root, const char *suffix, size_t skip, char out[PATH_SIZE]);
+/* Waits, for 10 s at most, until `count` files below `root` or fewer end in `suffix`: RocksDB removes what a compaction has
+ * replaced a moment later where something else holds it yet. */
+bool file_settle(const char *root, const char *suffix, size_t count);
 
 /* ---- child processes */
 #define CHILD_FAILED 99

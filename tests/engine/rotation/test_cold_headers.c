@@ -129,6 +129,7 @@ static void expect_b(bh_db *db)
 /* Two generations of a's, the older one with a row in a file that has the suffix. Where one has to be retired already, three. */
 static bh_db *make_cold(const stage *s)
 {
+	char dir[PATH_SIZE];
 	bh_db *db;
 	bh_cf *a;
 
@@ -141,6 +142,8 @@ static bh_db *make_cold(const stage *s)
 	a = test_cf(db, "a", "events");
 	test_put(a, "cold", "row");
 	compact_all(db, "a", "events");
+	path_join(dir, s->ws->db, "tenants/a/events");
+	test_check(file_settle(dir, ".sst", 1)); /* the wrong one would be disguised */
 	bh_cf_close(a);
 	test_ok(bh_merchant_rotate(db, "a", NULL));
 	return db;
