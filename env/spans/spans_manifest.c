@@ -352,7 +352,7 @@ static bh_status follow_group(bh_manifest_state *m)
 	return BH_OK;
 }
 
-/* RocksDB asserts that it only grows, in edits that no family's tag is over as well. */
+/* RocksDB asserts that it only grows, in edits that no family's tag is over as well. What cannot be read is not written either. */
 static bh_status follow_sequence(bh_manifest_state *m)
 {
 	if (!m->edit.has_last_sequence)
@@ -371,8 +371,7 @@ static bh_status begin_record(bh_spans *s, bh_view *record_out)
 	BH_TRY(join_record(s, record_out));
 	BH_TRY(bh_version_edit_parse(*record_out, &m->edit));
 	BH_TRY(follow_group(m));
-	if (s->mode == BH_SPANS_OPEN)
-		BH_TRY(follow_sequence(m));
+	BH_TRY(follow_sequence(m));
 	m->max_cf_id = BH_MAX(m->max_cf_id, m->edit.max_cf_id);
 	return note_added(s, &m->edit);
 }

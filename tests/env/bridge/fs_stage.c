@@ -132,7 +132,7 @@ void expect_file(const stage *s, const file_kind *k, const char *path)
 
 	kind_content(k, &want);
 	test_ok(fs_read(s->env, path, &got));
-	test_check(got.len == want.len && memcmp(got.data, want.data, want.len) == 0);
+	test_check(got.len == want.len && want.len > 0 && memcmp(got.data, want.data, want.len) == 0);
 	test_ok(fs_size(s->env, path, &size));
 	test_check(size == want.len);
 }
