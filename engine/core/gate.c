@@ -19,7 +19,11 @@ static bh_status refuse(bh_status reason, const char *who)
 	case BH_E_SHREDDED: return bh_fail(reason, "merchant '%s' is shredded: its keys and data are destroyed", who);
 	case BH_E_SUSPENDED: return bh_fail(reason, "merchant '%s' is suspended; resume it first", who);
 	case BH_E_KMS_REFUSED:
-		return bh_fail(reason, "merchant '%s': its KMS refuses its CMK; it serves again once the key is enabled", who);
+		return bh_fail(
+			reason,
+			"merchant '%s': its KMS refuses its CMK ('merchant show' says how it stands); it serves again once the "
+			"KMS allows it, never if the key is destroyed",
+			who);
 	case BH_E_KMS_UNREACHABLE:
 		return bh_fail(reason, "merchant '%s': its KMS has not answered for too long; it serves again when it does", who);
 	case BH_E_IO: /* bh_leaser_decide() */

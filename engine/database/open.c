@@ -103,14 +103,7 @@ static bh_status open_keyring(bh_db *db, const bh_db_options *options, bh_keyrin
 		BH_TRY(bh_audit_floor_parse(options->audit_floor, &floor));
 		keyring_options.audit_floor = &floor;
 	}
-	bh_status status = bh_keyring_open(db->dir, &keyring_options, !db->read_only, out);
-
-	if (status == BH_E_NOT_FOUND && bh_dir_has(db->dir, "CURRENT"))
-		return bh_fail(status,
-			       "%s: holds a RocksDB but no " BH_KEYRING_FILE
-			       ": it is either not a Bulkhead database, or its keyring is lost; restore it from a backup",
-			       db->dir);
-	return status;
+	return bh_keyring_open(db->dir, &keyring_options, !db->read_only, out);
 }
 
 /* Calls `each` for all merchants of the keyring, tombstones included, until one fails. */

@@ -57,6 +57,18 @@ static bh_status image_encode(const bh_keyring_head *head, const bh_secret *mac_
 
 /* Create */
 
+/* A database is named by its directory, also by who makes one. */
+static bh_status database_dir_open(const char *path, bh_io_dir *out)
+{
+	struct stat st;
+
+	if (stat(path, &st) == 0 && !S_ISDIR(st.st_mode))
+		return bh_fail(BH_E_INVALID,
+			       "%s: is not a directory; a database is named by the directory that its " BH_KEYRING_FILE " lies in",
+			       path);
+	return bh_io_dir_open(path, out);
+}
+
 static bh_status refuse_existing(const bh_io_dir *dir, const char *name)
 {
 	struct stat st;
@@ -76,7 +88,7 @@ bh_status bh_keyring_file_create(const char *path, const bh_keyring_head *head, 
 	BH_CLEANUP(bh_buf_clear) bh_buf image = { 0 };
 	bh_keyring_mark mark = { 0 };
 
-	BH_TRY(bh_io_dir_open(path, &dir));
+	BH_TRY(database_dir_open(path, &dir));
 	BH_TRY(dir_lock(&dir));
 	BH_TRY(refuse_existing(&dir, BH_KEYRING_FILE));
 	BH_TRY(refuse_existing(&dir, BH_AUDIT_FILE));
@@ -91,12 +103,33 @@ bh_status bh_keyring_file_create(const char *path, const bh_keyring_head *head, 
 	return BH_OK;
 }
 
-/* Open and close */
+/* Open and close: first what is none of ours, by what a person may have typed or lost. */
+
+static bool holds(const bh_io_dir *dir, const char *name)
+{
+	return faccessat(dir->fd, name, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
+static bh_status no_keyring(const bh_io_dir *dir)
+{
+	if (holds(dir, "CURRENT"))
+		return bh_fail(BH_E_NOT_FOUND,
+			       "%s: holds a RocksDB but no " BH_KEYRING_FILE
+			       ": either it is no Bulkhead database (docs/adopting.md says how rows are brought over), or its "
+			       "keyring is lost; restore it from a backup",
+			       dir->path);
+	return bh_fail(BH_E_NOT_FOUND,
+		       "%s: is no Bulkhead database: no " BH_KEYRING_FILE
+		       " is in it; 'bhctl --db DIR init' makes one in a new directory",
+		       dir->path);
+}
 
 static bh_status image_read(bh_keyring_file *file)
 {
 	uint64_t size;
 
+	if (!holds(&file->dir, BH_KEYRING_FILE) && errno == ENOENT)
+		return no_keyring(&file->dir);
 	BH_TRY(bh_io_open(&file->dir, BH_KEYRING_FILE, file->writable ? O_RDWR : O_RDONLY, &file->fd, &size, NULL));
 	if (size == 0)
 		return bh_fail(BH_E_TRUNCATED, "%s/" BH_KEYRING_FILE ": is empty; restore it from a backup", file->dir.path);
@@ -118,7 +151,7 @@ static bh_status head_decode(const bh_view image, bh_keyring_head *out)
 
 static bh_status file_open(const char *path, bh_keyring_file *file)
 {
-	BH_TRY(bh_io_dir_open(path, &file->dir));
+	BH_TRY(database_dir_open(path, &file->dir));
 	BH_TRY(dir_lock(&file->dir));
 	BH_TRY(image_read(file));
 	return bh_fail_prefix(head_decode(bh_buf_view(&file->image), &file->head), "%s/" BH_KEYRING_FILE, path);

@@ -33,8 +33,8 @@ offered() {
 	[[ $got == "$1" ]] || die "after '${*:3}' bash offers '$got', not '$1'"
 }
 
-# The table in main.c.
-table() { sed -nE 's/^\t\{ "([a-z -]+)", cmd_.*/\1/p' "$root/tools/bhctl/main.c"; }
+# The table in commands.c.
+table() { sed -nE 's/^\t\{ "([a-z -]+)", cmd_.*/\1/p' "$root/tools/bhctl/commands.c"; }
 
 # in_zsh LINE
 in_zsh() { PATH=$(dirname "$bhctl"):$(dirname "$agent"):$PATH zsh "$here/complete.zsh" "$zsh_folder" "$1" | xargs; }
@@ -56,6 +56,8 @@ every_command_is_offered() {
 	for first in $(table | sed -n 's/ .*//p' | sort -u); do
 		offered "$(table | grep "^$first " | cut -d' ' -f2 | sort | xargs)" "$bhctl" --db x "$first" ''
 	done
+	offered "$(table | cut -d' ' -f1 | sort -u | xargs)" "$bhctl" help ''
+	offered 'show shred suspend' "$bhctl" help merchant s
 	offered 'certificate compact' "$bhctl" c
 	offered 'show shred suspend' "$bhctl" --json merchant s
 }

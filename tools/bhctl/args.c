@@ -12,6 +12,8 @@
 
 #include "keyring/manifest/pin.h"
 #include "tools/passphrase.h"
+#include "commands.h"
+#include "suggest.h"
 
 #define OPTIONS_MAX 20
 
@@ -67,11 +69,6 @@ bh_status bhctl_passphrase(bhctl *ctl, const char *fd)
 	return BH_OK;
 }
 
-static void print_help(const bhctl_command *command)
-{
-	printf("usage: bhctl [--db DIR] [--json] %s %s\n\n%s.\n", command->name, command->usage, command->summary);
-}
-
 static bh_status take_option(const bhctl_option *option, const char *value)
 {
 	if (option->flag != NULL)
@@ -97,6 +94,21 @@ static size_t gather_options(const bhctl_option *common, const bhctl_option *own
 		}
 	longs[n] = (struct option){ 0 };
 	return n;
+}
+
+static bh_status unknown_option(const bhctl *ctl, const char *given, const struct option *longs)
+{
+	const char *name = given + strspn(given, "-");
+	char typed[SUGGEST_SIZE], like[SUGGEST_SIZE] = "";
+
+	snprintf(typed, sizeof(typed), "%.*s", (int)strcspn(name, "="), name);
+	for (; longs->name != NULL; longs++) {
+		if (strcmp(typed, longs->name) == 0)
+			return bhctl_usage_error(ctl, "option '%s': --%s takes no value", given, typed);
+		suggest_weigh(typed, longs->name, like);
+	}
+	return bhctl_usage_error(ctl, "option '%s': not known here%s%s%s", given, like[0] != '\0' ? ", did you mean '--" : "", like,
+				 like[0] != '\0' ? "'?" : "");
 }
 
 bh_status bhctl_parse(bhctl *ctl, int argc, char **argv, const bhctl_option *options, int min, int max, char ***args_out,
@@ -126,12 +138,11 @@ bh_status bhctl_parse(bhctl *ctl, int argc, char **argv, const bhctl_option *opt
 		if (idx == '?' && optopt != 0)
 			return bhctl_usage_error(ctl, "option '%s': needs a value", argv[optind - 1]);
 		if (idx == '?')
-			return bhctl_usage_error(ctl, "option '%s': not known here, or given with a value it does not take",
-						 argv[optind - 1]);
+			return unknown_option(ctl, argv[optind - 1], longs);
 		BH_TRY(take_option(all[idx], optarg));
 	}
 	if (help) {
-		print_help(ctl->command);
+		commands_help(ctl->command);
 		exit(EXIT_SUCCESS);
 	}
 	if (db != NULL)

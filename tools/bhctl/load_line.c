@@ -82,13 +82,37 @@ static bh_status take_member(const json_t *object, const char *name, const char 
 	const json_t *text = json_object_get(object, name), *hex = json_object_get(object, name_hex);
 
 	out->len = 0;
-	if ((text == NULL) == (hex == NULL))
-		return bh_fail(BH_E_INVALID, "needs either \"%s\" or \"%s\"", name, name_hex);
+	if (text == NULL && hex == NULL)
+		return bh_fail(BH_E_INVALID, "has no \"%s\" (nor \"%s\")", name, name_hex);
+	if (text != NULL && hex != NULL)
+		return bh_fail(BH_E_INVALID, "has \"%s\" and \"%s\"; one of them is enough", name, name_hex);
 	if (!json_is_string(text != NULL ? text : hex))
 		return bh_fail(BH_E_INVALID, "\"%s\" is not a string", text != NULL ? name : name_hex);
 	if (hex != NULL)
 		return take_hex(name, json_string_value(hex), json_string_length(hex), out);
 	return bh_buf_append(out, json_string_value(text), json_string_length(text));
+}
+
+/* A member that nobody asked for may be a misspelt one, or data that would be lost. */
+static bh_status check_members(json_t *object)
+{
+	static const char *const known[] = { "key", "key_hex", "value", "value_hex" };
+	const char *name;
+	json_t *member;
+
+	json_object_foreach(object, name, member)
+	{
+		bool found = false;
+
+		for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
+			found = found || strcmp(name, known[i]) == 0;
+		if (!found)
+			return bh_fail(BH_E_INVALID,
+				       "\"%.40s\" is not known; a record has a \"key\" (or \"key_hex\") and a "
+				       "\"value\" (or \"value_hex\")",
+				       name);
+	}
+	return BH_OK;
 }
 
 bh_status load_line_jsonl(bh_view line, bh_buf *key, bh_buf *value)
@@ -99,8 +123,8 @@ bh_status load_line_jsonl(bh_view line, bh_buf *key, bh_buf *value)
 
 	if (!json_is_object(object))
 		status = bh_fail(BH_E_INVALID, "is no JSON object: %s", object == NULL ? error.text : "it is another value");
-	else if (json_object_size(object) != 2)
-		status = bh_fail(BH_E_INVALID, "has other members than key and value");
+	else
+		status = check_members(object);
 	if (status == BH_OK)
 		status = take_member(object, "key", "key_hex", key);
 	if (status == BH_OK)

@@ -56,6 +56,7 @@ _bhctl() {
 	[[ $cur != '=' ]] || { cur='' && prev='='; }
 	[[ $prev != '=' ]] || prev=${COMP_WORDS[COMP_CWORD - (${#cur} > 0 ? 2 : 1)]}
 	_bhctl_given
+	[[ ${given[0]-} != help ]] || given=("${given[@]:1}") # what follows is a command
 	while read -r name; do
 		[[ "${given[*]:0:1}" != "$name" && "${given[*]:0:2}" != "$name" ]] || command=$name
 	done < <(_bhctl_commands "$program")

@@ -285,7 +285,13 @@ bh_status bh_local_key_load(const bh_io_dir *dir, const bh_local_root *root, con
 	file_name(name, file);
 	BH_TRY(bh_buf_printf(&path, "%s/%s", dir->path, file));
 	BH_TRY(bh_buf_append_u8(&path, 0));
-	BH_TRY(bh_local_io(bh_io_read_file(dir, file, KEY_FILE_MAX, &text)));
+	bh_status status = bh_local_io(bh_io_read_file(dir, file, KEY_FILE_MAX, &text));
+	if (status == BH_E_NOT_FOUND)
+		return bh_fail(status,
+			       "local KMS %s: has no key '%s'; 'bhctl kms create local:%s#%s' makes one, 'bhctl kms list local:%s' "
+			       "lists those that there are",
+			       dir->path, name, dir->path, name, dir->path);
+	BH_TRY(status);
 	object = json_loadb((const char *)text.data, text.len, JSON_REJECT_DUPLICATES, NULL);
 	if (object == NULL)
 		return bh_fail(BH_E_FORMAT, "%s: not JSON; restore it from a backup", (const char *)path.data);

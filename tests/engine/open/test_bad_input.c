@@ -372,8 +372,8 @@ static void directories(void *arg)
 	create_refused(&elsewhere, "eu-1", workspace_cmk(ws, "platform"), BH_E_IO, elsewhere.db);
 	path_join(elsewhere.db, ws->root, "file");
 	file_write(elsewhere.db, bh_view_str("mine"));
-	create_refused(&elsewhere, "eu-1", workspace_cmk(ws, "platform"), BH_E_FORMAT, elsewhere.db);
-	open_refused(&elsewhere, NULL, BH_E_FORMAT, elsewhere.db);
+	create_refused(&elsewhere, "eu-1", workspace_cmk(ws, "platform"), BH_E_INVALID, elsewhere.db);
+	open_refused(&elsewhere, NULL, BH_E_INVALID, elsewhere.db);
 
 	test_check(mkdir(ws->db, 0700) == 0);
 	open_refused(ws, NULL, BH_E_NOT_FOUND, ws->db);
