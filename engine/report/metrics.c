@@ -117,6 +117,8 @@ static bh_status kms_failures(bh_buf *out, const char *name, const bh_merchant_r
 	BH_TRY(sample(out, name, m, "kind", "refused", (double)m->kms.refused));
 	BH_TRY(sample(out, name, m, "kind", "not-found", (double)m->kms.not_found));
 	BH_TRY(sample(out, name, m, "kind", "unreachable", (double)m->kms.unreachable));
+	BH_TRY(sample(out, name, m, "kind", "throttled", (double)m->kms.throttled));
+	BH_TRY(sample(out, name, m, "kind", "sealed", (double)m->kms.sealed));
 	BH_TRY(sample(out, name, m, "kind", "damaged", (double)m->kms.damaged));
 	return sample(out, name, m, "kind", "other", (double)m->kms.other);
 }

@@ -329,7 +329,7 @@ static const char *why_pending(const bh_shred_answer *answer)
 {
 	if (answer->at_ms == 0)
 		return "its KMS was not asked yet: 'merchant shred NAME --finalize' does";
-	if (answer->status == BH_E_KMS_UNREACHABLE)
+	if (bh_kms_gave_no_answer(answer->status))
 		return "the KMS gave no answer: ask it again with 'merchant shred NAME --finalize'";
 	if (answer->status != BH_OK)
 		return "the KMS did not destroy the CMK: only its owner, the merchant, can; then 'merchant shred NAME --finalize'";

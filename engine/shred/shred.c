@@ -212,7 +212,7 @@ static bh_status cmk_outcome(const shred *s)
 			       "merchant '%s' is shredded, and its KMS has not destroyed the CMK %s yet; finalize it later", name,
 			       uri);
 	return bh_fail(
-		answer->status == BH_E_KMS_UNREACHABLE ? BH_E_KMS_UNREACHABLE : BH_E_KMS_REFUSED,
+		bh_kms_gave_no_answer(answer->status) ? answer->status : BH_E_KMS_REFUSED,
 		"merchant '%s' is shredded and its DEKs are destroyed, but its CMK %s is not: have its owner destroy it, then "
 		"finalize: %s",
 		name, uri, answer->status != BH_OK ? answer->message : "its KMS says it is, and uses it all the same");

@@ -204,7 +204,7 @@ static void run_call(bh_leaser *leaser, bh_lease_row *r)
 	now = bh_leaser_now_locked(leaser);
 	answer = bh_lease_answer_of(status);
 	count_answer(r, answer, bh_leaser_read_ms(CLOCK_MONOTONIC) - began);
-	r->own_fault = answer == BH_LEASE_NO_ANSWER && status != BH_E_KMS_UNREACHABLE;
+	r->own_fault = answer == BH_LEASE_NO_ANSWER && !bh_kms_gave_no_answer(status);
 	if (bh_lease_answered(&r->lease, id, answer, now))
 		note(r, status, bh_status_message());
 	if (is_over(status))

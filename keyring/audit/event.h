@@ -53,7 +53,7 @@ typedef struct bh_audit_event {
 	size_t dek_count;
 	const char *cmk_uri;
 	uint32_t cmk_version;
-	const char *kms_request_id;
+	const char *kms_request_id, *kms_principal; /* of that call: the KMS's own id; as whom it was asked */
 	bh_status outcome;
 	const char *detail;
 } bh_audit_event;

@@ -194,6 +194,7 @@ bh_status bh_audit_body_encode(const bh_audit_process *process, int64_t at_ms, c
 	if (event->cmk_version != 0)
 		BH_TRY(bh_buf_printf(out, ",\"cmk_version\":%u", event->cmk_version));
 	BH_TRY(append_text("kms_request", event->kms_request_id, out));
+	BH_TRY(append_text("kms_principal", event->kms_principal, out));
 	BH_TRY(append_text("outcome", bh_status_name(event->outcome), out));
 	BH_TRY(append_text("detail", event->detail, out));
 	return bh_buf_printf(out, "}\n");

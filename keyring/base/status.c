@@ -61,6 +61,8 @@ static const status_row rows[] = {
 	[BH_E_NO_SUCH_CLASS] = { "no-such-class", EXIT_ABSENT },
 	[BH_E_UNMERGED] = { "unmerged", EXIT_UNMERGED },
 	[BH_E_FULL] = { "full", EXIT_IO },
+	[BH_E_KMS_THROTTLED] = { "kms-throttled", EXIT_KMS_UNREACHABLE },
+	[BH_E_KMS_SEALED] = { "kms-sealed", EXIT_KMS_UNREACHABLE },
 };
 _Static_assert(sizeof(rows) / sizeof(rows[0]) == BH_E_COUNT_, "a status without a row");
 

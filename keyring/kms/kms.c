@@ -13,6 +13,7 @@
 #include "keyring/base/crashpoint.h"
 #include "keyring/kms/agent/agent.h"
 #include "keyring/kms/local/local.h"
+#include "keyring/kms/provider/registry.h"
 #include "meter.h"
 
 struct bh_kms {
@@ -25,38 +26,29 @@ struct bh_kms {
 	bh_kms_meter own; /* where no other is given */
 };
 
-static const bh_kms_provider *const providers[] = {
-	&bh_kms_provider_local,
-	&bh_kms_provider_agent,
+static const bh_kms_known known[] = {
+	{ "local", &bh_kms_provider_local, NULL },
+	{ "agent", &bh_kms_provider_agent, NULL },
 };
+#define KNOWN_COUNT (sizeof(known) / sizeof(known[0]))
 
 static const bh_kms_options default_options;
 
-static bh_status uri_check(const char *uri)
-{
-	if (uri == NULL || uri[0] == '\0')
-		return bh_fail(BH_E_INVALID, "no CMK URI was given; one looks like local:DIR#KEY");
-	if (strlen(uri) > BH_KMS_URI_MAX)
-		return bh_fail(BH_E_INVALID, "CMK URI of %zu bytes; %d are the most", strlen(uri), BH_KMS_URI_MAX);
-	for (const char *p = uri; *p != '\0'; p++) {
-		if ((unsigned char)*p < 0x20 || *p == 0x7f)
-			return bh_fail(BH_E_INVALID, "CMK URI with a control character at byte %zu", (size_t)(p - uri));
-	}
-	return BH_OK;
-}
-
 static bh_status provider_find(const char *uri, const bh_kms_provider **out)
 {
-	BH_TRY(uri_check(uri));
-	for (size_t i = 0; i < sizeof(providers) / sizeof(providers[0]); i++) {
-		size_t len = strlen(providers[i]->scheme);
-		if (strncmp(uri, providers[i]->scheme, len) == 0 && uri[len] == ':') {
-			*out = providers[i];
-			return BH_OK;
-		}
-	}
-	return bh_fail(BH_E_INVALID,
-		       "CMK URI '%s': this build has no KMS of that scheme; it knows local:DIR#KEY and agent:SOCKET#KEY", uri);
+	return bh_kms_provider_find(known, KNOWN_COUNT, uri, out);
+}
+
+bh_status bh_kms_provider_register(const bh_kms_provider *provider)
+{
+	return bh_done(bh_kms_provider_add(known, KNOWN_COUNT, provider));
+}
+
+/* What a provider leaves to the key's owner. */
+static bh_status console_only(const bh_kms_provider *ops, const char *what)
+{
+	return bh_fail(BH_E_UNSUPPORTED, "a KMS of scheme '%s' does not %s from here; the key's owner does: %s", ops->scheme, what,
+		       ops->console != NULL ? ops->console : "in the KMS's own console");
 }
 
 bh_status bh_kms_open(const char *uri, const bh_kms_options *options, bh_kms **out)
@@ -69,6 +61,7 @@ bh_status bh_kms_open(const char *uri, const bh_kms_options *options, bh_kms **o
 static int64_t call_begin(void)
 {
 	bh_kms_request_id_set("");
+	bh_kms_principal_set("");
 	return bh_kms_meter_now_ns();
 }
 
@@ -157,6 +150,8 @@ bh_status bh_kms_create(const char *uri, const char *region, const bh_kms_option
 		region = "";
 	if (region[0] != '\0')
 		BH_TRY(bh_name_check("region", region));
+	if (ops->create == NULL)
+		return console_only(ops, "make keys");
 	return bh_done(ops->create(uri, region, options != NULL ? options : &default_options));
 }
 
@@ -170,36 +165,36 @@ bh_status bh_kms_describe(bh_kms *kms, bh_kms_key_info *out)
 	return bh_done(BH_OK);
 }
 
-static bh_status wrap_checked(bh_kms *kms, bh_view plaintext, bh_view context, bh_buf *wrapped, uint32_t *version)
+static bh_status wrap_checked(bh_kms *kms, bh_view plaintext, bh_view context, bh_kms_wrapped *wrapped)
 {
-	BH_TRY(kms->ops->wrap(kms->self, plaintext, context, wrapped, version));
-	if (wrapped->len == 0 || wrapped->len > BH_KMS_WRAPPED_MAX || *version == 0)
+	BH_TRY(kms->ops->wrap(kms->self, plaintext.data, context, wrapped));
+	if (wrapped->len == 0 || wrapped->len > BH_KMS_WRAPPED_MAX || wrapped->version == 0)
 		return bh_fail(BH_E_FORMAT, "CMK '%s': its KMS answered with a wrap of %zu bytes, version %u", kms->uri,
-			       wrapped->len, *version);
+			       wrapped->len, wrapped->version);
 	return BH_OK;
 }
 
 bh_status bh_kms_wrap(bh_kms *kms, bh_view plaintext, bh_view context, bh_buf *wrapped_out, uint32_t *version_out)
 {
-	BH_CLEANUP(bh_buf_clear) bh_buf wrapped = { 0 };
-	uint32_t version = 0;
+	bh_kms_wrapped wrapped = { 0 };
 
 	if (plaintext.len != BH_DEK_LEN)
 		return bh_fail(BH_E_INVALID, "CMK '%s': only keys of %d bytes are wrapped, not %zu", kms->uri, BH_DEK_LEN,
 			       plaintext.len);
 	int64_t began_ns = call_begin();
-	BH_TRY(use_end(kms, began_ns, wrap_checked(kms, plaintext, context, &wrapped, &version)));
-	BH_TRY(bh_buf_append(wrapped_out, wrapped.data, wrapped.len));
-	*version_out = version;
+	BH_TRY(use_end(kms, began_ns, wrap_checked(kms, plaintext, context, &wrapped)));
+	BH_TRY(bh_buf_append(wrapped_out, wrapped.bytes, wrapped.len));
+	*version_out = wrapped.version;
 	return BH_OK;
 }
 
+/* A KMS that answers with a key of zeros gives none: no DEK is ever one, and it is what a provider that writes nothing leaves. */
 static bh_status unwrap_checked(bh_kms *kms, bh_view wrapped, bh_view context, bh_secret *plaintext)
 {
-	BH_TRY(kms->ops->unwrap(kms->self, wrapped, context, plaintext));
-	if (plaintext->len != BH_DEK_LEN)
-		return bh_fail(BH_E_FORMAT, "CMK '%s': its KMS answered with a key of %zu bytes, not %d", kms->uri, plaintext->len,
-			       BH_DEK_LEN);
+	BH_TRY(bh_secret_init(plaintext, BH_DEK_LEN));
+	BH_TRY(kms->ops->unwrap(kms->self, wrapped, context, plaintext->data));
+	if (bh_secret_is_wiped(plaintext))
+		return bh_fail(BH_E_FORMAT, "CMK '%s': its KMS answered with a key of zeros", kms->uri);
 	return BH_OK;
 }
 
@@ -217,19 +212,28 @@ bh_status bh_kms_rotate(bh_kms *kms, uint32_t *version_out)
 {
 	uint32_t version = 0;
 
+	if (kms->ops->rotate == NULL)
+		return console_only(kms->ops, "rotate keys");
 	BH_TRY(kms->ops->rotate(kms->self, &version));
 	*version_out = version;
 	return bh_done(BH_OK);
 }
 
+static bh_status set_state(bh_kms *kms, bh_kms_key_state state)
+{
+	if (kms->ops->set_state == NULL)
+		return console_only(kms->ops, "enable or disable keys");
+	return bh_done(kms->ops->set_state(kms->self, state));
+}
+
 bh_status bh_kms_enable(bh_kms *kms)
 {
-	return bh_done(kms->ops->set_state(kms->self, BH_KMS_ENABLED));
+	return set_state(kms, BH_KMS_ENABLED);
 }
 
 bh_status bh_kms_disable(bh_kms *kms)
 {
-	return bh_done(kms->ops->set_state(kms->self, BH_KMS_DISABLED));
+	return set_state(kms, BH_KMS_DISABLED);
 }
 
 static bh_status destroy_checked(bh_kms *kms, bh_kms_evidence *evidence)
@@ -252,6 +256,11 @@ bh_status bh_kms_destroy(bh_kms *kms, bh_kms_evidence *out)
 	return bh_done(BH_OK);
 }
 
+bool bh_kms_gave_no_answer(bh_status status)
+{
+	return status == BH_E_KMS_UNREACHABLE || status == BH_E_KMS_THROTTLED || status == BH_E_KMS_SEALED;
+}
+
 const char *bh_kms_key_state_name(bh_kms_key_state state)
 {
 	switch (state) {
@@ -269,6 +278,8 @@ bh_status bh_kms_list(const char *uri, const bh_kms_options *options, bh_status 
 	const bh_kms_provider *ops = NULL;
 
 	BH_TRY(provider_find(uri, &ops));
+	if (ops->list == NULL)
+		return console_only(ops, "list keys");
 	return bh_done(ops->list(uri, options != NULL ? options : &default_options, each, arg));
 }
 
@@ -278,5 +289,5 @@ bool bh_kms_same_key(const char *uri, const char *other)
 
 	if (provider_find(uri, &ops) != BH_OK || provider_find(other, &other_ops) != BH_OK || ops != other_ops)
 		return false;
-	return strcmp(uri, other) == 0 || ops->same_key(uri, other);
+	return strcmp(uri, other) == 0 || (ops->same_key != NULL && ops->same_key(uri, other));
 }

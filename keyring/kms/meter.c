@@ -32,6 +32,8 @@ static uint64_t *kind_of(bh_kms_statistics *statistics, bh_status status)
 	switch (status) {
 	case BH_E_KMS_REFUSED: return &statistics->refused;
 	case BH_E_KMS_UNREACHABLE: return &statistics->unreachable;
+	case BH_E_KMS_THROTTLED: return &statistics->throttled;
+	case BH_E_KMS_SEALED: return &statistics->sealed;
 	case BH_E_NOT_FOUND: return &statistics->not_found;
 	case BH_E_TAG:
 	case BH_E_FORMAT:

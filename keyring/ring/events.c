@@ -164,11 +164,10 @@ static bh_audit_event merchant_event(const bh_merchant_record *merchant, const c
 
 /* What is logged of an answer is logged by the thread that got it, before its next call: so the KMS's id of that call is this one.
  */
-static const char *last_request_id(void)
+static void last_call_set(bh_audit_event *event)
 {
-	const char *id = bh_kms_request_id();
-
-	return id[0] != '\0' ? id : NULL;
+	event->kms_request_id = bh_kms_request_id()[0] != '\0' ? bh_kms_request_id() : NULL;
+	event->kms_principal = bh_kms_principal()[0] != '\0' ? bh_kms_principal() : NULL;
 }
 
 bh_status bh_keyring_audit_asking_add(const bh_keyring *keyring, bh_audit_batch *batch, const bh_merchant_record *merchant,
@@ -199,7 +198,7 @@ bh_status bh_keyring_audit_dek(const bh_keyring *keyring, bh_audit_batch *batch,
 	event.dek_id = dek->id;
 	event.cmk_version = dek->cmk_version;
 	if (strcmp(action, BH_AUDIT_DEK_DESTROYED) != 0) /* which is no KMS's doing */
-		event.kms_request_id = last_request_id();
+		last_call_set(&event);
 	return bh_audit_batch_add(keyring->audit, batch, &event);
 }
 
@@ -248,7 +247,7 @@ bh_status bh_keyring_audit_denied(const bh_keyring *keyring, bh_audit_batch *bat
 	bh_audit_event event = merchant_event(merchant, BH_AUDIT_KEYS_DENIED, outcome);
 
 	event.detail = bh_status_message();
-	event.kms_request_id = last_request_id();
+	last_call_set(&event);
 	return bh_audit_batch_add(keyring->audit, batch, &event);
 }
 
@@ -261,7 +260,7 @@ void bh_keyring_audit_denied_note(bh_keyring *keyring, const bh_merchant_record 
 		bh_audit_batch_note(keyring->audit, &batch);
 	else
 		bh_audit_note(keyring->audit, &bare);
-	if (status != BH_E_KMS_UNREACHABLE)
+	if (!bh_kms_gave_no_answer(status))
 		bh_keyring_audit_mark_try(keyring);
 }
 
@@ -274,7 +273,7 @@ bh_status bh_keyring_audit_rewrapped(const bh_keyring *keyring, bh_audit_batch *
 	event.dek_id = dek->id;
 	event.cmk_uri = cmk_uri;
 	event.cmk_version = version;
-	event.kms_request_id = last_request_id();
+	last_call_set(&event);
 	return bh_audit_batch_add(keyring->audit, batch, &event);
 }
 

@@ -134,7 +134,7 @@ static bh_status platform_unwrap(bh_keyring *keyring)
 		status = bh_keyring_dek_open(kms, head->database_id, head->region, &platform_scope, head->platform_dek_id, 1,
 					     bh_view_of(head->wrapped, head->wrapped_len), &keyring->platform);
 	/* "Not found" is what an open says where there is no keyring; a caller could take it for leave to make one. */
-	if (status == BH_E_NOT_FOUND || status == BH_E_KMS_UNREACHABLE)
+	if (status == BH_E_NOT_FOUND || bh_kms_gave_no_answer(status))
 		status = bh_fail(status == BH_E_NOT_FOUND ? BH_E_NO_KEY : status,
 				 "%s; if its KMS lies elsewhere now: bhctl kms relocate", bh_status_message());
 	return bh_fail_prefix(status, "platform CMK '%s'", head->cmk_uri);

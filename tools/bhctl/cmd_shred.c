@@ -144,7 +144,7 @@ static bh_status keep_pending(bh_db *db, const char *name, const place *to, bh_s
 
 static bool is_certified(bh_status status)
 {
-	return status == BH_E_KMS_REFUSED || status == BH_E_KMS_UNREACHABLE || status == BH_E_BUSY;
+	return status == BH_E_KMS_REFUSED || bh_kms_gave_no_answer(status) || status == BH_E_BUSY;
 }
 
 /* The certificate comes with the end, which is the service's. */

@@ -254,7 +254,8 @@ void commands_usage(const char *group)
 	       "  --show-pin          at the end, print the database's new pin on standard error\n"
 	       "  --help              after a command: how it is used\n\n"
 	       "Exit codes: 0 done, 1 other failure, 2 refused input, 3 not found, 4 suspended or key not available, 5 shredded,\n"
-	       "6 integrity failure, 7 KMS refused, 8 KMS unreachable, 9 region refused, 10 I/O, 11 unmerged.\n");
+	       "6 integrity failure, 7 KMS refused, 8 KMS unreachable, throttled or sealed, 9 region refused, 10 I/O,\n"
+	       "11 unmerged.\n");
 }
 
 void commands_help(const bhctl_command *command)

@@ -10,12 +10,15 @@
 
 static json_t *kms_json(const bh_kms_statistics *kms)
 {
-	const uint64_t failed = kms->refused + kms->not_found + kms->unreachable + kms->damaged + kms->other;
+	const uint64_t failed =
+		kms->refused + kms->not_found + kms->unreachable + kms->throttled + kms->sealed + kms->damaged + kms->other;
 	json_t *item =
 		json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "calls", (json_int_t)kms->calls, "failed", (json_int_t)failed,
 			  "refused", (json_int_t)kms->refused, "not_found", (json_int_t)kms->not_found, "unreachable",
 			  (json_int_t)kms->unreachable, "damaged", (json_int_t)kms->damaged, "other", (json_int_t)kms->other);
 
+	json_object_set_new(item, "throttled", json_integer((json_int_t)kms->throttled));
+	json_object_set_new(item, "sealed", json_integer((json_int_t)kms->sealed));
 	json_object_set_new(item, "average_us", json_integer(kms->calls > 0 ? (json_int_t)(kms->latency_sum_us / kms->calls) : 0));
 	json_object_set_new(item, "slowest_us", json_integer((json_int_t)kms->latency_max_us));
 	if (kms->last_success_at_s != 0)

@@ -11,6 +11,7 @@
 #include <bulkhead/env.h>
 #include <bulkhead/erase.h>
 #include <bulkhead/kms.h>
+#include <bulkhead/kms_provider.h>
 #include <bulkhead/pin.h>
 #include <bulkhead/report.h>
 #include <bulkhead/rotation.h>

@@ -65,6 +65,10 @@ typedef struct bh_kms_evidence {
 	char request_id[BH_KMS_REQUEST_ID_SIZE];
 } bh_kms_evidence;
 
+/* Whether a call that ended so got no answer from its KMS, for a reason that goes by itself or is another's to mend: unreachable,
+ * throttled, sealed. */
+BH_API bool bh_kms_gave_no_answer(bh_status status);
+
 /* Opens the CMK of `uri`; the key must exist, its state is not looked at. Ownership: free with bh_kms_close().
  * Errors: BH_E_INVALID (URI), BH_E_NOT_FOUND (key), BH_E_KMS_REFUSED (wrong passphrase or root key), BH_E_TAG (state
  * file was changed), BH_E_FORMAT, BH_E_VERSION, BH_E_KMS_UNREACHABLE (I/O; no directory, or none that was set up), BH_E_NOMEM. */
@@ -98,7 +102,7 @@ typedef struct bh_rewrap_result {
 /* What the calls to one CMK came to (the console's are not counted). Durations are the monotonic clock's. */
 typedef struct bh_kms_statistics {
 	uint64_t calls; /* opening included */
-	uint64_t refused, unreachable, not_found;
+	uint64_t refused, unreachable, throttled, sealed, not_found;
 	uint64_t damaged;          /* an answer, or what the KMS keeps, was changed, cut, malformed, of an unknown version */
 	uint64_t other;            /* failures that are none of the KMS's: no memory, refused input */
 	int64_t last_success_ms;   /* of CLOCK_MONOTONIC; 0: none */

@@ -68,6 +68,8 @@ typedef enum bh_status {
 	BH_E_NO_SUCH_CLASS,    /* the merchant has no data class of that name */
 	BH_E_UNMERGED,         /* a row holds merges, and the merge operator that they are for is not here */
 	BH_E_FULL,             /* a disk, a quota, its inodes or the descriptors are used up. Works again when there is room */
+	BH_E_KMS_THROTTLED,    /* the KMS takes no more calls for now. May be retried, later */
+	BH_E_KMS_SEALED,       /* the KMS is itself locked, and has to be opened by its operator. May be retried */
 	BH_E_COUNT_            /* number of codes; not a code */
 } bh_status;
 
@@ -79,7 +81,7 @@ BH_API const char *bh_status_name(bh_status status);
 BH_API const char *bh_status_message(void);
 
 /* The bhctl exit code of a status (0 done, 1 other, 2 refused input, 3 not found, 4 suspended or no key, 5 shredded,
- * 6 integrity, 7 KMS refused, 8 KMS unreachable, 9 region, 10 I/O, 11 unmerged). */
+ * 6 integrity, 7 KMS refused, 8 KMS unreachable, throttled or sealed, 9 region, 10 I/O, 11 unmerged). */
 BH_API int bh_status_exit_code(bh_status status);
 
 /* Records a message for this thread and returns `status`: `return bh_fail(BH_E_FORMAT, "%s: ...", path);`

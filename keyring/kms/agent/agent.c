@@ -15,6 +15,7 @@
  */
 #include "agent.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -23,8 +24,6 @@
 #include "keyring/crypto/kdf.h"
 #include "socket.h"
 #include "keyring/base/random.h"
-
-#define TIMEOUT_MS_DEFAULT 2000
 
 typedef struct agent_kms {
 	char *socket;
@@ -105,6 +104,15 @@ static bool answers(const bh_agent_request *request, const bh_agent_answer *answ
 	       strcmp(answer->key, request->key) == 0;
 }
 
+/* It is this process's user that the agent knows its client by. */
+static void principal_set(void)
+{
+	char name[32];
+
+	snprintf(name, sizeof(name), "uid:%u", (unsigned)geteuid());
+	bh_kms_principal_set(name);
+}
+
 static bh_status try_call(const agent_kms *kms, bh_agent_request *request, bh_secret *room, bh_agent_answer *out)
 {
 	char id_hex[2 * BH_AGENT_REQUEST_ID_LEN + 1];
@@ -113,6 +121,7 @@ static bh_status try_call(const agent_kms *kms, bh_agent_request *request, bh_se
 	BH_TRY(bh_random(request->id, sizeof(request->id)));
 	bh_hex(request->id, sizeof(request->id), id_hex);
 	bh_kms_request_id_set(id_hex);
+	principal_set();
 	memcpy(request->key, kms->name, sizeof(request->key));
 	BH_TRY(exchange(kms, request, room, &body));
 	BH_TRY(bh_agent_answer_decode(body, out));
@@ -155,7 +164,7 @@ static bh_status agent_open(const char *uri, const bh_kms_options *options, bh_k
 
 	if (kms == NULL)
 		return bh_fail(BH_E_NOMEM, "CMK '%s': no memory to open it", uri);
-	kms->timeout_ms = options->timeout_ms != 0 ? options->timeout_ms : TIMEOUT_MS_DEFAULT;
+	kms->timeout_ms = bh_kms_timeout_ms(options);
 	BH_TRY(uri_split(uri, &kms->socket, kms->name));
 	BH_TRY(call(kms, &request, &room, &answer));
 	*self_out = kms;
@@ -174,26 +183,32 @@ static bh_status agent_describe(void *self, bh_kms_key_info *out)
 	return BH_OK;
 }
 
-static bh_status agent_wrap(void *self, bh_view plaintext, bh_view context, bh_buf *wrapped_out, uint32_t *version_out)
+static bh_status agent_wrap(void *self, const uint8_t *dek, bh_view context, bh_kms_wrapped *out)
 {
 	BH_CLEANUP(bh_secret_clear) bh_secret room = { 0 };
-	bh_agent_request request = { .command = BH_AGENT_WRAP, .payload = plaintext, .context = context };
+	bh_agent_request request = { .command = BH_AGENT_WRAP, .payload = bh_view_of(dek, BH_DEK_LEN), .context = context };
 	bh_agent_answer answer;
 
 	BH_TRY(call(self, &request, &room, &answer));
-	BH_TRY(bh_buf_append(wrapped_out, answer.payload.data, answer.payload.len));
-	*version_out = answer.version;
+	memcpy(out->bytes, answer.payload.data, answer.payload.len);
+	out->len = answer.payload.len;
+	out->version = answer.version;
 	return BH_OK;
 }
 
-static bh_status agent_unwrap(void *self, bh_view wrapped, bh_view context, bh_secret *out)
+static bh_status agent_unwrap(void *self, bh_view wrapped, bh_view context, uint8_t *dek_out)
 {
 	BH_CLEANUP(bh_secret_clear) bh_secret room = { 0 };
 	bh_agent_request request = { .command = BH_AGENT_UNWRAP, .payload = wrapped, .context = context };
+	const agent_kms *kms = self;
 	bh_agent_answer answer;
 
-	BH_TRY(call(self, &request, &room, &answer));
-	return bh_secret_copy(out, answer.payload);
+	BH_TRY(call(kms, &request, &room, &answer));
+	if (answer.payload.len != BH_DEK_LEN)
+		return bh_fail(BH_E_FORMAT, "CMK 'agent:%s#%s': the agent answered with a key of %zu bytes, not %d", kms->socket,
+			       kms->name, answer.payload.len, BH_DEK_LEN);
+	memcpy(dek_out, answer.payload.data, BH_DEK_LEN);
+	return BH_OK;
 }
 
 static bh_status agent_destroy(void *self, bh_kms_evidence *out)
@@ -205,46 +220,6 @@ static bh_status agent_destroy(void *self, bh_kms_evidence *out)
 	BH_TRY(call(self, &request, &room, &answer));
 	*out = answer.evidence;
 	return BH_OK;
-}
-
-/* What the agent does not do, by design: its clients do not manage keys. */
-
-static bh_status console_only(const char *what)
-{
-	return bh_fail(BH_E_UNSUPPORTED,
-		       "a KMS agent does not %s; the key's owner does, at its directory: bhctl kms ... local:DIR#KEY", what);
-}
-
-static bh_status agent_create(const char *uri, const char *region, const bh_kms_options *options)
-{
-	(void)uri;
-	(void)region;
-	(void)options;
-	return console_only("make keys");
-}
-
-static bh_status agent_rotate(void *self, uint32_t *version_out)
-{
-	(void)self;
-	(void)version_out;
-	return console_only("rotate keys");
-}
-
-static bh_status agent_set_state(void *self, bh_kms_key_state state)
-{
-	(void)self;
-	(void)state;
-	return console_only("enable or disable keys");
-}
-
-static bh_status agent_list(const char *uri, const bh_kms_options *options,
-			    bh_status (*each)(void *arg, const bh_kms_key_info *info), void *arg)
-{
-	(void)uri;
-	(void)options;
-	(void)each;
-	(void)arg;
-	return console_only("list keys");
 }
 
 /* By the socket itself: one file has many paths. */
@@ -261,17 +236,17 @@ static bool agent_same_key(const char *uri, const char *other)
 	return same;
 }
 
+/* It does not manage keys, by design. */
 const bh_kms_provider bh_kms_provider_agent = {
+	.size = sizeof(bh_kms_provider),
 	.scheme = "agent",
+	.example = "agent:SOCKET#KEY",
+	.console = "at its directory, by bhctl kms ... local:DIR#KEY",
 	.open = agent_open,
 	.close = agent_close,
-	.create = agent_create,
 	.describe = agent_describe,
 	.wrap = agent_wrap,
 	.unwrap = agent_unwrap,
-	.rotate = agent_rotate,
-	.set_state = agent_set_state,
 	.destroy = agent_destroy,
-	.list = agent_list,
 	.same_key = agent_same_key,
 };

@@ -27,8 +27,9 @@ static const struct {
 	uint8_t code;
 	bh_status status;
 } outcomes[] = {
-	{ 0, BH_OK },       { 1, BH_E_KMS_REFUSED }, { 2, BH_E_NOT_FOUND }, { 3, BH_E_KMS_UNREACHABLE }, { 4, BH_E_TAG },
-	{ 5, BH_E_FORMAT }, { 6, BH_E_VERSION },     { 7, BH_E_INVALID },   { 8, BH_E_REGION },          { 9, BH_E_TRUNCATED },
+	{ 0, BH_OK },       { 1, BH_E_KMS_REFUSED }, { 2, BH_E_NOT_FOUND },      { 3, BH_E_KMS_UNREACHABLE },
+	{ 4, BH_E_TAG },    { 5, BH_E_FORMAT },      { 6, BH_E_VERSION },        { 7, BH_E_INVALID },
+	{ 8, BH_E_REGION }, { 9, BH_E_TRUNCATED },   { 10, BH_E_KMS_THROTTLED }, { 11, BH_E_KMS_SEALED },
 };
 #define OUTCOME_COUNT (sizeof(outcomes) / sizeof(outcomes[0]))
 

@@ -154,30 +154,28 @@ static bh_status material_aead(const bh_local_kms *kms, const bh_local_key *key,
 	return bh_aead_new(NULL, bh_secret_view(&material), out);
 }
 
-static bh_status local_wrap(void *self, bh_view plaintext, bh_view context, bh_buf *wrapped_out, uint32_t *version_out)
+static bh_status local_wrap(void *self, const uint8_t *dek, bh_view context, bh_kms_wrapped *out)
 {
 	BH_CLEANUP(bh_local_key_clear) bh_local_key key = { 0 };
 	BH_CLEANUP(bh_aead_freep) bh_aead *aead = NULL;
-	uint8_t blob[WRAP_LEN];
+	uint8_t *blob = out->bytes;
 
 	BH_TRY(key_reload_enabled(self, &key));
 	BH_TRY(material_aead(self, &key, key.info.version, &aead));
 	blob[0] = WRAP_FORMAT;
 	bh_put_u32(blob + 1, key.info.version);
 	BH_TRY(bh_random(blob + 5, BH_NONCE_LEN));
-	BH_TRY(bh_aead_seal(aead, blob + 5, context, plaintext.data, BH_DEK_LEN, blob + WRAP_HEAD_LEN,
-			    blob + WRAP_HEAD_LEN + BH_DEK_LEN));
-	BH_TRY(bh_buf_append(wrapped_out, blob, sizeof(blob)));
-	*version_out = key.info.version;
+	BH_TRY(bh_aead_seal(aead, blob + 5, context, dek, BH_DEK_LEN, blob + WRAP_HEAD_LEN, blob + WRAP_HEAD_LEN + BH_DEK_LEN));
+	out->len = WRAP_LEN;
+	out->version = key.info.version;
 	return BH_OK;
 }
 
-static bh_status local_unwrap(void *self, bh_view wrapped, bh_view context, bh_secret *out)
+static bh_status local_unwrap(void *self, bh_view wrapped, bh_view context, uint8_t *dek_out)
 {
 	const bh_local_kms *kms = self;
 	BH_CLEANUP(bh_local_key_clear) bh_local_key key = { 0 };
 	BH_CLEANUP(bh_aead_freep) bh_aead *aead = NULL;
-	BH_CLEANUP(bh_secret_clear) bh_secret plaintext = { 0 };
 
 	BH_TRY(key_reload_enabled(kms, &key));
 	if (wrapped.len > 0 && wrapped.data[0] != WRAP_FORMAT)
@@ -193,12 +191,10 @@ static bh_status local_unwrap(void *self, bh_view wrapped, bh_view context, bh_s
 			       "CMK 'local:%s#%s': wrap of version %u, which the key does not have: damaged, or another key's",
 			       kms->dir, kms->name, version);
 	BH_TRY(material_aead(kms, &key, version, &aead));
-	BH_TRY(bh_secret_init(&plaintext, BH_DEK_LEN));
 	if (bh_aead_open(aead, wrapped.data + 5, context, wrapped.data + WRAP_HEAD_LEN, BH_DEK_LEN,
-			 wrapped.data + WRAP_HEAD_LEN + BH_DEK_LEN, plaintext.data) != BH_OK)
+			 wrapped.data + WRAP_HEAD_LEN + BH_DEK_LEN, dek_out) != BH_OK)
 		return bh_fail(BH_E_TAG, "CMK 'local:%s#%s': wrap does not open: damaged, another key's, or of another context",
 			       kms->dir, kms->name);
-	*out = bh_secret_take(&plaintext);
 	return BH_OK;
 }
 
@@ -315,7 +311,9 @@ static bool local_same_key(const char *uri, const char *other)
 }
 
 const bh_kms_provider bh_kms_provider_local = {
+	.size = sizeof(bh_kms_provider),
 	.scheme = "local",
+	.example = "local:DIR#KEY",
 	.open = local_open,
 	.close = local_close,
 	.create = local_create,
