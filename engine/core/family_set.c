@@ -8,6 +8,7 @@
 
 #include <stdlib.h>
 
+#include "env/fs/blame.h"
 #include "env/fs/fs.h"
 #include "files.h"
 
@@ -123,9 +124,12 @@ bh_status bh_family_set_open(const rocksdb_options_t *options, bh_block_caches *
 	BH_CLEANUP(bh_family_set_clear) bh_family_set set = { 0 };
 	char *error = NULL;
 	rocksdb_t *rocks;
+	bool before;
 
 	BH_TRY(prepare(options, caches, dir, &set));
+	before = bh_fs_hush_sizes(true);
 	rocks = open_set(options, dir, read_only, &set, &error);
+	(void)bh_fs_hush_sizes(before);
 	BH_TRY(bh_status_of_rocksdb(error));
 	*rocks_out = rocks;
 	*out = set;

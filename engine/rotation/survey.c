@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 
+#include "env/files/page_readers.h"
 #include "env/files/raw_file.h"
 #include "env/files/references.h"
 #include "engine/erase/erase_record.h"
@@ -140,9 +141,8 @@ static bh_status look_at_log(void *arg, const char *path, bh_file_kind kind)
 	return status == BH_E_NOT_FOUND ? BH_OK : status;
 }
 
-static void note_file(void *arg, const uint8_t dek_id[BH_ID_LEN])
+static void note_file(const survey_run *run, const uint8_t dek_id[BH_ID_LEN])
 {
-	const survey_run *run = arg;
 	struct stat st;
 
 	for (size_t i = 0; i < run->survey->count; i++) {
@@ -212,6 +212,17 @@ static bh_status look_once(survey_run *run, bool *again_out)
 	return status;
 }
 
+/* A flush or a compaction holds the header back until it has a buffer full of rows. */
+static bool is_being_written(const survey_run *run)
+{
+	uint8_t dek_id[BH_ID_LEN];
+	const bool made = bh_page_claim_is_made(bh_fs_page_readers(run->place->fs), run->path, dek_id);
+
+	if (made)
+		note_file(run, dek_id);
+	return made;
+}
+
 static bh_status look_at_file(void *arg, const char *path)
 {
 	survey_run *run = arg;
@@ -219,8 +230,14 @@ static bh_status look_at_file(void *arg, const char *path)
 	bool again = true;
 
 	run->path = path;
-	for (int left = 3; again && left > 0; left--)
+	for (int left = 3; again && left > 0; left--) {
 		status = look_once(run, &again);
+		if (status != BH_E_TRUNCATED)
+			continue;
+		if (is_being_written(run))
+			return BH_OK;
+		again = true; /* it was finished since */
+	}
 	run->survey->unfinished += status == BH_E_TRUNCATED;
 	return status == BH_E_NOT_FOUND || status == BH_E_TRUNCATED ? BH_OK : status;
 }

@@ -33,7 +33,7 @@ typedef struct bh_survey {
 	bh_old_dek *deks;
 	size_t count;
 	size_t unproven;   /* of the files, those whose header cannot be checked, since the key is not in memory */
-	size_t unfinished; /* SSTs and blob files that do not say what they need, since they are just being begun */
+	size_t unfinished; /* SSTs and blob files that do not say what they need, since they were begun by who knows whom */
 } bh_survey;
 void bh_survey_clear(bh_survey *survey);
 

@@ -38,6 +38,19 @@ inline bh_status StatusOf(const IOStatus &s)
 	return bh_fail(s.IsNotFound() || s.IsPathNotFound() ? BH_E_NOT_FOUND : BH_E_IO, "%s", text.c_str());
 }
 
+// While it lives, a size is asked for (bh_fs_hush_sizes).
+class SizeAsked
+{
+public:
+	SizeAsked() : before_(bh_fs_hush_for_size()) {}
+	~SizeAsked() { bh_fs_hush(before_); }
+	SizeAsked(const SizeAsked &) = delete;
+	SizeAsked &operator=(const SizeAsked &) = delete;
+
+private:
+	const bool before_;
+};
+
 // A file's owner, and where what is wrong with it is told. Passes every status on.
 class Owner
 {

@@ -144,6 +144,7 @@ public:
 
 	IOStatus GetFileSize(const std::string &path, const IOOptions &options, uint64_t *size, IODebugContext *dbg) override
 	{
+		const SizeAsked asked;
 		bh_path_info info;
 		IOStatus s = ClassifyFile(path, &info);
 		if (s.ok() && info.trash) // it may be cut, or its key be gone: what it takes on the disk
@@ -379,6 +380,8 @@ private:
 			     const uint8_t header[BH_HEADER_LEN], std::unique_ptr<FSWritableFile> *result, IODebugContext *dbg)
 	{
 		bh_page_writer *made = nullptr;
+		uint8_t dek_id[BH_ID_LEN];
+		memcpy(dek_id, key->header.dek_id, sizeof(dek_id)); // the writer takes the key
 		bh_status status = bh_page_writer_new(key, header, &made);
 		if (status != BH_OK)
 			return FromStatus(status, path);
@@ -391,7 +394,7 @@ private:
 			s = target()->NewWritableFile(path, options, &base, dbg);
 		s = OwnerOf(path, info).Again(s);
 		if (s.ok())
-			s = ToIOStatus(bh_page_claim_made(bh_fs_page_readers(fs_), path.c_str(), &claim));
+			s = ToIOStatus(bh_page_claim_made(bh_fs_page_readers(fs_), path.c_str(), dek_id, &claim));
 		if (s.ok())
 			result->reset(new PagedWritableFile(OwnerOf(path, info), bh_fs_room(fs_), std::move(base),
 							    std::move(writer), PageClaim(claim)));

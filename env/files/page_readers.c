@@ -14,6 +14,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <time.h>
 
@@ -47,8 +48,10 @@ struct bh_page_reader {
 
 struct bh_page_claim {
 	bh_page_readers *readers;
-	file_id id;          /* under the table's lock */
-	bh_page_claim *next; /* under the table's lock */
+	file_id id;                /* under the table's lock, as all that follows */
+	bool made;                 /* and is being written, */
+	uint8_t dek_id[BH_ID_LEN]; /* under this DEK */
+	bh_page_claim *next;
 };
 
 struct bh_page_readers {
@@ -222,26 +225,28 @@ void bh_page_reader_free(bh_page_reader *reader)
 /* ---- claims */
 
 /* Under the table's lock. */
-static bool is_claimed(const bh_page_readers *readers, file_id id)
+static const bh_page_claim *find(const bh_page_readers *readers, file_id id)
 {
 	const bh_page_claim *claim = readers->claims;
 
 	while (claim != NULL && !same(claim->id, id))
 		claim = claim->next;
-	return claim != NULL;
+	return claim;
 }
 
-/* `alone`: *out is NULL if somebody has it. */
-static bh_status claim(bh_page_readers *readers, file_id id, bool alone, bh_page_claim **out)
+/* `dek_id`: of a file that was made; NULL: of one that others may have, *out is NULL if somebody has it. */
+static bh_status claim(bh_page_readers *readers, file_id id, const uint8_t *dek_id, bh_page_claim **out)
 {
 	bh_page_claim *made = malloc(sizeof(*made));
 
 	if (made == NULL)
 		return bh_fail(BH_E_NOMEM, "no memory to note a file");
 	pthread_mutex_lock(&readers->table);
-	*out = alone && is_claimed(readers, id) ? NULL : made;
+	*out = dek_id == NULL && find(readers, id) != NULL ? NULL : made;
 	if (*out != NULL) {
-		*made = (bh_page_claim){ .readers = readers, .id = id, .next = readers->claims };
+		*made = (bh_page_claim){ .readers = readers, .id = id, .made = dek_id != NULL, .next = readers->claims };
+		if (dek_id != NULL)
+			memcpy(made->dek_id, dek_id, BH_ID_LEN);
 		readers->claims = made;
 	}
 	pthread_mutex_unlock(&readers->table);
@@ -250,12 +255,29 @@ static bh_status claim(bh_page_readers *readers, file_id id, bool alone, bh_page
 	return BH_OK;
 }
 
-bh_status bh_page_claim_made(bh_page_readers *readers, const char *path, bh_page_claim **out)
+bh_status bh_page_claim_made(bh_page_readers *readers, const char *path, const uint8_t dek_id[BH_ID_LEN], bh_page_claim **out)
 {
 	file_id id = { 0 };
 
 	BH_TRY(id_at(path, &id));
-	return claim(readers, id, false, out);
+	return claim(readers, id, dek_id, out);
+}
+
+/* While nobody makes one, as open_and_claim(). */
+bool bh_page_claim_is_made(bh_page_readers *readers, const char *path, uint8_t dek_id_out[BH_ID_LEN])
+{
+	const bh_page_claim *claim = NULL;
+	struct stat st;
+
+	pthread_rwlock_wrlock(&readers->names);
+	pthread_mutex_lock(&readers->table);
+	if (stat(path, &st) == 0)
+		claim = find(readers, id_of(&st));
+	if (claim != NULL && claim->made)
+		memcpy(dek_id_out, claim->dek_id, BH_ID_LEN);
+	pthread_mutex_unlock(&readers->table);
+	pthread_rwlock_unlock(&readers->names);
+	return claim != NULL && claim->made;
 }
 
 /* While nobody makes one: a file that has its name but not its claim yet would be taken for a finished one. */
@@ -268,7 +290,7 @@ static bh_status open_and_claim(bh_page_readers *readers, const char *path, int 
 		return status == BH_E_NOT_FOUND ? BH_OK : status;
 	if (fstat(*fd, &st) != 0)
 		return bh_raw_fail(path, "looked at");
-	return claim(readers, id_of(&st), true, out);
+	return claim(readers, id_of(&st), NULL, out);
 }
 
 bh_status bh_page_claim_open(bh_page_readers *readers, const char *path, int *fd_out, bh_page_claim **claim_out)

@@ -62,8 +62,12 @@ void bh_page_reader_leave(const bh_page_source *source);
 /* ---- who works on a file: one who writes it, or one who puts another in its place */
 
 typedef struct bh_page_claim bh_page_claim;
-/* Claims the file at `path`, which was just made, while `readers` is held. Errors: BH_E_NOT_FOUND, BH_E_IO, BH_E_NOMEM. */
-BH_MUST_CHECK bh_status bh_page_claim_made(bh_page_readers *readers, const char *path, bh_page_claim **out);
+/* Claims the file at `path`, which was just made to be sealed under the DEK, while `readers` is held. Errors: BH_E_NOT_FOUND,
+ * BH_E_IO, BH_E_NOMEM. */
+BH_MUST_CHECK bh_status bh_page_claim_made(bh_page_readers *readers, const char *path, const uint8_t dek_id[BH_ID_LEN],
+					   bh_page_claim **out);
+/* Whether the file at `path` is being written by this process, and under which DEK: its header may not say it yet. */
+bool bh_page_claim_is_made(bh_page_readers *readers, const char *path, uint8_t dek_id_out[BH_ID_LEN]);
 /* Opens the file at `path` to read and claims it. *claim_out NULL: it is claimed already, or not there; then *fd_out is -1. Errors:
  * BH_E_FORMAT (no regular file), BH_E_IO, BH_E_NOMEM. */
 BH_MUST_CHECK bh_status bh_page_claim_open(bh_page_readers *readers, const char *path, int *fd_out, bh_page_claim **claim_out);

@@ -6,7 +6,7 @@
 
 #include "path.h"
 
-static _Thread_local bool hushed_here;
+static _Thread_local bool hushed_here, sizes_hushed_here;
 
 bool bh_fs_hush(bool hushed)
 {
@@ -14,6 +14,19 @@ bool bh_fs_hush(bool hushed)
 
 	hushed_here = hushed;
 	return before;
+}
+
+bool bh_fs_hush_sizes(bool hushed)
+{
+	bool before = sizes_hushed_here;
+
+	sizes_hushed_here = hushed;
+	return before;
+}
+
+bool bh_fs_hush_for_size(void)
+{
+	return bh_fs_hush(hushed_here || sizes_hushed_here);
 }
 
 /* A file under a key that is not the merchant's was put there from elsewhere. Without its keys nobody can tell. */

@@ -25,6 +25,11 @@ bool bh_is_damage(const bh_fs *fs, const bh_scope *owner, bh_status status);
 void bh_fs_blame(const bh_fs *fs, const bh_scope *owner, const char *path, bh_status status);
 /* While it is set, this thread blames nobody: for files that are not the merchant's yet. Returns what it was. */
 bool bh_fs_hush(bool hushed);
+/* The same for a file whose size cannot be told, and nothing else. While RocksDB opens, it asks for the sizes of what a kill has
+ * left as well (since 9.3, before it removes that); of a file that it needs it fails, and names it. */
+bool bh_fs_hush_sizes(bool hushed);
+/* A size is asked for: hushes, if sizes are. Returns what bh_fs_hush() gets when it is told. */
+bool bh_fs_hush_for_size(void);
 
 /* Whether RocksDB makes files of this name, or it is a directory: what others put beside them, or into staging/ to ingest it, is
  * not the merchant's yet. */

@@ -103,6 +103,7 @@ directory() { rm "db/$1" && mkdir "db/$1"; }
 pipe() { rm "db/$1" && mkfifo "db/$1"; }
 link() { rm -rf aside && mv "db/$1" aside && ln -s "$PWD/aside" "db/$1"; }
 copied() { cp "db/$1" "db/$2"; }
+begun() { head -c "$2" "db/$1" >"db/$3"; }
 # One of before in the place of what is there now: the same class, another content.
 exchanged() { cp "$(find "before-$1/tenants/$1/data" -name '*.sst' | sort | head -n 1)" "db/$2"; }
 
@@ -211,6 +212,12 @@ odd_and_healthy() {
 	agree "an unknown pipe" sound mkfifo db/pipe
 	agree "an unknown link" sound ln -s /etc/passwd db/tenants/ann/data/notes
 	agree "a leftover that is a link" sound ln -s /etc/passwd db/tenants/ann/data/999999.sst
+	local table blob
+	rm -rf db && cp -a good db
+	table=$(sst tenants/ann/data) blob=$(blob)
+	agree "a table that a kill left, with its header alone" sound begun "$table" 4096 tenants/ann/data/999999.sst
+	agree "a table that a kill left, cut in a page" sound begun "$table" 5000 tenants/ann/data/999999.sst
+	agree "a blob file that a kill left, with its header alone" sound begun "$blob" 4096 tenants/ann/events/999999.blob
 	agree "a name that is no UTF-8" sound eval $'echo x >db/\xff\xfe'
 	agree "trash" sound eval 'echo x >db/tenants/ann/data/000001.sst.trash'
 	agree "a leftover of a reseal" sound eval 'echo x >db/tenants/ann/data/000001.sst.bhtmp'

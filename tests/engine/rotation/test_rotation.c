@@ -7,6 +7,7 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
+#include <sys/stat.h>
 #include <bulkhead/rotation.h>
 
 #include "tests/attack/decryptor.h"
@@ -506,6 +507,54 @@ static void test_killed(void **state)
 	test_check(run.at > 4);
 }
 
+/* ---- a file that is being written, whose header is in nobody's buffer but its writer's */
+
+static uint64_t old_files(bh_db *db)
+{
+	const bh_place place = bh_db_place(db);
+	bh_survey found = { 0 };
+	uint64_t files;
+
+	test_ok(bh_survey_make(&place, "a", &found));
+	test_check(found.unfinished == 0);
+	files = bh_survey_total(&found).files;
+	bh_survey_clear(&found);
+	return files;
+}
+
+static void being_written(void *arg)
+{
+	bh_buf path = { 0 };
+	struct stat st;
+	uint64_t before;
+	test_sst sst;
+	size_t left;
+	bh_db *db;
+	bh_cf *a;
+
+	make_two(arg);
+	db = open_calm(arg);
+	a = test_cf(db, "a", "events");
+	test_ok(bh_staging_path(a, "one.sst", &path));
+	test_ok(bh_merchant_rotate(db, "a", NULL));
+	before = old_files(db);
+	sst = test_sst_begin(bh_db_env(db), (const char *)path.data);
+	test_sst_put(&sst, "key", "value");
+	test_check(stat((const char *)path.data, &st) == 0 && st.st_size == 0);
+	test_check(old_files(db) == before);
+	test_ok(bh_merchant_rotate(db, "a", NULL));
+	test_check(old_files(db) == before + 1);
+	test_ok(bh_retire(db, "a", &left));
+	test_check(old_files(db) == before + 1);
+	test_sst_end(&sst);
+	test_check(old_files(db) == before + 1);
+	test_ok(bh_ingest(a, &(bh_ingest_options){ .move = true }, (const char *const[]){ (const char *)path.data }, 1));
+	test_expect(a, "key", "value");
+	bh_buf_clear(&path);
+	bh_cf_close(a);
+	bh_db_close(db);
+}
+
 /* ---- */
 
 #define IN_A_CHILD(body)                                                                                                           \
@@ -523,6 +572,7 @@ IN_A_CHILD(scrubbed)
 IN_A_CHILD(under_load)
 IN_A_CHILD(suspended)
 IN_A_CHILD(refused)
+IN_A_CHILD(being_written)
 
 int main(void)
 {
@@ -536,6 +586,7 @@ int main(void)
 		SUSPEND_CASE(test_under_load),
 		SUSPEND_CASE(test_suspended),
 		SUSPEND_CASE(test_refused),
+		SUSPEND_CASE(test_being_written),
 		SUSPEND_CASE(test_killed),
 	};
 

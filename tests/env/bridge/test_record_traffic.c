@@ -237,6 +237,7 @@ enum { EDIT_KEYS = 3000, EDIT_ROUNDS = 4 };
 
 static const char edit_options[] =
 	"compaction_pri=kRoundRobin;write_buffer_size=65536;target_file_size_base=8192;"
+	"level_compaction_dynamic_level_bytes=false;"
 	"max_bytes_for_level_base=16384;level0_file_num_compaction_trigger=2;max_manifest_file_size=65536;"
 	"track_and_verify_wals_in_manifest=true;atomic_flush=true;"
 	"enable_blob_files=true;min_blob_size=600;blob_file_size=65536;enable_blob_garbage_collection=true;"

@@ -57,6 +57,8 @@ static void time_owner_and_permissions_stay(void **state)
 
 static void what_needs_nothing_is_left_alone(void **state)
 {
+	const uint8_t dek_id[BH_ID_LEN] = { 7 };
+	uint8_t found[BH_ID_LEN];
 	bh_page_claim *claim = NULL;
 	rig *r = *state;
 	bool done;
@@ -68,12 +70,15 @@ static void what_needs_nothing_is_left_alone(void **state)
 
 	rotate(r);
 	bh_page_readers_hold(bh_fs_page_readers(r->fs));
-	assert_done(bh_page_claim_made(bh_fs_page_readers(r->fs), r->path, &claim)); /* being written */
+	assert_done(bh_page_claim_made(bh_fs_page_readers(r->fs), r->path, dek_id, &claim)); /* being written */
 	bh_page_readers_let_go(bh_fs_page_readers(r->fs));
+	assert_true(bh_page_claim_is_made(bh_fs_page_readers(r->fs), r->path, found));
+	assert_memory_equal(found, dek_id, sizeof(found));
 	assert_done(reseal(r, NULL, &done));
 	assert_false(done);
 	assert_file_is(r->path, bh_buf_view(&old));
 	bh_page_claim_end(claim);
+	assert_false(bh_page_claim_is_made(bh_fs_page_readers(r->fs), r->path, found));
 	bh_buf_clear(&old);
 	assert_resealed(r);
 
