@@ -8,6 +8,7 @@ include(cmake/rocksdb_version.cmake)
 pkg_check_modules(JANSSON REQUIRED IMPORTED_TARGET jansson)
 pkg_check_modules(XXHASH REQUIRED IMPORTED_TARGET libxxhash)
 pkg_check_modules(ISAL REQUIRED IMPORTED_TARGET libisal)
+pkg_check_modules(CURL libcurl>=7.85) # for KMSs over HTTPS; without it those are said to be missing
 if(BULKHEAD_TESTS)
   pkg_check_modules(CMOCKA IMPORTED_TARGET cmocka)
   if(NOT CMOCKA_FOUND)

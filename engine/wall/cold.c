@@ -92,6 +92,7 @@ static bh_suspend_cause cause_of(bh_status status)
 	case BH_E_KMS_REFUSED:
 	case BH_E_NO_KEY:
 	case BH_E_REGION: return BH_SUSPEND_KMS_REFUSED;
+	case BH_E_UNSUPPORTED: /* this build, or this host, cannot ask its KMS */
 	case BH_E_KMS_THROTTLED:
 	case BH_E_KMS_SEALED:
 	case BH_E_KMS_UNREACHABLE: return BH_SUSPEND_KMS_UNREACHABLE;

@@ -14,6 +14,7 @@
 #include "keyring/kms/agent/agent.h"
 #include "keyring/kms/local/local.h"
 #include "keyring/kms/provider/registry.h"
+#include "keyring/kms/vault/vault.h"
 #include "meter.h"
 
 struct bh_kms {
@@ -29,6 +30,13 @@ struct bh_kms {
 static const bh_kms_known known[] = {
 	{ "local", &bh_kms_provider_local, NULL },
 	{ "agent", &bh_kms_provider_agent, NULL },
+#ifdef BH_HAVE_CURL
+	{ "vault", &bh_kms_provider_vault, NULL },
+	{ "vault+http", &bh_kms_provider_vault_http, NULL },
+#else
+	{ "vault", NULL, "libcurl 7.85 or later" },
+	{ "vault+http", NULL, "libcurl 7.85 or later" },
+#endif
 };
 #define KNOWN_COUNT (sizeof(known) / sizeof(known[0]))
 

@@ -7,6 +7,9 @@
  * which is a 0600 file made on first use, or derived from a passphrase (BULKHEAD_KMS_PASSPHRASE, or bh_kms_options);
  *     agent:SOCKET#key   the same in another process, bhkms-agent(1), so that this one never holds a CMK. It wraps, unwraps and
  * describes, and destroys where its operator allows it; what else a key's owner does, he does at the directory, with bhctl(1).
+ *     vault://HOST:PORT/MOUNT/keys/NAME[?region=R], vault+http://127.0.0.1:PORT/...   a derived key of the transit engine of
+ * HashiCorp Vault or OpenBao, if this build was made with libcurl; keyring/README.md says how it signs in.
+ * A service can bring another one: kms_provider.h.
  *
  * Thread-safety: a bh_kms may be used from many threads at once.
  */
