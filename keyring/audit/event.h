@@ -14,7 +14,7 @@ extern "C" {
 
 /* The actions. */
 #define BH_AUDIT_DATABASE_CREATED "database.created"
-#define BH_AUDIT_OPENED "keyring.opened" /* by this process; from here on it holds the platform's DEK */
+#define BH_AUDIT_OPENED "keyring.opened" /* by this process; from here on it holds the platform's DEKs */
 #define BH_AUDIT_CLOSED "keyring.closed" /* all keys are wiped */
 #define BH_AUDIT_KMS_ASKED "kms.asked"   /* a KMS is about to be asked, what for is in the detail; what came of it follows */
 #define BH_AUDIT_DEK_WRAPPED "dek.wrapped"

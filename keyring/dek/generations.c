@@ -77,11 +77,12 @@ static bool class_read(bh_reader *r, char out[BH_NAME_MAX + 1])
 {
 	bh_view name = bh_read_blob16(r);
 
-	if (!bh_reader_ok(r) || name.len == 0 || name.len > BH_NAME_MAX || memchr(name.data, 0, name.len) != NULL)
+	if (!bh_reader_ok(r) || name.len > BH_NAME_MAX || (name.len > 0 && memchr(name.data, 0, name.len) != NULL))
 		return false;
-	memcpy(out, name.data, name.len);
+	if (name.len > 0)
+		memcpy(out, name.data, name.len);
 	out[name.len] = '\0';
-	return bh_name_check("class in the keyring", out) == BH_OK;
+	return name.len == 0 || bh_name_check("class in the keyring", out) == BH_OK;
 }
 
 static bool tombstone_read(bh_reader *r, bh_dek_record *out)

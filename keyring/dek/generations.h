@@ -32,9 +32,9 @@ enum {
 
 typedef struct bh_dek_record {
 	uint8_t id[BH_ID_LEN];
-	char cls[BH_NAME_MAX + 1];
-	uint32_t generation;  /* from 1, within its class */
-	uint32_t cmk_version; /* that wrapped it */
+	char cls[BH_NAME_MAX + 1]; /* "": the platform's */
+	uint32_t generation;       /* from 1, within its class */
+	uint32_t cmk_version;      /* that wrapped it */
 	int64_t created_at_s;
 	unsigned marks;
 	int64_t marked_at_s;                /* the last mark; 0 exactly without marks */

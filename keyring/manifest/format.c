@@ -25,25 +25,33 @@ static bool all_zero(const uint8_t *p, size_t len)
 	return seen == 0;
 }
 
-bh_status bh_keyring_mac_key(const bh_secret *platform_dek, const uint8_t database_id[BH_ID_LEN], bh_secret *out)
+bh_status bh_keyring_mac_key(bh_view root, const uint8_t database_id[BH_ID_LEN], bh_secret *out)
 {
-	return bh_hkdf_secret(bh_secret_view(platform_dek), bh_view_of(database_id, BH_ID_LEN), bh_view_str("bulkhead/1/keyring"),
-			      BH_SHA256_LEN, out);
+	return bh_hkdf_secret(root, bh_view_of(database_id, BH_ID_LEN), bh_view_str("bulkhead/1/keyring"), BH_SHA256_LEN, out);
+}
+
+bh_status bh_keyring_signer_make(bh_view root, const uint8_t database_id[BH_ID_LEN], bh_signer **out)
+{
+	BH_CLEANUP(bh_secret_clear) bh_secret seed = { 0 };
+
+	BH_TRY(bh_hkdf_secret(root, bh_view_of(database_id, BH_ID_LEN), bh_view_str("bulkhead/1/ed25519"), BH_SIGN_SEED_LEN,
+			      &seed));
+	return bh_signer_new(bh_secret_view(&seed), out);
 }
 
 /* Head:
  *     0     8  magic "BHKEYRNG"
- *     8     2  version = 2
+ *     8     2  version = 4
  *    10     2  length R of the region
  *    12     2  length U of the platform CMK's URI
- *    14     2  length W of the wrapped platform DEK
+ *    14     2  length W of the wrapped root
  *    16    16  database id
- *    32    16  platform DEK id
+ *    32    16  root id
  *    48     8  created at, seconds since 1970
  *    56     4  version of the platform CMK
  *    60     4  zero
  *    64    32  public key
- *    96     R  region, then U bytes of URI, then W bytes of wrapped DEK, then zero up to 3544
+ *    96     R  region, then U bytes of URI, then W bytes of wrapped root, then zero up to 3544
  *  3544     8  XXH3-64 of bytes 0..3543
  *  3552    32  HMAC(K, "head" || bytes 0..3551)
  */
@@ -65,7 +73,7 @@ bh_status bh_keyring_head_encode(const bh_keyring_head *head, const bh_secret *m
 	bh_put_u16(out + 12, (uint16_t)uri_len);
 	bh_put_u16(out + 14, (uint16_t)head->wrapped_len);
 	memcpy(out + 16, head->database_id, BH_ID_LEN);
-	memcpy(out + 32, head->platform_dek_id, BH_ID_LEN);
+	memcpy(out + 32, head->root_id, BH_ID_LEN);
 	bh_put_u64(out + 48, (uint64_t)head->created_at_s);
 	bh_put_u32(out + 56, head->cmk_version);
 	memcpy(out + 64, head->public_key, BH_SIGN_PUBLIC_LEN);
@@ -104,7 +112,7 @@ static bool head_fields(const uint8_t *bytes, bh_keyring_head *out)
 	if (wrapped.len > 0)
 		memcpy(out->wrapped, wrapped.data, wrapped.len);
 	memcpy(out->database_id, bytes + 16, BH_ID_LEN);
-	memcpy(out->platform_dek_id, bytes + 32, BH_ID_LEN);
+	memcpy(out->root_id, bytes + 32, BH_ID_LEN);
 	memcpy(out->public_key, bytes + 64, BH_SIGN_PUBLIC_LEN);
 	out->created_at_s = (int64_t)bh_get_u64(bytes + 48);
 	out->cmk_version = bh_get_u32(bytes + 56);

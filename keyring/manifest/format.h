@@ -4,7 +4,7 @@
  * I/O.
  *
  * Three proofs, each for its own question: XXH3-64 says whether bytes are as they were written (a torn tail, a bad disk), without
- * any key; the head's HMAC and the records' HMAC chain say that they were written by who holds the platform DEK, in this order, in
+ * any key; the head's HMAC and the records' HMAC chain say that they were written by who holds the root secret, in this order, in
  * this database; the commit mark says how far they have to reach, so that a cut at a record's end is seen.
  *
  * Invariants: what encode wrote decodes to the same; decode accepts nothing else (non-zero padding and trailing bytes are refused).
@@ -24,28 +24,31 @@
 extern "C" {
 #endif
 
-#define BH_KEYRING_VERSION 3
+#define BH_KEYRING_VERSION 4
 #define BH_KEYRING_HEAD_LEN 3584u /* bytes of the head, at offset 0 */
 #define BH_KEYRING_MARK_LEN 512u  /* bytes of the commit mark, one sector right after the head */
 #define BH_KEYRING_RECORDS_OFF (BH_KEYRING_HEAD_LEN + BH_KEYRING_MARK_LEN)
 #define BH_KEYRING_RECORD_OVERHEAD (13u + BH_SHA256_LEN + 8u) /* a record's bytes around its payload */
 
-/* Written when the database is made; anew, in a new file, when the platform's DEK gets another wrap. */
+/* Written when the database is made; anew, in a new file, when the root secret gets another wrap. The root seals nothing: the key
+ * of all HMACs in this file and the signing key are derived from it, and its id. */
 typedef struct bh_keyring_head {
 	uint8_t database_id[BH_ID_LEN];
-	uint8_t platform_dek_id[BH_ID_LEN];
+	uint8_t root_id[BH_ID_LEN];
 	uint8_t public_key[BH_SIGN_PUBLIC_LEN]; /* that the database signs with: here, so that a pin can be compared without a key
 						 */
 	int64_t created_at_s;
-	uint32_t cmk_version; /* of the platform CMK, that wrapped the platform DEK */
+	uint32_t cmk_version; /* of the platform CMK, that wrapped the root */
 	char region[BH_NAME_MAX + 1];
 	char cmk_uri[BH_KMS_URI_MAX + 1];
-	uint8_t wrapped[BH_KMS_WRAPPED_MAX]; /* the platform DEK */
+	uint8_t wrapped[BH_KMS_WRAPPED_MAX]; /* the root */
 	size_t wrapped_len;                  /* bytes */
 } bh_keyring_head;
 
-/* The key of all HMACs below: HKDF-SHA256 of the platform DEK, salted with the database id. */
-BH_MUST_CHECK bh_status bh_keyring_mac_key(const bh_secret *platform_dek, const uint8_t database_id[BH_ID_LEN], bh_secret *out);
+/* The key of all HMACs below: HKDF-SHA256 of the root, salted with the database id. */
+BH_MUST_CHECK bh_status bh_keyring_mac_key(bh_view root, const uint8_t database_id[BH_ID_LEN], bh_secret *out);
+/* What the database signs with; likewise. */
+BH_MUST_CHECK bh_status bh_keyring_signer_make(bh_view root, const uint8_t database_id[BH_ID_LEN], bh_signer **out);
 
 /* `mac_out` is the HMAC that the head ends in, where the records' chain starts. */
 BH_MUST_CHECK bh_status bh_keyring_head_encode(const bh_keyring_head *head, const bh_secret *mac_key,

@@ -82,6 +82,7 @@ void bh_merchant_record_clear(bh_merchant_record *merchant)
 
 void bh_keyring_state_clear(bh_keyring_state *state)
 {
+	bh_merchant_record_clear(&state->platform);
 	for (size_t i = 0; i < state->count; i++)
 		bh_merchant_record_clear(&state->merchants[i]);
 	free(state->merchants);
@@ -133,6 +134,18 @@ bh_merchant_record *bh_keyring_state_find_id(const bh_keyring_state *state, cons
 			return &state->merchants[i];
 	}
 	return NULL;
+}
+
+bh_merchant_record *bh_keyring_state_owner(bh_keyring_state *state, const char *name)
+{
+	return name[0] == '\0' ? &state->platform : bh_keyring_state_find(state, name);
+}
+
+bh_merchant_record *bh_keyring_state_owner_id(bh_keyring_state *state, const uint8_t id[BH_ID_LEN])
+{
+	static const uint8_t none[BH_ID_LEN];
+
+	return memcmp(id, none, BH_ID_LEN) == 0 ? &state->platform : bh_keyring_state_find_id(state, id);
 }
 
 const bh_merchant_record *bh_keyring_state_twin(const bh_keyring_state *state, const char *name)
@@ -229,6 +242,16 @@ static bool why_read(bh_reader *r, unsigned state, bh_suspend_cause *cause_out, 
  * why it is suspended, blob16 CMK URI, u8 count of former CMKs, these, u16 count of DEKs, the DEKs, in SHREDDING and SHREDDED the
  * record of the shred */
 
+static bh_status deks_encode(const bh_merchant_record *merchant, bh_buf *out)
+{
+	if (merchant->dek_count > UINT16_MAX)
+		return bh_fail(BH_E_INVALID, "'%s': %zu DEKs; 65535 are the most", merchant->name, merchant->dek_count);
+	BH_TRY(bh_buf_append_u16(out, (uint16_t)merchant->dek_count));
+	for (size_t i = 0; i < merchant->dek_count; i++)
+		BH_TRY(bh_dek_record_encode(&merchant->deks[i], out));
+	return BH_OK;
+}
+
 bh_status bh_merchant_record_encode(const bh_merchant_record *merchant, bh_buf *out)
 {
 	BH_TRY(text_append(out, merchant->name));
@@ -240,11 +263,7 @@ bh_status bh_merchant_record_encode(const bh_merchant_record *merchant, bh_buf *
 	BH_TRY(why_encode(merchant->cause, merchant->note, merchant->parking, out));
 	BH_TRY(text_append(out, merchant->cmk_uri));
 	BH_TRY(bh_former_cmks_encode(merchant, out));
-	if (merchant->dek_count > UINT16_MAX)
-		return bh_fail(BH_E_INVALID, "merchant '%s': %zu DEKs; 65535 are the most", merchant->name, merchant->dek_count);
-	BH_TRY(bh_buf_append_u16(out, (uint16_t)merchant->dek_count));
-	for (size_t i = 0; i < merchant->dek_count; i++)
-		BH_TRY(bh_dek_record_encode(&merchant->deks[i], out));
+	BH_TRY(deks_encode(merchant, out));
 	return is_ending(merchant->state) ? bh_shred_record_encode(&merchant->shred, out) : BH_OK;
 }
 
@@ -274,29 +293,58 @@ static bh_status shred_decode(bh_reader *r, bh_merchant_state state, bh_shred_re
 	return BH_OK;
 }
 
+static bool has_class(const bh_merchant_record *merchant, const char *cls)
+{
+	for (size_t i = 0; i < merchant->dek_count; i++)
+		if (strcmp(merchant->deks[i].cls, cls) == 0)
+			return true;
+	return false;
+}
+
+static bh_status deks_decode(bh_reader *r, bh_merchant_record *out)
+{
+	size_t count = bh_read_u16(r);
+
+	if (!bh_reader_ok(r))
+		return malformed("DEKs");
+	if (count == 0)
+		return BH_OK;
+	out->deks = calloc(count, sizeof(*out->deks));
+	if (out->deks == NULL)
+		return bh_fail(BH_E_NOMEM, "'%s': no memory for %zu DEKs", out->name, count);
+	for (size_t i = 0; i < count; i++) {
+		out->dek_count = i + 1;
+		BH_TRY(bh_dek_record_decode(r, &out->deks[i]));
+	}
+	return bh_deks_check(out->deks, out->dek_count, out->state == BH_MERCHANT_SHREDDED);
+}
+
+/* None: a state that is no database's, but a copy of one merchant. */
+static bh_status platform_decode(bh_reader *r, bh_merchant_record *out)
+{
+	out->state = BH_MERCHANT_ACTIVE;
+	BH_TRY(deks_decode(r, out));
+	if (out->dek_count > 0 && (bh_deks_class_count(out->deks, out->dek_count) != 1 || !has_class(out, "")))
+		return malformed("DEKs of the platform");
+	return BH_OK;
+}
+
 /* On failure `out` holds what was read so far, and is the caller's to clear. */
 static bh_status merchant_decode(bh_reader *r, bh_merchant_record *out)
 {
 	BH_TRY(merchant_fields(r, out));
 	BH_TRY(bh_former_cmks_decode(r, out));
-	size_t count = bh_read_u16(r);
-	if (!bh_reader_ok(r) || count == 0)
+	BH_TRY(deks_decode(r, out));
+	if (out->dek_count == 0 || has_class(out, ""))
 		return malformed("DEKs of a merchant");
-	out->deks = calloc(count, sizeof(*out->deks));
-	if (out->deks == NULL)
-		return bh_fail(BH_E_NOMEM, "no memory for %zu DEKs of merchant '%s'", count, out->name);
-	for (size_t i = 0; i < count; i++) {
-		out->dek_count = i + 1;
-		BH_TRY(bh_dek_record_decode(r, &out->deks[i]));
-	}
-	BH_TRY(bh_deks_check(out->deks, out->dek_count, out->state == BH_MERCHANT_SHREDDED));
 	return is_ending(out->state) ? shred_decode(r, out->state, &out->shred) : BH_OK;
 }
 
-/* Snapshot: u32 count of merchants, the merchants */
+/* Snapshot: u16 count of the platform's DEKs, these, u32 count of merchants, the merchants */
 
 bh_status bh_keyring_state_encode(const bh_keyring_state *state, bh_buf *out)
 {
+	BH_TRY(deks_encode(&state->platform, out));
 	BH_TRY(bh_buf_append_u32(out, (uint32_t)state->count));
 	for (size_t i = 0; i < state->count; i++)
 		BH_TRY(bh_merchant_record_encode(&state->merchants[i], out));
@@ -307,8 +355,10 @@ bh_status bh_keyring_state_decode(bh_view payload, bh_keyring_state *out)
 {
 	BH_CLEANUP(bh_keyring_state_clear) bh_keyring_state state = { 0 };
 	bh_reader r = bh_reader_of(payload);
-	uint32_t count = bh_read_u32(&r);
+	uint32_t count;
 
+	BH_TRY(platform_decode(&r, &state.platform));
+	count = bh_read_u32(&r);
 	for (uint32_t i = 0; i < count; i++) {
 		BH_CLEANUP(bh_merchant_record_clear) bh_merchant_record merchant = { 0 };
 		BH_TRY(merchant_decode(&r, &merchant));
@@ -443,7 +493,7 @@ static bh_status apply_deks_added(bh_keyring_state *state, bh_view payload)
 	unsigned marks = bh_read_u8(&r);
 	int64_t at_s = (int64_t)bh_read_u64(&r);
 	size_t count = bh_read_u16(&r);
-	bh_merchant_record *merchant = bh_keyring_state_find_id(state, id);
+	bh_merchant_record *merchant = bh_keyring_state_owner_id(state, id);
 	if (!bh_reader_ok(&r) || merchant == NULL || merchant->state != BH_MERCHANT_ACTIVE || !marks_known(marks) || at_s <= 0 ||
 	    count != bh_deks_class_count(merchant->deks, merchant->dek_count) || merchant->dek_count + count > UINT16_MAX)
 		return malformed("impossible generation of DEKs");
@@ -470,7 +520,7 @@ static bh_status apply_deks_marked(bh_keyring_state *state, bh_view payload)
 	id_read(&r, id);
 	unsigned marks = bh_read_u8(&r);
 	int64_t at_s = (int64_t)bh_read_u64(&r);
-	bh_merchant_record *merchant = bh_keyring_state_find_id(state, id);
+	bh_merchant_record *merchant = bh_keyring_state_owner_id(state, id);
 	if (!bh_reader_done(&r) || merchant == NULL || is_ending(merchant->state) || !marks_known(marks) || at_s <= 0 ||
 	    bh_deks_mark(merchant->deks, merchant->dek_count, marks, at_s) == 0)
 		return malformed("impossible mark of DEKs");
@@ -504,7 +554,7 @@ static bh_status apply_deks_sealed(bh_keyring_state *state, bh_view payload)
 		id_read(&r, merchant_id);
 		id_read(&r, id);
 		uint64_t bytes = bh_read_u64(&r);
-		bh_dek_record *dek = dek_of(bh_keyring_state_find_id(state, merchant_id), id);
+		bh_dek_record *dek = dek_of(bh_keyring_state_owner_id(state, merchant_id), id);
 		if (!bh_reader_ok(&r) || dek == NULL || bh_dek_record_is_tombstone(dek) || bytes <= dek->sealed)
 			return malformed("impossible number of bytes sealed under a DEK");
 		dek->sealed = bytes;

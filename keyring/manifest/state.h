@@ -41,6 +41,9 @@ typedef struct bh_merchant_record {
 void bh_merchant_record_clear(bh_merchant_record *merchant);
 
 typedef struct bh_keyring_state {
+	/* The platform's DEKs, as a merchant's that is ACTIVE and has neither name nor id, and one class without a name. Its region
+	 * and its CMK are in the head. */
+	bh_merchant_record platform;
 	bh_merchant_record *merchants; /* owned, in order of creation */
 	size_t count;
 	size_t cap;
@@ -53,6 +56,9 @@ bool bh_merchant_state_may(bh_merchant_state from, bh_merchant_state to);
 /* The living merchant of that name, else its newest tombstone; NULL if there is none. Borrowed until the state changes. */
 bh_merchant_record *bh_keyring_state_find(const bh_keyring_state *state, const char *name);
 bh_merchant_record *bh_keyring_state_find_id(const bh_keyring_state *state, const uint8_t id[BH_ID_LEN]);
+/* The same, and the platform for the name "", or the id that is all zero: who has DEKs. */
+bh_merchant_record *bh_keyring_state_owner(bh_keyring_state *state, const char *name);
+bh_merchant_record *bh_keyring_state_owner_id(bh_keyring_state *state, const uint8_t id[BH_ID_LEN]);
 /* The living merchant whose name is the same without regard to case; NULL if there is none. */
 const bh_merchant_record *bh_keyring_state_twin(const bh_keyring_state *state, const char *name);
 

@@ -18,24 +18,26 @@
 #include "keyring/manifest/file.h"
 
 #define DEK_ID_INFO "bulkhead/1/dek-id"
-
-static const bh_scope platform_scope;
+#define ROOT_ID_INFO "bulkhead/1/root-id"
 
 /* One DEK at a KMS */
 
 /* A DEK's id is made from the DEK, so that a KMS that unwraps to another key is found out before anything is read or written under
  * that: the wrap alone says nothing of what is in it. */
-static bh_status dek_id(const bh_secret *key, const uint8_t database_id[BH_ID_LEN], uint8_t out[BH_ID_LEN])
+static bh_status dek_id(const bh_secret *key, const uint8_t database_id[BH_ID_LEN], uint32_t generation, uint8_t out[BH_ID_LEN])
 {
-	return bh_hkdf(bh_secret_view(key), bh_view_of(database_id, BH_ID_LEN), bh_view_str(DEK_ID_INFO), out, BH_ID_LEN);
+	const char *info = generation == BH_ROOT_GENERATION ? ROOT_ID_INFO : DEK_ID_INFO;
+
+	return bh_hkdf(bh_secret_view(key), bh_view_of(database_id, BH_ID_LEN), bh_view_str(info), out, BH_ID_LEN);
 }
 
-static bh_status dek_id_check(const bh_secret *key, const uint8_t database_id[BH_ID_LEN], const uint8_t id[BH_ID_LEN])
+static bh_status dek_id_check(const bh_secret *key, const uint8_t database_id[BH_ID_LEN], uint32_t generation,
+			      const uint8_t id[BH_ID_LEN])
 {
 	uint8_t derived[BH_ID_LEN];
 	char hex[BH_ID_HEX_SIZE];
 
-	BH_TRY(dek_id(key, database_id, derived));
+	BH_TRY(dek_id(key, database_id, generation, derived));
 	if (bh_equal_ct(derived, id, BH_ID_LEN))
 		return BH_OK;
 	bh_hex(id, BH_ID_LEN, hex);
@@ -50,7 +52,7 @@ bh_status bh_keyring_dek_make(bh_kms *kms, const uint8_t database_id[BH_ID_LEN],
 	uint8_t id[BH_ID_LEN];
 
 	BH_TRY(bh_secret_random(&key, BH_DEK_LEN));
-	BH_TRY(dek_id(&key, database_id, id));
+	BH_TRY(dek_id(&key, database_id, generation, id));
 	BH_TRY(bh_context_encode(database_id, region, scope, id, &context));
 	BH_TRY(bh_kms_wrap(kms, bh_secret_view(&key), bh_buf_view(&context), wrapped_out, version_out));
 	return bh_dek_new(id, scope, generation, bh_buf_view(&context), bh_secret_view(&key), dek_out);
@@ -64,7 +66,7 @@ bh_status bh_keyring_dek_open(bh_kms *kms, const uint8_t database_id[BH_ID_LEN],
 
 	BH_TRY(bh_context_encode(database_id, region, scope, id, &context));
 	BH_TRY(bh_kms_unwrap(kms, wrapped, bh_buf_view(&context), &key));
-	BH_TRY(dek_id_check(&key, database_id, id));
+	BH_TRY(dek_id_check(&key, database_id, generation, id));
 	return bh_dek_new(id, scope, generation, bh_buf_view(&context), bh_secret_view(&key), out);
 }
 
@@ -105,9 +107,45 @@ bh_status bh_keyring_merchant_copy(bh_keyring *keyring, const char *name, bh_key
 	return status;
 }
 
+/* Region and CMK of what is a copy of the platform's DEKs alone so far. The caller holds `lock`. */
+static bh_status platform_complete(const bh_keyring *keyring, bh_merchant_record *platform)
+{
+	const bh_keyring_head *head = &keyring->file.head;
+
+	memcpy(platform->region, head->region, sizeof(platform->region));
+	platform->cmk_uri = strdup(head->cmk_uri);
+	return platform->cmk_uri != NULL ? BH_OK : bh_fail(BH_E_NOMEM, "no memory for the platform's CMK");
+}
+
+static bh_status platform_copy(bh_keyring *keyring, bh_keyring_state *out)
+{
+	BH_CLEANUP(bh_keyring_state_clear) bh_keyring_state copy = { 0 };
+	bh_merchant_record *record = calloc(1, sizeof(*record));
+
+	if (record == NULL)
+		return bh_fail(BH_E_NOMEM, "no memory for the platform's DEKs");
+	out->merchants = record;
+	out->count = 1;
+	bh_keyring_read_lock(keyring);
+	const bh_keyring_state one = { .platform = keyring->state.platform };
+	bh_status status = bh_keyring_state_copy(&one, &copy);
+	if (status == BH_OK)
+		status = platform_complete(keyring, &copy.platform);
+	bh_keyring_unlock(keyring);
+	BH_TRY(status);
+	*record = copy.platform;
+	copy.platform = (bh_merchant_record){ 0 };
+	return BH_OK;
+}
+
+bh_status bh_keyring_owner_copy(bh_keyring *keyring, const char *name, bh_keyring_state *out)
+{
+	return name[0] == '\0' ? platform_copy(keyring, out) : bh_keyring_merchant_copy(keyring, name, out);
+}
+
 static bool same_wraps(const bh_merchant_record *a, const bh_merchant_record *b)
 {
-	if (strcmp(a->cmk_uri, b->cmk_uri) != 0 || a->dek_count != b->dek_count)
+	if (a->dek_count != b->dek_count)
 		return false;
 	for (size_t i = 0; i < a->dek_count; i++)
 		if (!bh_dek_record_same_wrap(&a->deks[i], &b->deks[i]))
@@ -115,11 +153,18 @@ static bool same_wraps(const bh_merchant_record *a, const bh_merchant_record *b)
 	return true;
 }
 
+/* The platform's is in the head. The caller holds `lock`. */
+static const char *cmk_uri_of(const bh_keyring *keyring, const bh_merchant_record *owner)
+{
+	return owner->name[0] == '\0' ? keyring->file.head.cmk_uri : owner->cmk_uri;
+}
+
 bool bh_keyring_has_moved(bh_keyring *keyring, const bh_merchant_record *copy)
 {
 	bh_keyring_read_lock(keyring);
-	const bh_merchant_record *now = bh_keyring_state_find_id(&keyring->state, copy->id);
-	bool moved = now != NULL && now->state < BH_MERCHANT_SHREDDING && !same_wraps(now, copy);
+	const bh_merchant_record *now = bh_keyring_state_owner_id(&keyring->state, copy->id);
+	bool moved = now != NULL && now->state < BH_MERCHANT_SHREDDING &&
+		     (strcmp(cmk_uri_of(keyring, now), copy->cmk_uri) != 0 || !same_wraps(now, copy));
 	bh_keyring_unlock(keyring);
 	return moved;
 }
@@ -448,9 +493,12 @@ bh_status bh_keyring_dek_current(bh_keyring *keyring, const bh_scope *scope, bh_
 /* Why the DEK of this id is not in memory. The caller holds `lock`. */
 static bh_status id_absent(const bh_keyring *keyring, const uint8_t id[BH_ID_LEN])
 {
+	const bh_merchant_record *platform = &keyring->state.platform;
 	char hex[BH_ID_HEX_SIZE];
 
 	bh_hex(id, BH_ID_LEN, hex);
+	if (bh_deks_find(platform->deks, platform->dek_count, id) != NULL)
+		return bh_fail(BH_E_SHREDDED, "DEK %s of the platform is retired", hex);
 	for (size_t i = 0; i < keyring->state.count; i++) {
 		const bh_merchant_record *merchant = &keyring->state.merchants[i];
 		for (size_t j = 0; j < merchant->dek_count; j++) {
@@ -480,7 +528,7 @@ bh_status bh_keyring_dek_find(bh_keyring *keyring, const uint8_t id[BH_ID_LEN], 
 
 static size_t dek_count(const bh_keyring_state *state)
 {
-	size_t count = 1; /* the platform's */
+	size_t count = state->platform.dek_count;
 
 	for (size_t i = 0; i < state->count; i++)
 		count += state->merchants[i].dek_count;
@@ -505,20 +553,18 @@ static bh_status dek_info_fill(const bh_keyring *keyring, const bh_merchant_reco
 									  : BH_OK;
 }
 
+static bh_status owner_infos_fill(const bh_keyring *keyring, const bh_merchant_record *owner, bh_dek_info **next)
+{
+	for (size_t i = 0; i < owner->dek_count; i++)
+		BH_TRY(dek_info_fill(keyring, owner, &owner->deks[i], (*next)++));
+	return BH_OK;
+}
+
 static bh_status dek_infos_fill(const bh_keyring *keyring, bh_dek_info *infos)
 {
-	const bh_keyring_head *head = &keyring->file.head;
-
-	memcpy(infos->id, head->platform_dek_id, BH_ID_LEN);
-	infos->scope = platform_scope;
-	infos->generation = 1;
-	infos->cmk_version = head->cmk_version;
-	infos->created_at_s = head->created_at_s;
-	for (size_t i = 0; i < keyring->state.count; i++) {
-		const bh_merchant_record *merchant = &keyring->state.merchants[i];
-		for (size_t j = 0; j < merchant->dek_count; j++)
-			BH_TRY(dek_info_fill(keyring, merchant, &merchant->deks[j], ++infos));
-	}
+	BH_TRY(owner_infos_fill(keyring, &keyring->state.platform, &infos));
+	for (size_t i = 0; i < keyring->state.count; i++)
+		BH_TRY(owner_infos_fill(keyring, &keyring->state.merchants[i], &infos));
 	return BH_OK;
 }
 

@@ -7,6 +7,10 @@
 
 #include "ring.h"
 
+/* In place of a generation: the root secret, a DEK of the platform's scope that seals nothing. Its id is made by another label, so
+ * that no DEK's wrap can take its place, nor it a DEK's. */
+#define BH_ROOT_GENERATION 0u
+
 /* Makes a DEK of fresh random bytes for `scope`, with an id made from them, and wraps it. */
 BH_MUST_CHECK bh_status bh_keyring_dek_make(bh_kms *kms, const uint8_t database_id[BH_ID_LEN], const char *region,
 					    const bh_scope *scope, uint32_t generation, bh_dek **dek_out, bh_buf *wrapped_out,
@@ -26,6 +30,8 @@ bool bh_keyring_has_moved(bh_keyring *keyring, const bh_merchant_record *copy);
 /* One merchant's record in a state of its own, so that it can be used without the lock. Errors: BH_E_NO_SUCH_MERCHANT,
  * BH_E_SHREDDED (from SHREDDING on), BH_E_NOMEM. */
 BH_MUST_CHECK bh_status bh_keyring_merchant_copy(bh_keyring *keyring, const char *name, bh_keyring_state *out);
+/* The same, and for the name "" the platform as a merchant, with region and CMK. */
+BH_MUST_CHECK bh_status bh_keyring_owner_copy(bh_keyring *keyring, const char *name, bh_keyring_state *out);
 /* Both names are checked ones. */
 void bh_scope_set(bh_scope *scope, const char *merchant, const char *cls);
 

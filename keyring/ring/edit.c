@@ -26,7 +26,7 @@ int64_t bh_keyring_now_ms(void)
  * of the merchant. The caller holds `lock`. */
 static bh_status grant(bh_keyring *keyring, const char *name, const bh_dek_table *deks)
 {
-	const bh_merchant_record *merchant = bh_keyring_state_find(&keyring->state, name);
+	const bh_merchant_record *merchant = bh_keyring_state_owner(&keyring->state, name);
 
 	if (merchant == NULL || !bh_keyring_is_live(keyring, merchant))
 		return bh_fail(BH_E_NO_KEY, "merchant '%s': its keys were taken out of memory meanwhile", name);
@@ -49,37 +49,32 @@ static bh_status state_install(bh_keyring *keyring, bh_keyring_state *next, cons
 	return status;
 }
 
-/* `head` NULL: as it is. */
 static bh_status state_replace(bh_keyring *keyring, const bh_keyring_head *head, const bh_keyring_state *next)
 {
 	BH_CLEANUP(bh_buf_clear) bh_buf snapshot = { 0 };
 
 	BH_TRY(bh_keyring_state_encode(next, &snapshot));
 	bh_keyring_audit_follow(keyring);
-	return bh_keyring_file_replace(&keyring->file, head != NULL ? head : &keyring->file.head, bh_buf_view(&snapshot));
+	return bh_keyring_file_replace(&keyring->file, head, bh_buf_view(&snapshot));
 }
 
-bh_status bh_keyring_replace(bh_keyring *keyring, bh_keyring_state *next)
+bh_status bh_keyring_replace_head(bh_keyring *keyring, const bh_keyring_head *head, bh_keyring_state *next)
 {
-	BH_TRY(state_replace(keyring, NULL, next));
+	BH_TRY(state_replace(keyring, head, next));
 	BH_TRY(state_install(keyring, next, NULL, NULL));
 	bh_keyring_write_lock(keyring);
+	keyring->file.head = *head;
 	bh_keyring_sealed_forget(keyring);
 	bh_keyring_unlock(keyring);
 	bh_keyring_pin_tell(keyring);
 	return BH_OK;
 }
 
-bh_status bh_keyring_replace_head(bh_keyring *keyring, const bh_keyring_head *head)
+bh_status bh_keyring_replace(bh_keyring *keyring, bh_keyring_state *next)
 {
-	BH_TRY(state_replace(keyring, head, &keyring->state));
-	bh_keyring_write_lock(keyring);
-	if (head != NULL)
-		keyring->file.head = *head;
-	keyring->generation = keyring->file.mark.generation;
-	bh_keyring_unlock(keyring);
-	bh_keyring_pin_tell(keyring);
-	return BH_OK;
+	const bh_keyring_head head = keyring->file.head;
+
+	return bh_keyring_replace_head(keyring, &head, next);
 }
 
 static bh_status edit_append(bh_keyring *keyring, bh_keyring_record_type type, bh_view payload)
@@ -95,7 +90,7 @@ static bh_status edit(bh_keyring *keyring, bh_keyring_record_type type, bh_view 
 	BH_TRY(bh_keyring_state_copy(&keyring->state, &next));
 	BH_TRY(bh_keyring_state_apply(&next, type, payload));
 	if (bh_keyring_file_is_full(&keyring->file, payload.len))
-		BH_TRY(state_replace(keyring, NULL, &next));
+		BH_TRY(state_replace(keyring, &keyring->file.head, &next));
 	else
 		BH_TRY(edit_append(keyring, type, payload));
 	bh_status status = state_install(keyring, &next, name, deks);
@@ -115,8 +110,12 @@ bh_status bh_keyring_edit_deks(bh_keyring *keyring, bh_view payload, const char 
 
 bh_status bh_keyring_compact(bh_keyring *keyring)
 {
+	BH_CLEANUP(bh_keyring_state_clear) bh_keyring_state same = { 0 };
+
 	pthread_mutex_lock(&keyring->change);
-	bh_status status = bh_keyring_replace_head(keyring, NULL);
+	bh_status status = bh_keyring_state_copy(&keyring->state, &same);
+	if (status == BH_OK)
+		status = bh_keyring_replace(keyring, &same);
 	pthread_mutex_unlock(&keyring->change);
 	return status;
 }

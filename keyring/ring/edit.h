@@ -17,8 +17,8 @@ BH_MUST_CHECK bh_status bh_keyring_edit_deks(bh_keyring *keyring, bh_view payloa
 /* Makes `next` the state by a replacement of KEYRING, so that nothing of the present one stays in the file: the present one is left
  * in `next`. The caller holds `change`. */
 BH_MUST_CHECK bh_status bh_keyring_replace(bh_keyring *keyring, bh_keyring_state *next);
-/* Replaces KEYRING by one of this head (NULL: as it is) and the state there is. The caller holds `change`. */
-BH_MUST_CHECK bh_status bh_keyring_replace_head(bh_keyring *keyring, const bh_keyring_head *head);
+/* The same, under this head. */
+BH_MUST_CHECK bh_status bh_keyring_replace_head(bh_keyring *keyring, const bh_keyring_head *head, bh_keyring_state *next);
 /* Refuses what would ask a KMS for a change that cannot be recorded. Errors: BH_E_INVALID (read-only). */
 BH_MUST_CHECK bh_status bh_keyring_writable_check(const bh_keyring *keyring);
 int64_t bh_keyring_now_ms(void); /* since 1970 */

@@ -16,40 +16,61 @@
 
 /* Create, open, close */
 
+const char *bh_keyring_audit_name(const bh_merchant_record *merchant)
+{
+	return merchant->name[0] != '\0' ? merchant->name : NULL;
+}
+
 static bh_audit_event platform_event(const bh_keyring_head *head, const char *action)
 {
-	return (bh_audit_event){ .action = action,
-				 .region = head->region,
-				 .dek_id = head->platform_dek_id,
-				 .cmk_uri = head->cmk_uri,
-				 .cmk_version = head->cmk_version };
+	return (bh_audit_event){ .action = action, .region = head->region, .cmk_uri = head->cmk_uri };
+}
+
+/* What the platform's KMS did to the root, and to each of its DEKs that has a wrap. */
+static bh_status platform_deks_add(bh_audit *audit, bh_audit_batch *batch, const bh_keyring_head *head,
+				   const bh_merchant_record *platform, const char *action)
+{
+	bh_audit_event event = platform_event(head, action);
+
+	event.dek_id = head->root_id;
+	event.cmk_version = head->cmk_version;
+	event.detail = "the root secret, which seals nothing";
+	BH_TRY(bh_audit_batch_add(audit, batch, &event));
+	event.detail = NULL;
+	for (size_t i = 0; i < platform->dek_count; i++) {
+		if (bh_dek_record_is_tombstone(&platform->deks[i]))
+			continue;
+		event.dek_id = platform->deks[i].id;
+		event.cmk_version = platform->deks[i].cmk_version;
+		BH_TRY(bh_audit_batch_add(audit, batch, &event));
+	}
+	return BH_OK;
 }
 
 /* The first entries of a log. */
-static bh_status created_write(bh_audit *audit, const bh_keyring_head *head)
+static bh_status created_write(bh_audit *audit, const bh_keyring_head *head, const bh_merchant_record *platform)
 {
 	BH_CLEANUP(bh_audit_batch_clear) bh_audit_batch batch = { 0 };
 	char id[BH_ID_HEX_SIZE], detail[BH_ID_HEX_SIZE + 16];
 	bh_audit_event created = platform_event(head, BH_AUDIT_DATABASE_CREATED);
-	const bh_audit_event wrapped = platform_event(head, BH_AUDIT_DEK_WRAPPED);
 
 	bh_hex(head->database_id, BH_ID_LEN, id);
 	snprintf(detail, sizeof(detail), "database %s", id);
 	created.detail = detail;
 	BH_TRY(bh_audit_batch_add(audit, &batch, &created));
-	BH_TRY(bh_audit_batch_add(audit, &batch, &wrapped));
+	BH_TRY(platform_deks_add(audit, &batch, head, platform, BH_AUDIT_DEK_WRAPPED));
 	return bh_audit_batch_write(audit, &batch);
 }
 
-bh_status bh_keyring_audit_create(const bh_io_dir *dir, const bh_keyring_head *head, const bh_signer *signer,
-				  const bh_keyring_options *options)
+bh_status bh_keyring_audit_create(const bh_io_dir *dir, const bh_keyring_head *head, const bh_keyring_state *first,
+				  const bh_signer *signer, const bh_keyring_options *options)
 {
 	const bh_audit_options audit_options = { .actor = options->actor };
 	const bh_audit_position nothing = { 0 };
 	bh_audit *audit = NULL;
 
 	BH_TRY(bh_audit_open(dir, signer, &audit_options, &nothing, 1, &audit));
-	bh_status status = created_write(audit, head);
+	bh_status status = created_write(audit, head, &first->platform);
 	bh_audit_close(audit);
 	return status;
 }
@@ -58,15 +79,13 @@ static bh_status opened_write(bh_keyring *keyring)
 {
 	BH_CLEANUP(bh_audit_batch_clear) bh_audit_batch batch = { 0 };
 	bh_audit_event opened = platform_event(&keyring->file.head, BH_AUDIT_OPENED);
-	const bh_audit_event unwrapped = platform_event(&keyring->file.head, BH_AUDIT_DEK_UNWRAPPED);
 	char detail[64];
 
 	snprintf(detail, sizeof(detail), "%s, keyring generation %llu", keyring->file.writable ? "writable" : "read-only",
 		 (unsigned long long)keyring->file.mark.generation);
 	opened.detail = detail;
-	opened.dek_id = NULL;
 	BH_TRY(bh_audit_batch_add(keyring->audit, &batch, &opened));
-	BH_TRY(bh_audit_batch_add(keyring->audit, &batch, &unwrapped));
+	BH_TRY(platform_deks_add(keyring->audit, &batch, &keyring->file.head, &keyring->state.platform, BH_AUDIT_DEK_UNWRAPPED));
 	return bh_audit_batch_write(keyring->audit, &batch);
 }
 
@@ -87,7 +106,7 @@ bh_status bh_keyring_audit_open(bh_keyring *keyring, const bh_keyring_options *o
 	bh_audit_position_get(keyring->audit, &position);
 	/* A kill came between the making of KEYRING and that of its log. */
 	if (position.size == 0)
-		BH_TRY(created_write(keyring->audit, &keyring->file.head));
+		BH_TRY(created_write(keyring->audit, &keyring->file.head, &keyring->state.platform));
 	BH_TRY(opened_write(keyring));
 	if (!writable) /* which has no mark to write */
 		bh_keyring_pin_tell(keyring);
@@ -156,7 +175,7 @@ void bh_keyring_audit_mark_try(bh_keyring *keyring)
 static bh_audit_event merchant_event(const bh_merchant_record *merchant, const char *action, bh_status outcome)
 {
 	return (bh_audit_event){ .action = action,
-				 .merchant = merchant->name[0] != '\0' ? merchant->name : NULL, /* the platform's */
+				 .merchant = bh_keyring_audit_name(merchant),
 				 .region = merchant->region,
 				 .cmk_uri = merchant->cmk_uri,
 				 .outcome = outcome };
@@ -254,7 +273,9 @@ bh_status bh_keyring_audit_denied(const bh_keyring *keyring, bh_audit_batch *bat
 void bh_keyring_audit_denied_note(bh_keyring *keyring, const bh_merchant_record *merchant, bh_status status)
 {
 	BH_CLEANUP(bh_audit_batch_clear) bh_audit_batch batch = { 0 };
-	const bh_audit_event bare = { .action = BH_AUDIT_KEYS_DENIED, .merchant = merchant->name, .outcome = status };
+	const bh_audit_event bare = { .action = BH_AUDIT_KEYS_DENIED,
+				      .merchant = bh_keyring_audit_name(merchant),
+				      .outcome = status };
 
 	if (bh_keyring_audit_denied(keyring, &batch, merchant, status) == BH_OK)
 		bh_audit_batch_note(keyring->audit, &batch);

@@ -11,9 +11,12 @@
  * written: bh_audit_note() then. A change of state is logged before it is made, and once more, with its outcome, if it fails.
  * That a KMS is asked is logged before it is; but for renewals, which the grant of the keys tells of in advance. */
 
-/* Makes the first AUDIT of a new database. */
-BH_MUST_CHECK bh_status bh_keyring_audit_create(const bh_io_dir *dir, const bh_keyring_head *head, const bh_signer *signer,
-						const bh_keyring_options *options);
+/* How the log names it: NULL for the platform. */
+const char *bh_keyring_audit_name(const bh_merchant_record *merchant);
+
+/* Makes the first AUDIT of a new database, whose state is `first`. */
+BH_MUST_CHECK bh_status bh_keyring_audit_create(const bh_io_dir *dir, const bh_keyring_head *head, const bh_keyring_state *first,
+						const bh_signer *signer, const bh_keyring_options *options);
 /* Opens AUDIT, which has to go through `pinned` (size 0: nothing is), and says that this process has opened the keyring. */
 BH_MUST_CHECK bh_status bh_keyring_audit_open(bh_keyring *keyring, const bh_keyring_options *options,
 					      const bh_audit_position *pinned);

@@ -44,19 +44,20 @@ typedef struct bh_keyring_options {
 	bh_pin_fn pin_changed; /* is told of each new pin; NULL */
 	void *pin_arg;
 	/* Looks at what else lies in the directory `dir`, before a byte of it is changed: what this fails with ends the open. The
-	 * platform's DEK can be had. NULL: nobody looks. */
+	 * platform's DEKs can be had. NULL: nobody looks. */
 	bh_status (*inspect)(bh_keyring *keyring, const char *dir);
 	bool audit_restart; /* writable opens: give up the audit log that is there, lost or damaged; see audit.h */
 } bh_keyring_options;
 
-/* Makes DIR/KEYRING and DIR/AUDIT for a new database: fresh database id and platform DEK wrapped by `platform_cmk_uri`. DIR must
- * exist. Errors: BH_E_EXISTS (a KEYRING, an AUDIT, or anything of that name is there), BH_E_BUSY, BH_E_NOT_FOUND (DIR, or the CMK),
- * BH_E_INVALID (region, URI), BH_E_REGION (the CMK says it is in another region), those of the KMS, BH_E_IO. */
+/* Makes DIR/KEYRING and DIR/AUDIT for a new database: fresh database id, root secret and platform DEK wrapped by
+ * `platform_cmk_uri`. DIR must exist. Errors: BH_E_EXISTS (a KEYRING, an AUDIT, or anything of that name is there), BH_E_BUSY,
+ * BH_E_NOT_FOUND (DIR, or the CMK), BH_E_INVALID (region, URI), BH_E_REGION (the CMK says it is in another region), those of the
+ * KMS, BH_E_IO. */
 BH_MUST_CHECK bh_status bh_keyring_create(const char *dir, const char *region, const char *platform_cmk_uri,
 					  const bh_keyring_options *options);
 
-/* Opens DIR/KEYRING and DIR/AUDIT, unwraps the platform DEK, checks both files whole. No merchant's DEK is unwrapped yet.
- * Takes an exclusive lock on DIR (flock) for as long as it is open. `writable` false: no byte in DIR is changed, torn tails
+/* Opens DIR/KEYRING and DIR/AUDIT, unwraps root secret and platform DEKs, checks both files whole. No merchant's DEK is unwrapped
+ * yet. Takes an exclusive lock on DIR (flock) for as long as it is open. `writable` false: no byte in DIR is changed, torn tails
  * included, but for AUDIT: who unwraps keys leaves a line, whatever for. Errors: BH_E_NOT_FOUND (no KEYRING), BH_E_BUSY (another
  * process), BH_E_FORMAT, BH_E_TRUNCATED, BH_E_VERSION, BH_E_TAG (also: not the one that is
  * pinned), BH_E_ROLLBACK (below the floor, or the pin), BH_E_INVALID (the pin is none), those of the KMS, BH_E_NO_KEY (there is no
@@ -83,7 +84,7 @@ BH_MUST_CHECK bh_status bh_keyring_cmk_uri(bh_keyring *keyring, const char *merc
  * Borrowed: lives as long as the keyring. */
 bh_audit *bh_keyring_audit(bh_keyring *keyring);
 
-/* What the database signs with: Ed25519, its seed derived from the platform DEK, so that it needs no storage and whoever opens the
+/* What the database signs with: Ed25519, its seed derived from the root secret, so that it needs no storage and whoever opens the
  * database has it. Borrowed: lives as long as the keyring. */
 const bh_signer *bh_keyring_signer(const bh_keyring *keyring);
 

@@ -41,12 +41,16 @@ uint64_t bh_keyring_sealed_of(const bh_keyring *keyring, const bh_dek_record *de
 	return tally != NULL ? bh_tally_get(tally) : dek->sealed;
 }
 
+static void forget_tombstones(bh_keyring *keyring, const bh_merchant_record *owner)
+{
+	for (size_t i = 0; i < owner->dek_count; i++)
+		if (bh_dek_record_is_tombstone(&owner->deks[i]))
+			bh_tally_table_remove(&keyring->tallies, owner->deks[i].id);
+}
+
 void bh_keyring_sealed_forget(bh_keyring *keyring)
 {
-	for (size_t i = 0; i < keyring->state.count; i++) {
-		const bh_merchant_record *merchant = &keyring->state.merchants[i];
-		for (size_t j = 0; j < merchant->dek_count; j++)
-			if (bh_dek_record_is_tombstone(&merchant->deks[j]))
-				bh_tally_table_remove(&keyring->tallies, merchant->deks[j].id);
-	}
+	forget_tombstones(keyring, &keyring->state.platform);
+	for (size_t i = 0; i < keyring->state.count; i++)
+		forget_tombstones(keyring, &keyring->state.merchants[i]);
 }

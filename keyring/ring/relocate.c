@@ -127,7 +127,7 @@ static void move_merchant(relocation *r, bh_merchant_record *merchant)
 	moved(r, merchant, status);
 }
 
-/* The open has unwrapped the platform's DEK there already, and has its head as it will be. */
+/* The open has unwrapped the platform's keys there already, and has its head as it will be. */
 static bh_status move_platform(relocation *r)
 {
 	const bh_keyring_head *head = &r->keyring->file.head;

@@ -6,7 +6,8 @@
  * new wrap is unwrapped again before it counts. All that with no lock held; under `change` a new wrap takes the place of the one
  * that was read, and of no other. KEYRING is then replaced as a whole, so that no old wrap stays in it.
  *
- * The platform goes the same way, as a merchant without a name and with one DEK, whose wrap is in KEYRING's head.
+ * The platform goes the same way, as a merchant without a name; behind its DEKs comes the root secret, whose wrap is in KEYRING's
+ * head.
  */
 #include <stdlib.h>
 
@@ -54,37 +55,27 @@ static void rewrap_clear(rewrap *r)
 
 /* What is to be rewrapped */
 
-static bh_status platform_fill(bh_keyring *keyring, bh_merchant_record *out)
+/* The root, as one more DEK behind the platform's. The caller holds `lock`. */
+static bh_status root_fill(const bh_keyring_head *head, bh_dek_record *out)
 {
-	const bh_keyring_head *head = &keyring->file.head;
-	bh_dek_record *dek = out->deks;
-
-	memcpy(out->region, head->region, sizeof(out->region));
-	memcpy(dek->id, head->platform_dek_id, BH_ID_LEN);
-	dek->generation = 1;
-	bh_keyring_read_lock(keyring);
-	dek->cmk_version = head->cmk_version;
-	out->cmk_uri = strdup(head->cmk_uri);
-	bh_status status = bh_buf_append(&dek->wrapped, head->wrapped, head->wrapped_len);
-	bh_keyring_unlock(keyring);
-	if (status == BH_OK && out->cmk_uri == NULL)
-		status = bh_fail(BH_E_NOMEM, "no memory for the platform's CMK");
-	return status;
+	memcpy(out->id, head->root_id, BH_ID_LEN);
+	out->generation = BH_ROOT_GENERATION;
+	out->cmk_version = head->cmk_version;
+	return bh_buf_append(&out->wrapped, head->wrapped, head->wrapped_len);
 }
 
-static bh_status platform_copy(bh_keyring *keyring, bh_keyring_state *out)
+static bh_status root_append(bh_keyring *keyring, bh_merchant_record *platform)
 {
-	bh_merchant_record *record = calloc(1, sizeof(*record));
+	bh_dek_record *grown = realloc(platform->deks, (platform->dek_count + 1) * sizeof(*grown));
 
-	if (record == NULL)
-		return bh_fail(BH_E_NOMEM, "no memory for the platform's DEK");
-	out->merchants = record;
-	out->count = 1;
-	record->deks = calloc(1, sizeof(*record->deks));
-	if (record->deks == NULL)
-		return bh_fail(BH_E_NOMEM, "no memory for the platform's DEK");
-	record->dek_count = 1;
-	return platform_fill(keyring, record);
+	if (grown == NULL)
+		return bh_fail(BH_E_NOMEM, "no memory for the platform's DEKs");
+	platform->deks = grown;
+	grown[platform->dek_count] = (bh_dek_record){ 0 };
+	bh_keyring_read_lock(keyring);
+	bh_status status = root_fill(&keyring->file.head, &grown[platform->dek_count++]);
+	bh_keyring_unlock(keyring);
+	return status;
 }
 
 /* "Not found" would say that there is no such merchant. */
@@ -184,7 +175,7 @@ static bh_status busy(const rewrap *r)
 {
 	return bh_fail(BH_E_BUSY, "%s%s%s was rotated, rewrapped or moved by somebody else meanwhile",
 		       merchant_of(r)->name[0] != '\0' ? "merchant '" : "", merchant_of(r)->name,
-		       merchant_of(r)->name[0] != '\0' ? "'" : "the platform's DEK");
+		       merchant_of(r)->name[0] != '\0' ? "'" : "the platform's key");
 }
 
 /* Puts the new wraps into `now`, where the ones that were read are still there. A move is all or none. */
@@ -235,24 +226,38 @@ static bh_status merchant_commit(rewrap *r)
 	return bh_keyring_replace(r->keyring, &next);
 }
 
+/* The root's wrap, which the head has: the last of those that were read. */
+static bh_status root_take(rewrap *r, bh_keyring_head *head)
+{
+	const bh_dek_record *then = &merchant_of(r)->deks[merchant_of(r)->dek_count - 1];
+	const new_wrap *wrap = &r->wraps[merchant_of(r)->dek_count - 1];
+
+	if (strcmp(head->cmk_uri, merchant_of(r)->cmk_uri) != 0 || head->wrapped_len != then->wrapped.len ||
+	    memcmp(head->wrapped, then->wrapped.data, head->wrapped_len) != 0)
+		return busy(r);
+	if (wrap->wrapped.len > 0) {
+		memcpy(head->wrapped, wrap->wrapped.data, wrap->wrapped.len);
+		head->wrapped_len = wrap->wrapped.len;
+		head->cmk_version = wrap->version;
+		r->result.rewrapped++;
+	}
+	r->result.behind += head->cmk_version < r->result.version;
+	memcpy(head->cmk_uri, r->uri, strlen(r->uri) + 1);
+	return BH_OK;
+}
+
 static bh_status platform_commit(rewrap *r)
 {
-	const bh_dek_record *then = merchant_of(r)->deks;
+	BH_CLEANUP(bh_keyring_state_clear) bh_keyring_state next = { 0 };
 	bh_keyring_head head = r->keyring->file.head;
-	const new_wrap *wrap = r->wraps;
 
-	if (head.wrapped_len != then->wrapped.len || memcmp(head.wrapped, then->wrapped.data, head.wrapped_len) != 0)
-		return busy(r);
-	r->result.behind = (wrap->wrapped.len > 0 ? wrap->version : head.cmk_version) < r->result.version;
-	if (wrap->wrapped.len == 0)
+	BH_TRY(bh_keyring_state_copy(&r->keyring->state, &next));
+	BH_TRY(root_take(r, &head));
+	BH_TRY(wraps_take(r, &next.platform));
+	if (r->result.rewrapped == 0)
 		return BH_OK;
-	memcpy(head.wrapped, wrap->wrapped.data, wrap->wrapped.len);
-	head.wrapped_len = wrap->wrapped.len;
-	head.cmk_version = wrap->version;
-	memcpy(head.cmk_uri, r->uri, strlen(r->uri) + 1);
-	r->result.rewrapped = 1;
 	BH_TRY(events_write(r));
-	return bh_keyring_replace_head(r->keyring, &head);
+	return bh_keyring_replace_head(r->keyring, &head, &next);
 }
 
 static bh_status commit(rewrap *r)
@@ -328,10 +333,9 @@ bh_status bh_keyring_merchant_rewrap(bh_keyring *keyring, const char *name, cons
 	BH_CLEANUP(rewrap_clear) rewrap r = { .keyring = keyring };
 
 	BH_TRY(bh_keyring_writable_check(keyring));
+	BH_TRY(bh_keyring_owner_copy(keyring, name, &r.copy));
 	if (name[0] == '\0')
-		BH_TRY(platform_copy(keyring, &r.copy));
-	else
-		BH_TRY(bh_keyring_merchant_copy(keyring, name, &r.copy));
+		BH_TRY(root_append(keyring, &r.copy.merchants[0]));
 	r.move = cmk_uri != NULL && strcmp(cmk_uri, merchant_of(&r)->cmk_uri) != 0;
 	r.uri = r.move ? cmk_uri : merchant_of(&r)->cmk_uri;
 	BH_TRY(bh_fail_prefix(run(&r), "rewrap"));

@@ -25,15 +25,15 @@ struct bh_keyring {
 	bh_secret passphrase; /* for the KMS, with its NUL; empty if none was given */
 	bh_kms_options kms;   /* its passphrase lies there */
 	bh_cmk_table *cmks;
-	bh_dek *platform;
-	bh_signer *signer;     /* made from the platform's DEK */
+	bh_signer *signer;     /* made from the root secret */
 	bh_audit *audit;       /* immutable after open */
 	bh_pin_fn pin_changed; /* NULL: nobody asked for pins */
 	void *pin_arg;
 	_Atomic uint64_t audit_marked; /* entries of AUDIT that KEYRING's commit mark knows of */
 
 	pthread_mutex_t change;
-	bh_keyring_file file; /* of file.head, the wrap, the CMK and its version are written under `lock`, too; the rest stays */
+	bh_keyring_file file; /* of file.head, the wrap, the CMK and its version are written under `lock`, too; the rest stays. The
+			       * root itself is in memory at an open and in a rewrap alone */
 
 	pthread_rwlock_t lock;
 	bh_keyring_state state;

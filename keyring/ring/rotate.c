@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * rotate.c: generations of a merchant's DEKs: added, marked, retired.
+ * rotate.c: generations of a merchant's DEKs: added, marked, retired. The platform is a merchant here whose name is "".
  *
  * A rotation makes and wraps its DEKs with no lock held; then, under `change`, it looks whether the merchant is what it was, and
  * records them. They are given out only once they are durable: nothing is ever sealed under a DEK that KEYRING does not have.
@@ -73,7 +73,7 @@ static bh_status live_check(bh_keyring *keyring, const bh_merchant_record *merch
 static bh_status rotation_begin(rotation *r)
 {
 	BH_TRY(bh_keyring_writable_check(r->keyring));
-	BH_TRY(bh_keyring_merchant_copy(r->keyring, r->name, &r->copy));
+	BH_TRY(bh_keyring_owner_copy(r->keyring, r->name, &r->copy));
 	const bh_merchant_record *merchant = &r->copy.merchants[0];
 	size_t classes = bh_deks_class_count(merchant->deks, merchant->dek_count);
 
@@ -131,12 +131,14 @@ static bh_status deks_make(rotation *r, int64_t at_s)
 static bh_status unchanged_check(const rotation *r)
 {
 	const bh_merchant_record *then = &r->copy.merchants[0];
-	const bh_merchant_record *now = bh_keyring_state_find_id(&r->keyring->state, then->id);
+	const bh_merchant_record *now = bh_keyring_state_owner_id(&r->keyring->state, then->id);
+	char cmk_uri[BH_KMS_URI_MAX + 1];
 
+	BH_TRY(bh_keyring_cmk_uri(r->keyring, r->name, cmk_uri));
 	BH_TRY(state_check(now));
 	if (now->dek_count != then->dek_count)
 		return bh_fail(BH_E_BUSY, "merchant '%s': somebody else rotated its keys meanwhile", r->name);
-	if (strcmp(now->cmk_uri, then->cmk_uri) != 0)
+	if (strcmp(cmk_uri, then->cmk_uri) != 0)
 		return bh_fail(BH_E_BUSY, "merchant '%s': was moved to another CMK meanwhile", r->name);
 	return live_check(r->keyring, now);
 }
@@ -160,7 +162,7 @@ static bh_status marked_add(const bh_keyring *keyring, bh_audit_batch *events, c
 static void failed_note(bh_keyring *keyring, const bh_merchant_record *merchant, const char *action, bh_status status)
 {
 	const bh_audit_event bare = {
-		.action = action, .merchant = merchant->name, .outcome = status, .detail = bh_status_message()
+		.action = action, .merchant = bh_keyring_audit_name(merchant), .outcome = status, .detail = bh_status_message()
 	};
 
 	bh_audit_note(keyring->audit, &bare);
@@ -224,7 +226,7 @@ bh_status bh_keyring_merchant_rotate(bh_keyring *keyring, const char *name, unsi
 /* The caller holds `change`. Errors: BH_E_NO_SUCH_MERCHANT, BH_E_SHREDDED. */
 static bh_status living(bh_keyring *keyring, const char *name, const bh_merchant_record **out)
 {
-	const bh_merchant_record *merchant = bh_keyring_state_find(&keyring->state, name);
+	const bh_merchant_record *merchant = bh_keyring_state_owner(&keyring->state, name);
 
 	if (merchant == NULL)
 		return bh_fail(BH_E_NO_SUCH_MERCHANT, "merchant '%s': does not exist in this database", name);
@@ -339,7 +341,9 @@ static void forget(bh_keyring *keyring, bh_view ids)
 static void retired_note(bh_keyring *keyring, const bh_merchant_record *merchant, bh_view ids, const char *detail)
 {
 	BH_CLEANUP(bh_audit_batch_clear) bh_audit_batch batch = { 0 };
-	const bh_audit_event bare = { .action = BH_AUDIT_DEK_RETIRED, .merchant = merchant->name, .detail = detail };
+	const bh_audit_event bare = { .action = BH_AUDIT_DEK_RETIRED,
+				      .merchant = bh_keyring_audit_name(merchant),
+				      .detail = detail };
 
 	if (bh_keyring_audit_some(keyring, &batch, BH_AUDIT_DEK_RETIRED, merchant, ids.data, ids.len / BH_ID_LEN, detail, BH_OK) ==
 	    BH_OK)
@@ -358,7 +362,7 @@ static bh_status retire(bh_keyring *keyring, const char *name, bh_view all, cons
 
 	BH_TRY(living(keyring, name, &merchant));
 	BH_TRY(bh_keyring_state_copy(&keyring->state, &next));
-	BH_TRY(bury(bh_keyring_state_find(&next, name), all.data, all.len / BH_ID_LEN, &ids));
+	BH_TRY(bury(bh_keyring_state_owner(&next, name), all.data, all.len / BH_ID_LEN, &ids));
 	if (ids.len == 0)
 		return BH_OK;
 	BH_TRY(set_aside(keyring, bh_buf_view(&ids), &aside));
@@ -368,7 +372,7 @@ static bh_status retire(bh_keyring *keyring, const char *name, bh_view all, cons
 		return status;
 	}
 	forget(keyring, bh_buf_view(&ids));
-	retired_note(keyring, bh_keyring_state_find(&keyring->state, name), bh_buf_view(&ids), detail);
+	retired_note(keyring, bh_keyring_state_owner(&keyring->state, name), bh_buf_view(&ids), detail);
 	return BH_OK;
 }
 

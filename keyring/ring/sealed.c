@@ -30,9 +30,10 @@ static bh_status merchant_collect(const bh_keyring *keyring, const bh_merchant_r
 
 static bh_status collect(bh_keyring *keyring, bh_buf *out)
 {
-	bh_status status = BH_OK;
+	bh_status status;
 
 	bh_keyring_read_lock(keyring);
+	status = merchant_collect(keyring, &keyring->state.platform, out);
 	for (size_t i = 0; status == BH_OK && i < keyring->state.count; i++)
 		if (keyring->state.merchants[i].state < BH_MERCHANT_SHREDDING)
 			status = merchant_collect(keyring, &keyring->state.merchants[i], out);

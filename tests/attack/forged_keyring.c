@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "keyring/audit/audit.h"
+#include "keyring/manifest/state.h"
 #include "keyring/ring/deks.h"
 
 static const bh_scope platform;
@@ -28,33 +29,74 @@ static bh_buf snapshot_of(const char *dir, const char *path, bh_keyring_head *he
 	return snapshot;
 }
 
-/* The attacker's platform DEK, in `head`; and the key that authenticates what he writes. */
-static bh_secret key_of(const forged_keyring *forged, bh_keyring_head *head)
+/* One key of the attacker's, wrapped by his CMK. */
+static bh_dek *key_make(const forged_keyring *forged, const bh_keyring_head *head, uint32_t generation, bh_buf *wrapped,
+			uint32_t *version)
 {
-	bh_secret key = { 0 }, mac_key = { 0 }, seed = { 0 };
-	bh_buf wrapped = { 0 };
-	bh_signer *signer = NULL;
 	bh_kms *kms = NULL;
 	bh_dek *dek = NULL;
 
 	OK(bh_kms_open(forged->cmk_uri, NULL, &kms));
-	OK(bh_keyring_dek_make(kms, head->database_id, head->region, &platform, 1, &dek, &wrapped, &head->cmk_version));
-	memcpy(head->platform_dek_id, bh_dek_id(dek), BH_ID_LEN);
+	OK(bh_keyring_dek_make(kms, head->database_id, head->region, &platform, generation, &dek, wrapped, version));
+	bh_kms_close(kms);
+	return dek;
+}
+
+/* His DEK in the place of the platform's. */
+static void own_dek(const forged_keyring *forged, const bh_keyring_head *head, bh_dek_record *record)
+{
+	bh_dek *dek;
+
+	bh_buf_clear(&record->wrapped);
+	dek = key_make(forged, head, 1, &record->wrapped, &record->cmk_version);
+	memcpy(record->id, bh_dek_id(dek), BH_ID_LEN);
+	bh_dek_unref(dek);
+}
+
+/* The wrap that KEYRING has of the platform's DEK, as if it were the root's. */
+static void put_dek(const bh_dek_record *record, bh_keyring_head *head)
+{
+	memcpy(head->root_id, record->id, BH_ID_LEN);
+	memcpy(head->wrapped, record->wrapped.data, record->wrapped.len);
+	head->wrapped_len = record->wrapped.len;
+	head->cmk_version = record->cmk_version;
+}
+
+static bh_dek *put_own_root(const forged_keyring *forged, bh_keyring_head *head)
+{
+	bh_buf wrapped = { 0 };
+	bh_dek *root = key_make(forged, head, BH_ROOT_GENERATION, &wrapped, &head->cmk_version);
+
+	memcpy(head->root_id, bh_dek_id(root), BH_ID_LEN);
 	memcpy(head->wrapped, wrapped.data, wrapped.len);
 	head->wrapped_len = wrapped.len;
-	OK(bh_secret_copy(&key, bh_dek_key(dek)));
-	OK(bh_keyring_mac_key(&key, head->database_id, &mac_key));
-	OK(bh_hkdf_secret(bh_secret_view(&key), bh_view_of(head->database_id, BH_ID_LEN), bh_view_str("bulkhead ed25519 v1"),
-			  BH_SIGN_SEED_LEN, &seed));
-	OK(bh_signer_new(bh_secret_view(&seed), &signer));
+	bh_buf_clear(&wrapped);
+	return root;
+}
+
+/* What all is made from, in `head` and `state`; and the key that authenticates what he writes. */
+static bh_secret key_of(const forged_keyring *forged, bh_keyring_head *head, bh_keyring_state *state)
+{
+	bh_signer *signer = NULL;
+	bh_secret mac_key = { 0 };
+	bh_dek *root = NULL;
+	bh_view from;
+
+	if (forged->log_key != NULL) {
+		put_dek(&state->platform.deks[state->platform.dek_count - 1], head);
+		assert_memory_equal(head->root_id, bh_dek_id(forged->log_key), BH_ID_LEN);
+		from = bh_dek_key(forged->log_key);
+	} else {
+		own_dek(forged, head, &state->platform.deks[0]);
+		root = put_own_root(forged, head);
+		from = bh_dek_key(root);
+	}
+	OK(bh_keyring_mac_key(from, head->database_id, &mac_key));
+	OK(bh_keyring_signer_make(from, head->database_id, &signer));
 	if (!forged->real_key)
 		bh_signer_public(signer, head->public_key);
 	bh_signer_free(signer);
-	bh_secret_clear(&seed);
-	bh_secret_clear(&key);
-	bh_buf_clear(&wrapped);
-	bh_dek_unref(dek);
-	bh_kms_close(kms);
+	bh_dek_unref(root);
 	return mac_key;
 }
 
@@ -63,13 +105,17 @@ void forge_keyring(const char *dir, const forged_keyring *forged)
 	char path[PATH_SIZE], audit[PATH_SIZE];
 	bh_keyring_head head;
 	bh_keyring_mark mark = { .generation = 1u << 20 }; /* above any floor */
+	bh_keyring_state state = { 0 };
 	bh_buf snapshot, image = { 0 };
 	bh_secret mac_key;
 
 	path_join(path, dir, BH_KEYRING_FILE);
 	path_join(audit, dir, BH_AUDIT_FILE);
 	snapshot = snapshot_of(dir, path, &head);
-	mac_key = key_of(forged, &head);
+	OK(bh_keyring_state_decode(bh_buf_view(&snapshot), &state));
+	mac_key = key_of(forged, &head, &state);
+	snapshot.len = 0;
+	OK(bh_keyring_state_encode(&state, &snapshot));
 	snprintf(head.cmk_uri, sizeof(head.cmk_uri), "%s", forged->cmk_uri);
 	OK(bh_buf_reserve(&image, BH_KEYRING_RECORDS_OFF));
 	OK(bh_keyring_head_encode(&head, &mac_key, image.data, mark.chain));
@@ -82,4 +128,5 @@ void forge_keyring(const char *dir, const forged_keyring *forged)
 	bh_secret_clear(&mac_key);
 	bh_buf_clear(&image);
 	bh_buf_clear(&snapshot);
+	bh_keyring_state_clear(&state);
 }

@@ -324,8 +324,8 @@ static void test_another_keyring(void **state)
 	test_child_ok(expect_whole, &s);
 }
 
-/* The head fits: real CMK, real signing key. But the DEK that it has wrapped there is the attacker's. */
-static void test_another_dek_under_the_right_key(void **state)
+/* The head fits: real CMK, real signing key. But the root secret that it has wrapped there is the attacker's. */
+static void test_another_root_under_the_right_key(void **state)
 {
 	stage s = { 0 };
 
@@ -334,6 +334,39 @@ static void test_another_dek_under_the_right_key(void **state)
 	refused(&s, s.ws->db, s.pin, BH_E_TAG);
 	refused(&s, s.ws->db, NULL, BH_E_TAG);
 	put_back(&s, s.later);
+	test_child_ok(expect_whole, &s);
+}
+
+static bh_dek *platform_key(const char *dir)
+{
+	static const bh_scope platform;
+	bh_keyring *keyring = NULL;
+	bh_dek *dek = NULL;
+
+	OK(bh_keyring_open(dir, NULL, false, &keyring));
+	OK(bh_keyring_dek_current(keyring, &platform, &dek));
+	bh_keyring_close(keyring);
+	return dek;
+}
+
+/* Who has got hold of the key of the logs has its wrap as well, in KEYRING. It makes nothing of a keyring: not as its root, for the
+ * real signing key or for one of its own, nor with a pin or without. */
+static void test_the_logs_key_as_the_root(void **state)
+{
+	stage s = { 0 };
+	bh_dek *log_key;
+
+	stage_set(&s, *state);
+	log_key = platform_key(s.ws->db);
+	put_back(&s, s.later);
+	for (int real = 0; real <= 1; real++) {
+		forge_keyring(s.ws->db, &(forged_keyring){
+						.cmk_uri = test_cmk(s.ws, "platform"), .log_key = log_key, .real_key = real != 0 });
+		refused(&s, s.ws->db, s.pin, BH_E_TAG);
+		refused(&s, s.ws->db, NULL, BH_E_TAG);
+		put_back(&s, s.later);
+	}
+	bh_dek_unref(log_key);
 	test_child_ok(expect_whole, &s);
 }
 
@@ -398,7 +431,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_another_keyring, test_workspace_make, test_workspace_drop),
-		cmocka_unit_test_setup_teardown(test_another_dek_under_the_right_key, test_workspace_make, test_workspace_drop),
+		cmocka_unit_test_setup_teardown(test_another_root_under_the_right_key, test_workspace_make, test_workspace_drop),
+		cmocka_unit_test_setup_teardown(test_the_logs_key_as_the_root, test_workspace_make, test_workspace_drop),
 		cmocka_unit_test_setup_teardown(test_another_database, test_workspace_make, test_workspace_drop),
 		cmocka_unit_test_setup_teardown(test_the_whole_directory_put_back, test_workspace_make, test_workspace_drop),
 		cmocka_unit_test_setup_teardown(test_another_history, test_workspace_make, test_workspace_drop),

@@ -89,7 +89,7 @@ the_platform_moves_too() {
 	fresh
 	run 0 kms create local:kms#operator --region eu
 	run 0 --db db rewrap --platform --cmk local:kms#operator
-	has out "platform: 1 DEKs rewrapped; 0 wraps below version 1"
+	has out "platform: 2 DEKs rewrapped; 0 wraps below version 1"
 	mv db-kms gone
 	run 0 --db db get bob/data key1
 	has out "value of bob"

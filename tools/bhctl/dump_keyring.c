@@ -13,7 +13,7 @@ static void show_head(dump *d, const bh_keyring_head *head)
 	char database[BH_ID_HEX_SIZE], dek[BH_ID_HEX_SIZE], created[OUT_TIME_SIZE], key[2 * BH_SIGN_PUBLIC_LEN + 1];
 
 	bh_hex(head->database_id, BH_ID_LEN, database);
-	bh_hex(head->platform_dek_id, BH_ID_LEN, dek);
+	bh_hex(head->root_id, BH_ID_LEN, dek);
 	bh_hex(head->public_key, BH_SIGN_PUBLIC_LEN, key);
 	out_time(head->created_at_s, created);
 	if (d->ctl->json) {

@@ -97,7 +97,7 @@ BH_API BH_MUST_CHECK bh_status bh_kms_destroy(bh_kms *kms, bh_kms_evidence *out)
 typedef struct bh_rewrap_result {
 	uint32_t version; /* the CMK's newest */
 	size_t behind;    /* wraps that are below it still */
-	size_t rewrapped; /* DEKs that got a new wrap */
+	size_t rewrapped; /* DEKs that got a new wrap; the platform's root secret counts as one */
 	bool moved;       /* to another CMK */
 	bool rotated;     /* ... and a new generation of DEKs was begun for it, onto which a sweep moves all data */
 } bh_rewrap_result;

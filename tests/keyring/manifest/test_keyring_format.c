@@ -36,7 +36,7 @@ static bh_keyring_head head_sample(size_t uri_len)
 	bh_keyring_head head = { .created_at_s = 1700000000, .cmk_version = 3, .region = "eu-west", .wrapped_len = 65 };
 
 	memset(head.database_id, 0xd1, BH_ID_LEN);
-	memset(head.platform_dek_id, 0xd2, BH_ID_LEN);
+	memset(head.root_id, 0xd2, BH_ID_LEN);
 	memset(head.cmk_uri, 'u', uri_len);
 	memset(head.wrapped, 0xee, head.wrapped_len);
 	return head;
