@@ -205,8 +205,8 @@ static bh_status open_without_hurt(bh_db *db)
 	return status;
 }
 
-/* Without CURRENT there is no database. That is right just once, before the first merchant; later it means that CURRENT is lost,
- * and RocksDB must not begin anew over the files. */
+/* Without CURRENT there is no database. That is right just once, before the first merchant or rotation; later it means that CURRENT
+ * is lost, and RocksDB must not begin anew over the files. */
 static bh_status check_current(bh_db *db)
 {
 	bh_dek_info *deks = NULL;
@@ -218,7 +218,9 @@ static bh_status check_current(bh_db *db)
 	free(deks);
 	if (count <= 1)
 		return BH_OK;
-	return bh_fail(BH_E_FORMAT, "%s: CURRENT is missing, but the keyring knows merchants; restore it from a backup", db->dir);
+	return bh_fail(BH_E_FORMAT,
+		       "%s: CURRENT is missing, but the keyring knows of merchants, or of a rotation; restore it from a backup",
+		       db->dir);
 }
 
 static bh_status copy_settings(bh_db *db, const char *dir, const bh_db_options *options)

@@ -9,6 +9,7 @@
  *     its CMK was asked last                                    REWRAP_LOOKS-th look at most
  *     an older generation is marked                             sweeps (sweep.c)
  *     no SST or blob file lies under older generations          sweeps: what is left are WALs and the MANIFEST
+ *     the platform has an older generation                      sweeps
  * Otherwise older generations wait for compactions to move what lies under them. At the end of each look what was sealed under each
  * DEK is written down: a kill loses what was sealed since, but for what lies there, which the first look after it finds.
  */
@@ -54,9 +55,13 @@ struct bh_keeper {
 static void tell(const bh_keeper *k, const char *merchant, const char *what, bh_status status)
 {
 	/* It left, or is busy with the same: nothing an operator should know. */
-	if (status != BH_OK && status != BH_E_SUSPENDED && status != BH_E_SHREDDED && status != BH_E_BUSY &&
-	    !atomic_load(&k->stopping))
+	if (status == BH_OK || status == BH_E_SUSPENDED || status == BH_E_SHREDDED || status == BH_E_BUSY ||
+	    atomic_load(&k->stopping))
+		return;
+	if (merchant[0] != '\0')
 		bh_db_log(k->db, "merchant '%s': %s: %s", merchant, what, bh_status_message());
+	else
+		bh_db_log(k->db, "platform: %s: %s", what, bh_status_message());
 }
 
 /* ---- what lies there */
@@ -232,12 +237,26 @@ static bh_status keep(bh_keeper *k, const bh_merchant_info *merchant)
 	return keep_generations(k, &v);
 }
 
+/* The platform's rotations are an operator's. */
+static bh_status keep_platform(bh_keeper *k)
+{
+	bh_dek_info *deks = NULL;
+	size_t count = 0, wrapped = 0;
+
+	BH_TRY(bh_keyring_deks(k->db->keyring, &deks, &count));
+	for (size_t i = 0; i < count; i++)
+		wrapped += bh_scope_is_platform(&deks[i].scope) && !deks[i].tombstone;
+	free(deks);
+	return wrapped > 1 ? bh_sweep_until(k->db, "", &k->stopping) : BH_OK;
+}
+
 static void look(bh_keeper *k)
 {
 	bh_merchant_info *merchants = NULL;
 	size_t count = 0;
 
 	k->looks++;
+	tell(k, "", "its older generations of keys stay", keep_platform(k));
 	if (bh_keyring_merchants(k->db->keyring, &merchants, &count) != BH_OK)
 		return;
 	for (size_t i = 0; i < count; i++) {

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * rotate.c: a new generation of a merchant's DEKs begins.
+ * rotate.c: a new generation of a merchant's DEKs begins, or of the platform's.
  *
  *     step                               a kill right after it leaves
  *     new generation wrapped by the KMS  nothing
  *     recorded in the keyring            the generation, in use from the next open on; marks of the older ones with it
  *     logs told to look their keys up    done
+ *     of the platform: new logs begun    done
  * From then on files, and the merchant's spans in WAL and MANIFEST, are sealed under the new generation; what is there stays under
  * the old one until RocksDB rewrites it, or a sweep seals it anew (sweep.c). When nothing lies under a generation any more it is
  * destroyed (survey.c).
@@ -16,15 +17,19 @@
 #include <bulkhead/db.h>
 
 #include "survey.h"
+#include "sweep.h"
 #include "engine/core/merchant.h"
 #include "engine/core/gate.h"
 #include "keyring/base/base.h"
 
-static unsigned marks_of(const bh_rotate_options *options)
+/* What lies under the platform's key is little, and written by everybody: it is always swept. */
+static unsigned marks_of(const char *name, const bh_rotate_options *options)
 {
+	const unsigned least = name[0] == '\0' ? BH_DEK_SWEEP : 0;
+
 	if (options == NULL)
-		return 0;
-	return (options->sweep || options->exposed ? BH_DEK_SWEEP : 0) | (options->exposed ? BH_DEK_EXPOSED : 0);
+		return least;
+	return least | (options->sweep || options->exposed ? BH_DEK_SWEEP : 0) | (options->exposed ? BH_DEK_EXPOSED : 0);
 }
 
 /* What the gate says is why it is off, which the keyring's state alone does not tell. */
@@ -39,13 +44,19 @@ static bh_status gate_check(bh_db *db, const char *name)
 
 static bh_status merchant_rotate_inside(bh_db *db, const char *name, const bh_rotate_options *options)
 {
+	bh_status status = BH_OK;
+
 	BH_TRY(bh_db_check_writable(db));
 	BH_TRY(gate_check(db, name));
-	BH_TRY(bh_keyring_merchant_rotate(db->keyring, name, marks_of(options)));
+	BH_TRY(bh_keyring_merchant_rotate(db->keyring, name, marks_of(name, options)));
 	bh_fs_keys_changed(db->fs);
-	if (marks_of(options) != 0)
+	if (name[0] == '\0')
+		status = bh_fail_prefix(bh_sweep_platform_logs(db),
+					"platform: has a new generation, but logs go on under an older one "
+					"until the sweep, which is gone on with");
+	if (marks_of(name, options) != 0)
 		bh_alarm_ring(&db->keeper_alarm);
-	return BH_OK;
+	return status;
 }
 
 bh_status bh_merchant_rotate(bh_db *db, const char *name, const bh_rotate_options *options)
@@ -97,7 +108,8 @@ static bh_status merchant_generations_inside(bh_db *db, const char *name, bh_gen
 	size_t count, used = 0;
 
 	BH_TRY(bh_survey_make(&place, name, &survey));
-	BH_TRY(bh_keyring_merchant(db->keyring, name, &merchant));
+	if (name[0] != '\0')
+		BH_TRY(bh_keyring_merchant(db->keyring, name, &merchant));
 	BH_TRY(bh_keyring_deks(db->keyring, &deks, &count));
 	found = calloc(count, sizeof(*found));
 	if (found == NULL)

@@ -14,6 +14,7 @@
 #include "engine/erase/erase_record.h"
 #include "engine/core/files.h"
 #include "engine/wall/park.h"
+#include "platform_files.h"
 
 /* ---- which files there are */
 
@@ -242,6 +243,77 @@ static bh_status look_at_file(void *arg, const char *path)
 	return status == BH_E_NOT_FOUND || status == BH_E_TRUNCATED ? BH_OK : status;
 }
 
+/* ---- the same, of the platform */
+
+static void note_platform_file(void *arg, const uint8_t dek_id[BH_ID_LEN], bool parked)
+{
+	const survey_run *run = arg;
+
+	for (size_t i = 0; i < run->survey->count; i++) {
+		bh_old_dek *old = &run->survey->deks[i];
+		struct stat st;
+
+		if (memcmp(old->dek.id, dek_id, BH_ID_LEN) != 0)
+			continue;
+		old->parked += parked;
+		old->parked_logs += parked && (run->kind == BH_KIND_WAL || run->kind == BH_KIND_MANIFEST);
+		old->wals += run->kind == BH_KIND_WAL;
+		old->manifests += run->kind == BH_KIND_MANIFEST;
+		bh_platform_file_name(run->place, run->path, old->log, sizeof(old->log));
+		if (run->kind == BH_KIND_WAL || run->kind == BH_KIND_MANIFEST)
+			continue;
+		old->files++;
+		if (stat(run->path, &st) == 0)
+			old->bytes += (uint64_t)st.st_size;
+	}
+}
+
+/* What a file is under is said by its header: no frame of a log announces the platform. */
+static bh_status prove_platform(survey_run *run, int fd, bool parked)
+{
+	BH_CLEANUP(bh_file_key_clear) bh_file_key key = { 0 };
+	uint8_t bytes[BH_HEADER_LEN];
+	bh_path_info info;
+
+	BH_TRY(bh_file_kind_is_paged(run->kind) ? bh_raw_header(fd, run->path, bytes) : bh_raw_header_stable(fd, run->path, bytes));
+	BH_TRY(bh_fs_classify(run->place->fs, run->path, &info));
+	BH_TRY(bh_fail_prefix(bh_header_open(bh_view_of(bytes, sizeof(bytes)), bh_fs_scopes(run->place->fs), &key), "%s",
+			      run->path));
+	BH_TRY(bh_path_check_place(run->path, &info, &key));
+	note_platform_file(run, key.header.dek_id, parked);
+	return BH_OK;
+}
+
+static bh_status look_at_platform_once(survey_run *run, bool parked, bool *again_out)
+{
+	BH_CLEANUP(bh_raw_close) int fd = -1;
+	bh_status status;
+
+	*again_out = false;
+	BH_TRY(bh_raw_open(run->path, &fd));
+	status = prove_platform(run, fd, parked);
+	*again_out = status != BH_OK && !is_still_there(fd, run->path);
+	return status;
+}
+
+/* What is parked may be damaged, which is why it is: it needs who knows what, and is its merchant's to come back from. */
+static bh_status look_at_platform(void *arg, const char *path, bh_file_kind kind, bool parked)
+{
+	survey_run *run = arg;
+	bh_status status = BH_OK;
+	bool again = true;
+
+	run->path = path;
+	run->kind = kind;
+	for (int left = 3; again && left > 0; left--)
+		status = look_at_platform_once(run, parked, &again);
+	if (status == BH_OK || status == BH_E_NOT_FOUND)
+		return BH_OK;
+	run->survey->unproven += parked;
+	run->survey->unfinished += !parked && status == BH_E_TRUNCATED;
+	return parked || status == BH_E_TRUNCATED ? BH_OK : status;
+}
+
 /* ---- which DEKs are old */
 
 static void dek_list_clear(dek_list *list)
@@ -281,6 +353,11 @@ static bh_status list_old(const dek_list *all, const uint8_t merchant_id[BH_ID_L
 	return BH_OK;
 }
 
+static bool is_platform(const bh_merchant_info *merchant)
+{
+	return merchant->name[0] == '\0';
+}
+
 static bh_status survey(const bh_place *place, const dek_list *all, const bh_merchant_info *merchant, bool logs, bh_survey *out)
 {
 	survey_run run = { .place = place, .all = all, .survey = out };
@@ -288,6 +365,8 @@ static bh_status survey(const bh_place *place, const dek_list *all, const bh_mer
 	BH_TRY(list_old(all, merchant->id, out));
 	if (out->count == 0)
 		return BH_OK;
+	if (is_platform(merchant))
+		return bh_each_platform_file(place, look_at_platform, &run);
 	BH_TRY(bh_each_class_file(place, merchant->name, look_at_file, &run));
 	return logs ? bh_each_log(place, look_at_log, &run) : BH_OK;
 }
@@ -298,7 +377,8 @@ static bh_status survey_merchant(const bh_place *place, const char *merchant, bo
 	BH_CLEANUP(dek_list_clear) dek_list all = { 0 };
 	bh_status status;
 
-	BH_TRY(bh_keyring_merchant(place->keyring, merchant, &info));
+	if (merchant[0] != '\0')
+		BH_TRY(bh_keyring_merchant(place->keyring, merchant, &info));
 	BH_TRY(bh_keyring_deks(place->keyring, &all.deks, &all.count));
 	status = survey(place, &all, &info, logs, out);
 	if (status != BH_OK)
@@ -321,6 +401,11 @@ bool bh_old_dek_is_free(const bh_old_dek *dek)
 	return dek->files == 0 && dek->wals == 0 && dek->manifests == 0;
 }
 
+bool bh_old_dek_is_parked(const bh_old_dek *dek)
+{
+	return dek->files + dek->wals + dek->manifests == dek->parked;
+}
+
 bh_old_dek bh_survey_total(const bh_survey *survey)
 {
 	bh_old_dek total = { 0 };
@@ -332,6 +417,7 @@ bh_old_dek bh_survey_total(const bh_survey *survey)
 		total.bytes += old->bytes;
 		total.wals += old->wals;
 		total.manifests += old->manifests;
+		total.parked += old->parked;
 		total.dek.marks |= old->dek.marks;
 		if (old->log[0] != '\0')
 			memcpy(total.log, old->log, sizeof(total.log));
@@ -350,9 +436,19 @@ static bh_status sync_class(void *arg, const char *name)
 }
 
 /* What the survey saw in the place of older files must be there after a power cut, too. */
+static bh_status sync_archive(const bh_db *db)
+{
+	BH_CLEANUP(bh_buf_clear) bh_buf path = { 0 };
+
+	BH_TRY(bh_buf_printf(&path, "%s/archive", db->dir));
+	return bh_path_is_dir((const char *)path.data) ? bh_dir_sync((const char *)path.data) : BH_OK;
+}
+
 static bh_status sync_places(const bh_db *db, const char *merchant)
 {
-	for (size_t i = 0; i < CLASS_PLACES; i++) {
+	if (merchant[0] == '\0')
+		BH_TRY(sync_archive(db));
+	for (size_t i = 0; i < CLASS_PLACES && merchant[0] != '\0'; i++) {
 		BH_CLEANUP(bh_buf_clear) bh_buf path = { 0 };
 
 		BH_TRY(bh_buf_printf(&path, "%s/%s/%s", db->dir, class_places[i], merchant));
@@ -390,9 +486,13 @@ static bh_status retire(const bh_db *db, const dek_list *all, const bh_merchant_
 	BH_TRY(survey(&place, all, merchant, true, &found));
 	*left_out = found.count;
 	/* What is parked, has no header yet, or one that nobody can check refers to who knows what. */
-	if (found.count == 0 || found.unfinished > 0 || found.unproven > 0 || bh_is_parked(db, merchant->name))
+	if (found.count == 0 || found.unfinished > 0 || found.unproven > 0)
 		return BH_OK;
-	BH_TRY(bh_erase_rekey(db, merchant));
+	if (!is_platform(merchant)) {
+		if (bh_is_parked(db, merchant->name))
+			return BH_OK;
+		BH_TRY(bh_erase_rekey(db, merchant));
+	}
 	return retire_free(db, merchant->name, &found, left_out);
 }
 
@@ -402,7 +502,8 @@ bh_status bh_retire(const bh_db *db, const char *merchant, size_t *left_out)
 	BH_CLEANUP(dek_list_clear) dek_list all = { 0 };
 
 	*left_out = 0;
-	BH_TRY(bh_keyring_merchant(db->keyring, merchant, &info));
+	if (merchant[0] != '\0')
+		BH_TRY(bh_keyring_merchant(db->keyring, merchant, &info));
 	BH_TRY(bh_keyring_deks(db->keyring, &all.deks, &all.count));
 	return retire(db, &all, &info, left_out);
 }
@@ -410,10 +511,13 @@ bh_status bh_retire(const bh_db *db, const char *merchant, size_t *left_out)
 static bh_status retire_all(bh_db *db)
 {
 	BH_CLEANUP(dek_list_clear) dek_list all = { 0 };
+	const bh_merchant_info platform = { 0 };
 	bh_merchant_info *merchants = NULL;
 	size_t count = 0, left;
 
 	BH_TRY(bh_keyring_deks(db->keyring, &all.deks, &all.count));
+	if (retire(db, &all, &platform, &left) != BH_OK)
+		bh_db_log(db, "older generations of the platform's key stay: %s", bh_status_message());
 	BH_TRY(bh_keyring_merchants(db->keyring, &merchants, &count));
 	for (size_t i = 0; i < count; i++) {
 		if (merchants[i].state == BH_MERCHANT_ACTIVE && retire(db, &all, &merchants[i], &left) != BH_OK)

@@ -1,21 +1,29 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * sweep.c: all that lies under older generations of a merchant's DEKs is sealed anew under the newest one, where it lies, and the
- * older ones are destroyed.
+ * sweep.c: all that lies under older generations of a merchant's DEKs, or the platform's, is sealed anew under the newest one,
+ * where it lies, and the older ones are destroyed.
  *
  *     step                                    a kill right after it leaves
  *     each SST and blob file sealed anew      that file under the new generation, or under the old one (env/files/raw_file.h)
  *     each WAL, the MANIFEST                  the same
+ *     of the platform: each small file        the same
  *     wraps of the older generations gone     done
  * The marks in the keyring say that a sweep was asked for; whoever opens the database next goes on with it (keeper.c). No order
  * between the steps matters to what can be read: at any time every file names its DEK, and the keyring has it.
  *
  * A file is sealed anew inside the merchant's gate, so that suspending waits for it; it ends within one chunk. A WAL holds spans of
  * everybody: who leaves has it given up (bh_logs_let_go).
+ *
+ * The logs come first in the platform's sweep: what is written from then on is under its newest DEK, whatever becomes of the rest.
+ * What is parked stays as it is, and keeps the generations that it is under until its merchant comes back or is shredded.
  */
 #include "sweep.h"
 
+#include <stdio.h>
+
+#include "env/fs/rename.h"
 #include "env/reseal/reseal.h"
+#include "platform_files.h"
 #include "sweep_logs.h"
 #include "sweep_pace.h"
 
@@ -38,6 +46,14 @@ static void report(bh_sweep *s)
 
 /* ---- SSTs and blob files */
 
+/* `before`: what had been taken before this file. */
+static void file_done(bh_sweep *s, uint64_t before)
+{
+	s->progress.files_done = BH_MIN(s->progress.files_done + 1, s->progress.files_total);
+	s->progress.bytes_done = BH_MIN(s->progress.bytes_done + s->taken - before, s->progress.bytes_total);
+	report(s);
+}
+
 static bh_status sweep_file(void *arg, const char *path)
 {
 	bh_sweep *s = arg;
@@ -46,15 +62,31 @@ static bh_status sweep_file(void *arg, const char *path)
 	bh_status status;
 	bool done;
 
-	BH_TRY(bh_gate_enter(&s->merchant->gate, s->merchant->name));
+	BH_TRY(bh_gate_enter(&s->merchant->gate, s->name));
 	status = bh_reseal_pages(s->db->fs, path, &pace, &done);
 	bh_gate_leave(&s->merchant->gate);
 	BH_TRY(status);
-	if (!done)
+	if (done)
+		file_done(s, before);
+	return BH_OK;
+}
+
+static bh_status sweep_platform_file(void *arg, const char *path, bh_file_kind kind, bool parked)
+{
+	bh_sweep *s = arg;
+	const bh_pace pace = { bh_sweep_take, s };
+	const uint64_t before = s->taken;
+	bool done = false;
+
+	if (parked)
 		return BH_OK;
-	s->progress.files_done++;
-	s->progress.bytes_done = BH_MIN(s->progress.bytes_done + s->taken - before, s->progress.bytes_total);
-	report(s);
+	BH_TRY(bh_sweep_check(s));
+	if (bh_file_kind_is_paged(kind))
+		BH_TRY(bh_reseal_pages(s->db->fs, path, &pace, &done));
+	else if (kind == BH_KIND_OTHER)
+		BH_TRY(bh_rename_in_place(s->db->fs, path, &done));
+	if (done)
+		file_done(s, before);
 	return BH_OK;
 }
 
@@ -64,17 +96,20 @@ static bh_status measure(bh_sweep *s, bh_old_dek *left_out)
 {
 	BH_CLEANUP(bh_survey_clear) bh_survey survey = { 0 };
 
-	BH_TRY(bh_survey_make(&s->place, s->merchant->name, &survey));
+	BH_TRY(bh_survey_make(&s->place, s->name, &survey));
 	*left_out = bh_survey_total(&survey);
 	return BH_OK;
 }
 
 static bh_status round_once(bh_sweep *s, size_t *left_out)
 {
-	BH_TRY(bh_each_class_file(&s->place, s->merchant->name, sweep_file, s));
+	if (s->merchant != NULL)
+		BH_TRY(bh_each_class_file(&s->place, s->name, sweep_file, s));
 	BH_TRY(bh_sweep_logs(s));
+	if (s->merchant == NULL)
+		BH_TRY(bh_each_platform_file(&s->place, sweep_platform_file, s));
 	BH_TRY(bh_sweep_check(s));
-	return bh_retire(s->db, s->merchant->name, left_out);
+	return bh_retire(s->db, s->name, left_out);
 }
 
 /* What ends by itself: a file that is being written, a key that a read is just using, a record in the middle of being written. */
@@ -88,12 +123,19 @@ static bh_status tell_pins(bh_sweep *s)
 	bh_old_dek left = { 0 };
 
 	BH_TRY(measure(s, &left));
-	return bh_fail(
-		BH_E_BUSY,
-		"merchant '%s': older generations of its keys are still needed, by %llu files, %llu WALs, %llu MANIFESTs (%s); "
-		"it is gone on with later",
-		s->merchant->name, (unsigned long long)left.files, (unsigned long long)left.wals,
-		(unsigned long long)left.manifests, left.log[0] != '\0' ? left.log : "none of them a log");
+	return bh_fail(BH_E_BUSY,
+		       "%s: older generations of its keys are still needed, by %llu files, %llu WALs, %llu MANIFESTs (%s); "
+		       "it is gone on with later",
+		       s->who, (unsigned long long)left.files, (unsigned long long)left.wals, (unsigned long long)left.manifests,
+		       left.log[0] != '\0' ? left.log : "none of them a log");
+}
+
+/* Whether all that is left is parked: no further round changes that. */
+static bool is_parked_alone(bh_sweep *s)
+{
+	bh_old_dek left = { 0 };
+
+	return s->merchant == NULL && measure(s, &left) == BH_OK && left.parked > 0 && bh_old_dek_is_parked(&left);
 }
 
 static bh_status run(bh_sweep *s)
@@ -105,6 +147,8 @@ static bh_status run(bh_sweep *s)
 
 		if (status == BH_OK && left == 0)
 			return BH_OK;
+		if (status == BH_OK && is_parked_alone(s))
+			break;
 		if (status != BH_OK && !may_pass(status))
 			return status;
 		BH_TRY(bh_sweep_check(s));
@@ -132,13 +176,26 @@ static bh_status begin(bh_sweep *s, const bh_sweep_options *options)
 	return BH_OK;
 }
 
+static bh_sweep sweep_of(bh_db *db, const char *name, const _Atomic bool *stop)
+{
+	bh_sweep sweep = { .db = db, .place = bh_db_place(db), .name = name, .stop = stop };
+
+	if (name[0] == '\0') {
+		memcpy(sweep.who, "platform", sizeof("platform"));
+		return sweep;
+	}
+	sweep.merchant = bh_merchant_find(db, name);
+	snprintf(sweep.who, sizeof(sweep.who), "merchant '%s'", name);
+	return sweep;
+}
+
 static bh_status sweep_merchant(bh_db *db, const char *name, const bh_sweep_options *options, const _Atomic bool *stop)
 {
 	BH_CLEANUP(bh_merchant_info_clear) bh_merchant_info info = { 0 };
-	bh_sweep sweep = { .db = db, .place = bh_db_place(db), .merchant = bh_merchant_find(db, name), .stop = stop };
+	bh_sweep sweep = sweep_of(db, name, stop);
 	bh_status status;
 
-	if (sweep.merchant == NULL) {
+	if (sweep.merchant == NULL && name[0] != '\0') {
 		BH_TRY(bh_keyring_merchant(db->keyring, name, &info));
 		return bh_fail(BH_E_SHREDDED, "merchant '%s' is shredded: there is nothing to sweep", name);
 	}
@@ -147,6 +204,36 @@ static bh_status sweep_merchant(bh_db *db, const char *name, const bh_sweep_opti
 		status = run(&sweep);
 	bh_merchant_unref(sweep.merchant);
 	return status;
+}
+
+/* Whether a log that is not parked is under an older generation of the platform's. */
+static bh_status logs_left(bh_sweep *s, bool *out)
+{
+	BH_CLEANUP(bh_survey_clear) bh_survey survey = { 0 };
+
+	*out = false;
+	BH_TRY(bh_survey_make(&s->place, s->name, &survey));
+	for (size_t i = 0; i < survey.count; i++)
+		*out |= survey.deks[i].wals + survey.deks[i].manifests > survey.deks[i].parked_logs;
+	return BH_OK;
+}
+
+bh_status bh_sweep_platform_logs(bh_db *db)
+{
+	bh_sweep s = sweep_of(db, "", &db->closed);
+	bh_status status = BH_OK;
+	bool left = true;
+
+	for (int i = 0; i < ROUNDS && left; i++) {
+		status = bh_sweep_logs(&s);
+		if (status == BH_OK)
+			status = logs_left(&s, &left);
+		if (status != BH_OK && !may_pass(status))
+			return status;
+		if (left)
+			bh_sweep_sleep_ms(ROUND_MS);
+	}
+	return left && status == BH_OK ? bh_fail(BH_E_BUSY, "a log is in use") : status;
 }
 
 static bh_status merchant_sweep_inside(bh_db *db, const char *name, const bh_sweep_options *options)

@@ -93,7 +93,7 @@ bh_status bh_sweep_logs(bh_sweep *sweep)
 	log_run run = { .sweep = sweep, .old = &old };
 	uint64_t newest = 0;
 
-	BH_TRY(bh_survey_make(&sweep->place, sweep->merchant->name, &old));
+	BH_TRY(bh_survey_make(&sweep->place, sweep->name, &old));
 	if (old.count == 0)
 		return BH_OK;
 	BH_TRY(bh_logs_newest(sweep->db, &newest));

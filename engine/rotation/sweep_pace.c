@@ -32,8 +32,8 @@ static int64_t due_ms(const bh_sweep *s)
 bh_status bh_sweep_check(const bh_sweep *sweep)
 {
 	if (sweep->stop != NULL && atomic_load(sweep->stop))
-		return bh_fail(BH_E_BUSY, "merchant '%s': the sweep is gone on with later", sweep->merchant->name);
-	return bh_gate_check(&sweep->merchant->gate, sweep->merchant->name);
+		return bh_fail(BH_E_BUSY, "%s: the sweep is gone on with later", sweep->who);
+	return sweep->merchant != NULL ? bh_gate_check(&sweep->merchant->gate, sweep->name) : BH_OK;
 }
 
 bh_status bh_sweep_take(void *sweep, uint64_t bytes)

@@ -10,13 +10,15 @@
 #include "engine/core/merchant.h"
 #include "survey.h"
 
-/* Of one sweep: paces it, counts, and ends it when its merchant leaves. */
+/* Of one sweep: paces it, counts, and ends it when its merchant leaves. The platform never does. */
 typedef struct bh_sweep {
 	bh_db *db;
-	bh_place place; /* its */
-	bh_merchant *merchant;
-	const _Atomic bool *stop; /* set: the sweep shall end; NULL: it goes on to its end */
-	uint64_t bytes_per_s;     /* 0: no limit */
+	bh_place place;             /* its */
+	const char *name;           /* of the merchant; "": the platform */
+	bh_merchant *merchant;      /* NULL: the platform */
+	char who[BH_NAME_MAX + 16]; /* for messages */
+	const _Atomic bool *stop;   /* set: the sweep shall end; NULL: it goes on to its end */
+	uint64_t bytes_per_s;       /* 0: no limit */
 	int64_t begun_ms;
 	uint64_t taken; /* bytes since then */
 	bh_sweep_progress progress;

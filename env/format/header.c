@@ -171,6 +171,11 @@ bh_status bh_header_create(bh_file_kind kind, uint32_t page_size, uint64_t numbe
 	return BH_OK;
 }
 
+bool bh_header_begins(bh_view bytes)
+{
+	return bytes.len >= AT_VERSION && memcmp(bytes.data, MAGIC, AT_VERSION) == 0;
+}
+
 bh_status bh_header_parse(bh_view bytes, bh_header *out)
 {
 	const uint8_t *p = bytes.data;

@@ -73,6 +73,8 @@ BH_MUST_CHECK bh_status bh_header_create(bh_file_kind kind, uint32_t page_size, 
 
 /* Parses without keys: for dump and sizes. Errors: BH_E_TRUNCATED, BH_E_FORMAT (no magic; checksum; non-zero
  * padding; kind; page size), BH_E_VERSION (version, suite). The sync mark's slot of a stream is not looked at. */
+/* Whether these are the first bytes of a sealed file, by its magic alone. */
+bool bh_header_begins(bh_view bytes);
 BH_MUST_CHECK bh_status bh_header_parse(bh_view bytes, bh_header *out);
 
 /* Parses, finds the DEK, checks commitment and tag, derives the file's key.

@@ -275,6 +275,7 @@ static bh_fs *fs_make(const char *root, bh_keyring *keyring)
 	if (fs->root != NULL && bh_path_resolve(root, &fs->resolved_root) == BH_OK && bh_page_readers_new(&fs->readers) == BH_OK &&
 	    pthread_rwlock_init(&fs->lock, NULL) == 0 && bh_family_table_init(&fs->families)) {
 		pthread_mutex_init(&fs->fresh.lock, NULL);
+		pthread_mutex_init(&fs->renaming, NULL);
 		bh_live_init(&fs->live);
 		bh_kept_init(&fs->kept);
 		return fs;
@@ -304,6 +305,7 @@ static void fs_release(bh_fs *fs)
 	free(fs->root);
 	free(fs->only);
 	pthread_mutex_destroy(&fs->fresh.lock);
+	pthread_mutex_destroy(&fs->renaming);
 	pthread_rwlock_destroy(&fs->lock);
 	free(fs);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * fs_state.h: what a bh_fs is made of, for fs.c and fs_files.c.
+ * fs_state.h: what a bh_fs is made of, for fs.c, fs_files.c and rename.c.
  */
 #ifndef BH_FS_STATE_H
 #define BH_FS_STATE_H
@@ -32,7 +32,8 @@ struct bh_fs {
 	void *on_damage_arg;
 	void (*pause)(void *arg); /* NULL: none */
 	void *pause_arg;
-	bh_room *room; /* borrowed; NULL: none */
+	bh_room *room;            /* borrowed; NULL: none */
+	pthread_mutex_t renaming; /* held while a small file takes another's place: what is sealed anew is not an older one */
 	bool voids;
 	bool sync_fails;          /* the next one; by atomics */
 	bh_fresh fresh;           /* which logs there are; has a lock of its own */

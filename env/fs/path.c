@@ -131,6 +131,16 @@ bool bh_path_is_new_options(const char *path)
 	return strncmp(slash != NULL ? slash + 1 : path, "OPTIONS-", 8) == 0 && has_suffix(path, ".dbtmp");
 }
 
+bool bh_path_is_whole_small(const char *path)
+{
+	const char *slash = strrchr(path, '/'), *name = slash != NULL ? slash + 1 : path, *end = NULL;
+	uint64_t number;
+
+	if (strncmp(name, "OPTIONS-", 8) == 0)
+		end = parse_number(name + 8, &number);
+	return strcmp(name, "CURRENT") == 0 || strcmp(name, "IDENTITY") == 0 || (end != NULL && *end == '\0');
+}
+
 static bool is_unsealed(const char *name)
 {
 	return strcmp(name, "LOCK") == 0 || strcmp(name, "LOG") == 0 || strncmp(name, "LOG.old.", 8) == 0;

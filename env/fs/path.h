@@ -43,6 +43,8 @@ bool bh_path_is_plain(const char *path);
 
 /* Whether RocksDB begins a new OPTIONS file under this name. */
 bool bh_path_is_new_options(const char *path);
+/* A small file that gets its name by a rename alone, whole: CURRENT, IDENTITY, OPTIONS-<number>. */
+bool bh_path_is_whole_small(const char *path);
 
 /* bh_fs_classify() without a bh_fs: `root` is the database directory. */
 BH_MUST_CHECK bh_status bh_path_classify(const char *root, const char *path, bh_path_info *out);

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "copy.h"
+#include "fs_state.h"
 #include "env/files/raw_file.h"
 #include "env/files/stream_file.h"
 #include "keyring/base/crashpoint.h"
@@ -96,21 +97,30 @@ static bh_status pump(renaming *r)
 	return BH_OK;
 }
 
-static bh_status make_resealed(bh_fs *fs, renaming *r)
+static bh_status write_anew(bh_fs *fs, renaming *r)
 {
-	BH_TRY(begin_reading(fs, r));
 	BH_TRY(begin_writing(fs, r));
 	BH_TRY(pump(r));
 	BH_TRY(bh_stream_finish_file(r->out, temp_path(r), r->writer));
 	bh_crash_point("rename.sealed");
+	return BH_OK;
+}
+
+static bh_status make_resealed(bh_fs *fs, renaming *r)
+{
+	BH_TRY(begin_reading(fs, r));
+	BH_TRY(write_anew(fs, r));
 	return rename(temp_path(r), r->to) == 0 ? BH_OK : bh_raw_fail(r->to, "put in place");
 }
 
 bh_status bh_rename_resealed(bh_fs *fs, const char *from, const char *to)
 {
 	BH_CLEANUP(renaming_clear) renaming r = { .from = from, .to = to, .in = -1, .out = -1 };
-	bh_status status = make_resealed(fs, &r);
+	bh_status status;
 
+	pthread_mutex_lock(&fs->renaming);
+	status = make_resealed(fs, &r);
+	pthread_mutex_unlock(&fs->renaming);
 	if (status != BH_OK) {
 		if (r.out >= 0)
 			(void)unlink(temp_path(&r));
@@ -119,4 +129,48 @@ bh_status bh_rename_resealed(bh_fs *fs, const char *from, const char *to)
 	bh_crash_point("rename.renamed");
 	(void)unlink(from); /* RocksDB removes what is left of it at the next open */
 	return BH_OK;
+}
+
+/* ---- under its own name */
+
+static bh_status is_newest(const bh_fs *fs, const renaming *r, bool *out)
+{
+	const bh_file_key *key = bh_stream_reader_key(r->reader);
+	BH_CLEANUP(bh_dek_unrefp) bh_dek *newest = NULL;
+	bh_path_info info;
+
+	BH_TRY(bh_fs_classify(fs, r->from, &info));
+	BH_TRY(bh_keyring_dek_current(fs->keyring, &info.scope, &newest));
+	*out = memcmp(bh_dek_id(newest), key->header.dek_id, BH_ID_LEN) == 0;
+	return BH_OK;
+}
+
+/* By exchange, so that one that RocksDB removes meanwhile does not come back. */
+static bh_status reseal_in_place(bh_fs *fs, renaming *r, bool *done_out)
+{
+	bool newest = false;
+
+	BH_TRY(begin_reading(fs, r));
+	BH_TRY(is_newest(fs, r, &newest));
+	if (newest)
+		return BH_OK;
+	BH_TRY(write_anew(fs, r));
+	bh_io_closep(&r->out); /* from here on what is at the temporary name is removed by who replaces */
+	return bh_raw_replace(temp_path(r), r->to, done_out);
+}
+
+bh_status bh_rename_in_place(bh_fs *fs, const char *path, bool *done_out)
+{
+	BH_CLEANUP(renaming_clear) renaming r = { .from = path, .to = path, .in = -1, .out = -1 };
+	bh_status status;
+
+	*done_out = false;
+	if (!bh_path_is_whole_small(path))
+		return BH_OK;
+	pthread_mutex_lock(&fs->renaming);
+	status = reseal_in_place(fs, &r, done_out);
+	if (status != BH_OK && r.out >= 0)
+		(void)unlink(temp_path(&r));
+	pthread_mutex_unlock(&fs->renaming);
+	return status == BH_E_NOT_FOUND ? BH_OK : status;
 }

@@ -21,6 +21,11 @@ BH_MUST_CHECK bh_status bh_rename_needs_reseal(const bh_fs *fs, const char *from
  * called), those of bh_fs_new_file(), BH_E_FULL, BH_E_IO; and then `from` and `to` are as before. */
 BH_MUST_CHECK bh_status bh_rename_resealed(bh_fs *fs, const char *from, const char *to);
 
+/* Seals a small file anew under its own name, durably, where an older DEK than the newest seals it; its content stays. *done_out
+ * false: there is nothing to do, it is gone, or it may be in the middle of being written, as all may be whose name is not given by
+ * a rename alone. Errors: as above, BH_E_UNSUPPORTED (a file system without renameat2's exchange). */
+BH_MUST_CHECK bh_status bh_rename_in_place(bh_fs *fs, const char *path, bool *done_out);
+
 #ifdef __cplusplus
 }
 #endif

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * cmd_rotate.c: a merchant gets a new generation of DEKs; what lies under older ones is moved at once, if that is asked for.
+ * cmd_rotate.c: a merchant gets a new generation of DEKs; what lies under older ones is moved at once, if that is asked for. The
+ * platform's always is.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,7 +13,8 @@
 
 typedef struct job {
 	const bhctl *ctl;
-	const char *name;
+	const char *name; /* "": the platform */
+	char who[BH_NAME_MAX + 16];
 	bool now;  /* sweeps, too */
 	bool only; /* sweeps, and begins nothing */
 	bh_rotate_options rotate;
@@ -29,7 +31,7 @@ static void tell(void *arg, const bh_sweep_progress *p)
 	j->progress = *p;
 	if (j->ctl->json || !isatty(STDERR_FILENO))
 		return;
-	fprintf(stderr, "\r%s: %llu of %llu files, %llu of %llu MiB", j->name, (unsigned long long)p->files_done,
+	fprintf(stderr, "\r%s: %llu of %llu files, %llu of %llu MiB", j->who, (unsigned long long)p->files_done,
 		(unsigned long long)p->files_total, (unsigned long long)(p->bytes_done >> 20),
 		(unsigned long long)(p->bytes_total >> 20));
 	if (p->remaining_s >= 0)
@@ -43,6 +45,7 @@ static void tell(void *arg, const bh_sweep_progress *p)
 typedef struct outcome {
 	uint32_t newest;
 	size_t classes, older, retired;
+	char needed_by[64]; /* one that an older generation is needed for; "" */
 } outcome;
 
 static bh_status look(bh_db *db, const char *name, outcome *out)
@@ -56,10 +59,21 @@ static bh_status look(bh_db *db, const char *name, outcome *out)
 		out->newest = BH_MAX(out->newest, all[i].generation);
 		out->classes += all[i].newest;
 		out->older += !all[i].newest && !all[i].retired;
+		if (all[i].log[0] != '\0')
+			memcpy(out->needed_by, all[i].log, sizeof(out->needed_by));
 		out->retired += all[i].retired;
 	}
 	free(all);
 	return BH_OK;
+}
+
+/* A merchant that is detached keeps logs that are under the platform's older generations, and is no reason for a rotation to fail:
+ * what is written from now on is under the new one. */
+static bh_status sweep(bh_db *db, const job *j)
+{
+	bh_status status = bh_merchant_sweep(db, j->name, &j->sweep);
+
+	return status == BH_E_BUSY && j->name[0] == '\0' && !j->only ? BH_OK : status;
 }
 
 static bh_status run(bhctl *ctl, job *j, outcome *out)
@@ -70,7 +84,7 @@ static bh_status run(bhctl *ctl, job *j, outcome *out)
 	if (!j->only)
 		BH_TRY(bh_merchant_rotate(db, j->name, &j->rotate));
 	if (j->now)
-		BH_TRY(bh_merchant_sweep(db, j->name, &j->sweep));
+		BH_TRY(sweep(db, j));
 	return look(db, j->name, out);
 }
 
@@ -81,9 +95,10 @@ static bh_status print(const job *j, const outcome *found)
 					  (json_int_t)found->newest, "classes", (json_int_t)found->classes, "older",
 					  (json_int_t)found->older, "destroyed", (json_int_t)found->retired, "files_swept",
 					  (json_int_t)j->progress.files_done, "bytes_swept", (json_int_t)j->progress.bytes_done));
-	printf("merchant '%s': new files are sealed under generation %u of its keys; ", j->name, (unsigned)found->newest);
-	if (!j->now)
-		printf("%zu older ones are kept for what lies under them\n", found->older);
+	printf("%s: new files are sealed under generation %u of its keys; ", j->who, (unsigned)found->newest);
+	if (!j->now || found->older > 0)
+		printf("%zu older ones are kept for what lies under them%s%s\n", found->older,
+		       found->needed_by[0] != '\0' ? ": " : "", found->needed_by);
 	else
 		printf("%llu files were moved onto it, all older generations are destroyed\n",
 		       (unsigned long long)j->progress.files_done);
@@ -105,22 +120,27 @@ bh_status cmd_rotate(bhctl *ctl, int argc, char **argv)
 {
 	job j = { .ctl = ctl };
 	const char *rate = NULL;
-	const bhctl_option options[] = { { .name = "now", .flag = &j.now },
-					 { .name = "exposed", .flag = &j.rotate.exposed },
-					 { .name = "sweep", .flag = &j.only },
-					 { .name = "rate", .value = &rate },
-					 { 0 } };
+	bool platform = false;
+	const bhctl_option options[] = {
+		{ .name = "now", .flag = &j.now },         { .name = "exposed", .flag = &j.rotate.exposed },
+		{ .name = "sweep", .flag = &j.only },      { .name = "rate", .value = &rate },
+		{ .name = "platform", .flag = &platform }, { 0 }
+	};
 	outcome found;
 	char **args;
 	int count;
 
-	BH_TRY(bhctl_parse(ctl, argc, argv, options, 1, 1, &args, &count));
+	BH_TRY(bhctl_parse(ctl, argc, argv, options, 0, 1, &args, &count));
+	if (count + platform != 1)
+		return bhctl_usage_error(ctl, "whose keys? give a merchant's name or --platform");
 	BH_TRY(bhctl_need_db(ctl));
-	BH_TRY(bh_name_check("merchant", args[0]));
-	j.name = args[0];
+	if (!platform)
+		BH_TRY(bh_name_check("merchant", args[0]));
+	j.name = platform ? "" : args[0];
+	snprintf(j.who, sizeof(j.who), platform ? "platform" : "merchant '%s'", j.name);
 	if (j.only && (j.now || j.rotate.exposed))
 		return bh_fail(BH_E_INVALID, "--sweep begins no new generation: --now and --exposed do");
-	j.now |= j.rotate.exposed || j.only;
+	j.now |= j.rotate.exposed || j.only || platform;
 	j.rotate.sweep = j.now;
 	if (rate != NULL)
 		BH_TRY(parse_rate(rate, &j.sweep.bytes_per_s));

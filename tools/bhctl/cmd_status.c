@@ -103,8 +103,9 @@ static void pins_json(const bh_survey *survey, const bh_dek_info *dek, json_t *i
 static void survey_generations(const view *v, const bh_merchant_info *merchant, bh_survey *out)
 {
 	const bh_place place = { v->ctl->db, v->in.fs, v->in.keyring };
+	const bool serves = merchant->state == BH_MERCHANT_ACTIVE || merchant->name[0] == '\0'; /* the platform always does */
 
-	if (merchant->state != BH_MERCHANT_ACTIVE || bh_survey_make(&place, merchant->name, out) != BH_OK)
+	if (!serves || bh_survey_make(&place, merchant->name, out) != BH_OK)
 		*out = (bh_survey){ 0 };
 }
 
@@ -250,6 +251,15 @@ static json_t *logs_json(const view *v)
 	return json_pack("{s:I, s:I}", "files", (json_int_t)files, "bytes", (json_int_t)bytes);
 }
 
+static json_t *platform_deks_json(const view *v)
+{
+	BH_CLEANUP(bh_survey_clear) bh_survey survey = { 0 };
+	const bh_merchant_info platform = { 0 };
+
+	survey_generations(v, &platform, &survey);
+	return deks_json(v, &survey, &platform, "");
+}
+
 static json_t *database_json(const view *v)
 {
 	bh_keyring *keyring = v->in.keyring;
@@ -261,9 +271,9 @@ static json_t *database_json(const view *v)
 
 	(void)(bh_keyring_cmk_uri(keyring, "", platform) == BH_OK); /* the platform always has one */
 	json_t *database =
-		json_pack("{s:s, s:I, s:s, s:o, s:o}", "region", bh_keyring_region(keyring), "keyring_generation",
+		json_pack("{s:s, s:I, s:s, s:o, s:o, s:o}", "region", bh_keyring_region(keyring), "keyring_generation",
 			  (json_int_t)bh_keyring_generation(v->in.keyring), "aead", bh_aead_engine_name(bh_aead_default()),
-			  "platform_cmk", cmk_json(v, platform), "logs", logs_json(v));
+			  "platform_cmk", cmk_json(v, platform), "platform_deks", platform_deks_json(v), "logs", logs_json(v));
 
 	out_set_text(database, "path", v->ctl->db);
 	out_set_id(database, "id", bh_keyring_database_id(keyring));
@@ -306,15 +316,12 @@ static void print_pins(const json_t *pins)
 	       json_object_get(pins, "log") != NULL ? ": " : "", out_text_of(pins, "log"));
 }
 
-static void print_class(const json_t *cls)
+static void print_deks(const json_t *deks)
 {
 	const json_t *dek;
 	size_t i;
 
-	printf("  class %s: %lld SST files, %lld bytes; %lld blob files, %lld bytes\n", out_text_of(cls, "name"),
-	       number_of(cls, "sst_files"), number_of(cls, "sst_bytes"), number_of(cls, "blob_files"),
-	       number_of(cls, "blob_bytes"));
-	json_array_foreach(json_object_get(cls, "deks"), i, dek)
+	json_array_foreach(deks, i, dek)
 	{
 		printf("      DEK %s generation %lld", out_text_of(dek, "id"), number_of(dek, "generation"));
 		if (json_is_true(json_object_get(dek, "destroyed")))
@@ -327,6 +334,14 @@ static void print_class(const json_t *cls)
 			       json_object_get(dek, "exposed") != NULL ? ", exposed" : "");
 		print_pins(json_object_get(dek, "needed_by"));
 	}
+}
+
+static void print_class(const json_t *cls)
+{
+	printf("  class %s: %lld SST files, %lld bytes; %lld blob files, %lld bytes\n", out_text_of(cls, "name"),
+	       number_of(cls, "sst_files"), number_of(cls, "sst_bytes"), number_of(cls, "blob_files"),
+	       number_of(cls, "blob_bytes"));
+	print_deks(json_object_get(cls, "deks"));
 }
 
 static void print_suspension(const json_t *merchant)
@@ -389,6 +404,7 @@ static void print_database(const json_t *database)
 	printf("  audit floor %s\n", out_text_of(database, "audit_floor"));
 	printf("  pin %s\n", out_text_of(database, "pin"));
 	print_cmk("platform CMK", json_object_get(database, "platform_cmk"));
+	print_deks(json_object_get(database, "platform_deks"));
 	status_live_print_database(database);
 	printf("  logs: %lld files, %lld bytes\n", number_of(logs, "files"), number_of(logs, "bytes"));
 }

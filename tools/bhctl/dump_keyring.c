@@ -10,23 +10,23 @@
 
 static void show_head(dump *d, const bh_keyring_head *head)
 {
-	char database[BH_ID_HEX_SIZE], dek[BH_ID_HEX_SIZE], created[OUT_TIME_SIZE], key[2 * BH_SIGN_PUBLIC_LEN + 1];
+	char database[BH_ID_HEX_SIZE], root[BH_ID_HEX_SIZE], created[OUT_TIME_SIZE], key[2 * BH_SIGN_PUBLIC_LEN + 1];
 
 	bh_hex(head->database_id, BH_ID_LEN, database);
-	bh_hex(head->root_id, BH_ID_LEN, dek);
+	bh_hex(head->root_id, BH_ID_LEN, root);
 	bh_hex(head->public_key, BH_SIGN_PUBLIC_LEN, key);
 	out_time(head->created_at_s, created);
 	if (d->ctl->json) {
 		json_object_set_new(d->head, "header",
 				    json_pack("{s:s, s:i, s:s, s:s, s:s, s:s, s:i, s:s, s:s}", "kind", "keyring", "version",
 					      BH_KEYRING_VERSION, "database", database, "region", head->region, "platform_cmk",
-					      head->cmk_uri, "platform_dek", dek, "cmk_version", (int)head->cmk_version,
-					      "created_at", created, "public_key", key));
+					      head->cmk_uri, "root", root, "cmk_version", (int)head->cmk_version, "created_at",
+					      created, "public_key", key));
 		return;
 	}
 	printf("kind      keyring, format version %d\ndatabase  %s, in region %s, made %s\n", BH_KEYRING_VERSION, database,
 	       head->region, created);
-	printf("platform  CMK %s version %u, DEK %s\n", head->cmk_uri, (unsigned)head->cmk_version, dek);
+	printf("platform  CMK %s version %u, root %s\n", head->cmk_uri, (unsigned)head->cmk_version, root);
 	printf("signs     with key %s\n", key);
 }
 
