@@ -113,6 +113,7 @@ void bh_db_close(bh_db *db)
 	pthread_mutex_destroy(&db->recovering);
 	pthread_mutex_destroy(&db->admin);
 	pthread_mutex_destroy(&db->resealing);
+	pthread_mutex_destroy(&db->parking);
 	pthread_mutex_destroy(&db->lock);
 	free(db);
 	bh_message_restore(&message);

@@ -317,6 +317,7 @@ bh_status bh_db_open(const char *dir, const bh_db_options *options, bh_db **out)
 	pthread_cond_init(&db->claim_ended, NULL);
 	bh_alarm_init(&db->keeper_alarm);
 	pthread_mutex_init(&db->resealing, NULL);
+	pthread_mutex_init(&db->parking, NULL);
 	pthread_mutex_init(&db->recovering, NULL);
 	pthread_mutex_init(&db->lock, NULL);
 	atomic_store(&db->hurry, true);

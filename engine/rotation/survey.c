@@ -478,7 +478,7 @@ static bh_status retire_free(const bh_db *db, const char *merchant, const bh_sur
 					      : "no file, WAL or MANIFEST of the database refers to it");
 }
 
-static bh_status retire(const bh_db *db, const dek_list *all, const bh_merchant_info *merchant, size_t *left_out)
+static bh_status retire_found(const bh_db *db, const dek_list *all, const bh_merchant_info *merchant, size_t *left_out)
 {
 	BH_CLEANUP(bh_survey_clear) bh_survey found = { 0 };
 	const bh_place place = bh_db_place(db);
@@ -496,7 +496,20 @@ static bh_status retire(const bh_db *db, const dek_list *all, const bh_merchant_
 	return retire_free(db, merchant->name, &found, left_out);
 }
 
-bh_status bh_retire(const bh_db *db, const char *merchant, size_t *left_out)
+/* What is parked beside the survey of the platform's files would not be seen by it, nor where it was copied from. */
+static bh_status retire(bh_db *db, const dek_list *all, const bh_merchant_info *merchant, size_t *left_out)
+{
+	bh_status status;
+
+	if (!is_platform(merchant))
+		return retire_found(db, all, merchant, left_out);
+	pthread_mutex_lock(&db->parking);
+	status = retire_found(db, all, merchant, left_out);
+	pthread_mutex_unlock(&db->parking);
+	return status;
+}
+
+bh_status bh_retire(bh_db *db, const char *merchant, size_t *left_out)
 {
 	BH_CLEANUP(bh_merchant_info_clear) bh_merchant_info info = { 0 };
 	BH_CLEANUP(dek_list_clear) dek_list all = { 0 };

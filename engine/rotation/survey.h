@@ -55,7 +55,7 @@ bh_old_dek bh_survey_total(const bh_survey *survey);
 
 /* Destroys the wraps of those under which nothing lies. *left_out: how many older ones stay. Errors: those of the survey;
  * BH_E_BUSY (somebody in this process still holds such a key), BH_E_IO. */
-BH_MUST_CHECK bh_status bh_retire(const bh_db *db, const char *merchant, size_t *left_out);
+BH_MUST_CHECK bh_status bh_retire(bh_db *db, const char *merchant, size_t *left_out);
 /* The same for the platform and all that are ACTIVE, at open, when RocksDB has just begun a new MANIFEST and emptied its WALs. A
  * failure is logged: the generations stay. */
 void bh_retire_at_open(bh_db *db);

@@ -248,6 +248,7 @@ bh_status bh_park(bh_db *db, const char *merchant, uint64_t logs)
 	BH_CLEANUP(bh_buf_clear) bh_buf parent = { 0 };
 	BH_CLEANUP(bh_buf_clear) bh_buf new_path = { 0 };
 	BH_CLEANUP(bh_buf_clear) bh_buf path = { 0 };
+	bh_status status;
 
 	BH_TRY(bh_keyring_merchant(db->keyring, merchant, &info));
 	BH_TRY(bh_parked_path(db, "", &parent));
@@ -258,8 +259,13 @@ bh_status bh_park(bh_db *db, const char *merchant, uint64_t logs)
 	BH_TRY(bh_dir_sync(db->dir));
 	BH_TRY(discard(db, BH_PARKED_NEW_PREFIX, merchant));
 	BH_TRY(bh_buf_printf(&new_path, "%s/" BH_PARKED_NEW_PREFIX "%s", text(&parent), merchant));
-	BH_TRY(take_all(db, text(&new_path), &info, logs));
-	return put_in_place(text(&parent), text(&new_path), text(&path));
+	/* What is copied here under a DEK of the platform's has to be seen by who destroys that. */
+	pthread_mutex_lock(&db->parking);
+	status = take_all(db, text(&new_path), &info, logs);
+	if (status == BH_OK)
+		status = put_in_place(text(&parent), text(&new_path), text(&path));
+	pthread_mutex_unlock(&db->parking);
+	return status;
 }
 
 /* A rename that was not synced may have been reported as a failure, and be found by the next try. */

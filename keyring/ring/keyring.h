@@ -142,7 +142,8 @@ typedef struct bh_dek_info {
 	int64_t created_at_s;
 	unsigned marks; /* BH_DEK_SWEEP, BH_DEK_EXPOSED (generations.h) */
 	int64_t marked_at_s;
-	uint64_t sealed; /* bytes that were ever sealed under it, as far as is known; 0 in a tombstone, and for the platform's */
+	uint64_t sealed; /* bytes that were ever sealed under it, as far as is known; 0 in a tombstone. Of the platform's: in SSTs
+			    alone */
 	bool tombstone;
 	int64_t retired_at_s;               /* 0: it was not, but may have gone with its merchant */
 	uint8_t fingerprint[BH_SHA256_LEN]; /* of the wrap: of tombstones, and of all from SHREDDING on; else zero */
@@ -199,8 +200,8 @@ BH_MUST_CHECK bh_status bh_keyring_merchant_lock(bh_keyring *keyring, const char
  * BH_E_INVALID (another state), BH_E_IO. */
 BH_MUST_CHECK bh_status bh_keyring_merchant_destroy(bh_keyring *keyring, const char *name);
 
-/* Rotation. KMS calls are made with no lock held; what is found changed afterwards is refused with BH_E_BUSY, and nothing is
- * written.
+/* Rotation; the name "" is the platform. KMS calls are made with no lock held; what is found changed afterwards is refused with
+ * BH_E_BUSY, and nothing is written.
  *
  * Adds a generation of DEKs, one for each class, wrapped by the merchant's CMK; all older ones that are not retired get `marks` (0:
  * none). All in one record. The new ones are live on return; dek_current gives them from then on. Errors: BH_E_NO_SUCH_MERCHANT,
@@ -225,13 +226,13 @@ void bh_keyring_sealed_raise(bh_keyring *keyring, const uint8_t dek_id[BH_ID_LEN
  * was sealed since. Errors: BH_E_INVALID (read-only; after a fork), BH_E_IO, BH_E_NOMEM. */
 BH_MUST_CHECK bh_status bh_keyring_sealed_store(bh_keyring *keyring);
 
-/* Renews the wraps of a merchant's DEKs ("": of the platform's) that are below the newest version of its CMK; with a `cmk_uri` that
- * is not the one it has, all of them under that CMK, which is the merchant's afterwards. Each DEK is unwrapped by the CMK it has,
- * so that who has revoked it is not passed by, and each new wrap is unwrapped again and compared before it counts. KEYRING is then
- * replaced, so that no old wrap is left in it. A move is all or none. Without one, what was renewed before the KMS failed is kept,
- * and the KMS's error returned. `out` is untouched on failure. Any merchant that is not being shredded can be rewrapped; what is in
- * memory stays as it is. Errors: BH_E_NO_SUCH_MERCHANT, BH_E_SHREDDED, BH_E_NO_KEY (a CMK does not exist), BH_E_REGION, BH_E_BUSY
- * (rotated, rewrapped or moved meanwhile), the KMS's reasons as of unlock, BH_E_IO. */
+/* Renews the wraps of a merchant's DEKs ("": of the platform's, and of its root secret) that are below the newest version of its
+ * CMK; with a `cmk_uri` that is not the one it has, all of them under that CMK, which is the merchant's afterwards. Each DEK is
+ * unwrapped by the CMK it has, so that who has revoked it is not passed by, and each new wrap is unwrapped again and compared
+ * before it counts. KEYRING is then replaced, so that no old wrap is left in it. A move is all or none. Without one, what was
+ * renewed before the KMS failed is kept, and the KMS's error returned. `out` is untouched on failure. Any merchant that is not
+ * being shredded can be rewrapped; what is in memory stays as it is. Errors: BH_E_NO_SUCH_MERCHANT, BH_E_SHREDDED, BH_E_NO_KEY (a
+ * CMK does not exist), BH_E_REGION, BH_E_BUSY (rotated, rewrapped or moved meanwhile), the KMS's reasons as of unlock, BH_E_IO. */
 BH_MUST_CHECK bh_status bh_keyring_merchant_rewrap(bh_keyring *keyring, const char *name, const char *cmk_uri,
 						   bh_rewrap_result *out);
 

@@ -96,6 +96,41 @@ the_platform_moves_too() {
 	run 0 --db db verify
 }
 
+the_platform_rotates() {
+	fresh
+	run 0 --db db merchant shred ann --yes --certificate cert.json
+	run 0 --db db status --json
+	local pin key
+	pin=$(jq -r .database.pin out)
+	key=$(jq -r .database.public_key out)
+	json '[.database.platform_deks[] | [.generation, .destroyed]]' '[[1,false]]'
+	run 0 --db db merchant suspend bob
+	run 0 --db db rotate --platform
+	has out "platform: new files are sealed under generation 2 of its keys; 1 older ones are kept for what lies under them: parked/bob"
+	run 1 --db db rotate --platform --sweep
+	has err "parked/bob"
+	run 0 --db db status
+	has out "still needed by"
+	run 0 --db db merchant resume bob
+	run 0 --db db rotate --platform --exposed --json
+	json '[.generation, .older, .destroyed]' '[3,0,2]'
+	run 0 --db db rewrap --platform
+	run 0 --db db --pin "$pin" status --json
+	json .database.public_key "$key"
+	json '[.database.platform_deks[] | [.generation, .destroyed]]' '[[1,true],[2,true],[3,false]]'
+	run 0 --db db dump db/KEYRING --json
+	json '[.deks[] | select(.owner == "platform") | [.generation, .destroyed]]' '[[1,true],[2,true],[3,false]]'
+	run 0 certificate verify cert.json --public-key "$key"
+	run 0 --db db audit verify
+	run 0 --db db audit show
+	has out "merchant.rotated"
+	run 0 --db db get bob/data key1
+	has out "value of bob"
+	run 0 --db db verify
+	run 2 --db db rotate
+	run 2 --db db rotate bob --platform
+}
+
 what_a_rewrap_refuses() {
 	fresh
 	run 2 --db db rewrap

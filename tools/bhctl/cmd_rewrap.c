@@ -38,9 +38,11 @@ static void print_result(const char *name, const bh_rewrap_result *result)
 /* What a move leaves open: who has an older KEYRING and the old CMK has the DEKs. */
 static void print_move(const char *name, const bh_rewrap_result *result)
 {
-	if (!result->moved || name[0] == '\0')
+	if (!result->moved)
 		return;
-	if (result->rotated)
+	if (name[0] == '\0')
+		printf("  its DEKs are those that the CMK before can unwrap out of an older KEYRING: 'bhctl rotate --platform'\n");
+	else if (result->rotated)
 		printf("  its data lies under new DEKs, which the CMK before never wrapped\n");
 	else
 		printf("  its DEKs are those that the CMK before can unwrap out of an older KEYRING: 'bhctl rotate %s --now'\n",

@@ -123,7 +123,8 @@ static json_t *deks_json(const view *v, const bh_survey *survey, const bh_mercha
 		out_set_id(item, "id", dek->id);
 		if (!dek->tombstone) {
 			json_object_set_new(item, "cmk_version", json_integer((json_int_t)dek->cmk_version));
-			json_object_set_new(item, "sealed", json_integer((json_int_t)dek->sealed));
+			if (!bh_scope_is_platform(&dek->scope)) /* of which logs are not counted */
+				json_object_set_new(item, "sealed", json_integer((json_int_t)dek->sealed));
 		}
 		out_set_time(item, "created_at", dek->created_at_s);
 		if ((dek->marks & BH_DEK_SWEEP) != 0)
@@ -316,6 +317,15 @@ static void print_pins(const json_t *pins)
 	       json_object_get(pins, "log") != NULL ? ": " : "", out_text_of(pins, "log"));
 }
 
+static void print_wrapped(const json_t *dek)
+{
+	printf(", wrapped by CMK version %lld, of %s", number_of(dek, "cmk_version"), out_text_of(dek, "created_at"));
+	if (json_object_get(dek, "sealed") != NULL)
+		printf(", %lld bytes sealed", number_of(dek, "sealed"));
+	printf("%s%s\n", json_object_get(dek, "sweep") != NULL ? ", to be swept" : "",
+	       json_object_get(dek, "exposed") != NULL ? ", exposed" : "");
+}
+
 static void print_deks(const json_t *deks)
 {
 	const json_t *dek;
@@ -328,10 +338,7 @@ static void print_deks(const json_t *deks)
 			printf(", %s%s\n", json_object_get(dek, "retired_at") != NULL ? "retired " : "destroyed",
 			       out_text_of(dek, "retired_at"));
 		else
-			printf(", wrapped by CMK version %lld, of %s, %lld bytes sealed%s%s\n", number_of(dek, "cmk_version"),
-			       out_text_of(dek, "created_at"), number_of(dek, "sealed"),
-			       json_object_get(dek, "sweep") != NULL ? ", to be swept" : "",
-			       json_object_get(dek, "exposed") != NULL ? ", exposed" : "");
+			print_wrapped(dek);
 		print_pins(json_object_get(dek, "needed_by"));
 	}
 }

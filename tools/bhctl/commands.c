@@ -61,7 +61,7 @@ static const bhctl_command commands[] = {
 	{ "rewrap", cmd_rewrap, "Wraps DEKs by the newest version of their key, or by another key; no data is rewritten",
 	  "NAME|--all|--platform [--cmk URI [--no-rotate]]\n\n"
 	  "  --all       all merchants\n"
-	  "  --platform  the operator's own DEK\n"
+	  "  --platform  the operator's own DEKs and root secret\n"
 	  "  --cmk URI   the key to move to, which exists and which nobody else uses; the merchant gets new DEKs, and its\n"
 	  "              data is moved onto them, since the key before can unwrap the older ones\n"
 	  "  --no-rotate the DEKs stay the same" },
@@ -89,7 +89,8 @@ static const bhctl_command commands[] = {
 	  "  --blob-min-size N   values of N bytes or more go to blob files\n"
 	  "  --skip-erased       leaves out, and counts, rows of prefixes that were erased with --suppress; else they end it" },
 	{ "rotate", cmd_rotate, "Begins a new generation of a merchant's keys; compaction moves its data there",
-	  "NAME [--now | --exposed | --sweep] [--rate N]\n\n"
+	  "NAME|--platform [--now | --exposed | --sweep] [--rate N]\n\n"
+	  "  --platform the operator's own DEK: begins new logs, and moves all that lies under it at once\n"
 	  "  --now      moves all data there at once and destroys the older generations\n"
 	  "  --exposed  the same, and records that somebody may have the older keys\n"
 	  "  --sweep    moves what lies under older generations, and begins no new one\n"

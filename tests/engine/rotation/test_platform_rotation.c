@@ -186,6 +186,59 @@ static void beside_parked(void *arg)
 	bh_db_close(db);
 }
 
+/* Files are not parked while it is looked what still needs a generation, nor the other way round: the one would miss the other's.
+ */
+typedef struct turn {
+	bh_db *db;
+	_Atomic bool ended;
+} turn;
+
+static void *sweep_it(void *arg)
+{
+	turn *t = arg;
+
+	test_ok(bh_merchant_sweep(t->db, "", NULL));
+	atomic_store(&t->ended, true);
+	return NULL;
+}
+
+static void *suspend_it(void *arg)
+{
+	turn *t = arg;
+
+	switch_off(t->db, "a", BY_OPERATOR);
+	atomic_store(&t->ended, true);
+	return NULL;
+}
+
+static void waits_its_turn(bh_db *db, void *(*body)(void *))
+{
+	const struct timespec moment = { .tv_nsec = 300000000 };
+	turn t = { .db = db };
+	pthread_t thread;
+
+	pthread_mutex_lock(&db->parking);
+	test_check(pthread_create(&thread, NULL, body, &t) == 0);
+	nanosleep(&moment, NULL);
+	test_check(!atomic_load(&t.ended));
+	pthread_mutex_unlock(&db->parking);
+	pthread_join(thread, NULL);
+}
+
+static void in_turn(void *arg)
+{
+	const workspace *ws = arg;
+	bh_db *db = (make_two(ws), open_unkept(ws, NULL));
+
+	test_ok(bh_merchant_rotate(db, "", NULL));
+	waits_its_turn(db, sweep_it);
+	expect_generations(db, "", 1, 1, 2);
+	waits_its_turn(db, suspend_it);
+	test_ok(bh_merchant_resume(db, "a", NULL));
+	expect_both(db, false);
+	bh_db_close(db);
+}
+
 /* ---- the CMK changes beside it */
 
 static void rewrapped(void *arg)
@@ -362,6 +415,7 @@ static void test_killed(void **state)
 
 IN_A_CHILD(rotated)
 IN_A_CHILD(beside_parked)
+IN_A_CHILD(in_turn)
 IN_A_CHILD(rewrapped)
 IN_A_CHILD(refused)
 IN_A_CHILD(under_load)
@@ -369,8 +423,9 @@ IN_A_CHILD(under_load)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		SUSPEND_CASE(test_rotated), SUSPEND_CASE(test_beside_parked), SUSPEND_CASE(test_rewrapped),
-		SUSPEND_CASE(test_refused), SUSPEND_CASE(test_under_load),    SUSPEND_CASE(test_killed),
+		SUSPEND_CASE(test_rotated),   SUSPEND_CASE(test_beside_parked), SUSPEND_CASE(test_in_turn),
+		SUSPEND_CASE(test_rewrapped), SUSPEND_CASE(test_refused),       SUSPEND_CASE(test_under_load),
+		SUSPEND_CASE(test_killed),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
