@@ -6,7 +6,7 @@
 #ifndef BH_ENGINE_PLATFORM_FILES_H
 #define BH_ENGINE_PLATFORM_FILES_H
 
-#include "survey.h"
+#include "place.h"
 
 /* Calls `each` with the path of every one that may be sealed, whatever is in it, but for temporary ones and trash, which the next
  * open removes. `parked`: it is in DB/parked, where nothing is changed. Errors: BH_E_IO, BH_E_NOMEM, those of `each`. */

@@ -6,18 +6,7 @@
 #ifndef BH_ENGINE_SURVEY_H
 #define BH_ENGINE_SURVEY_H
 
-#include "engine/core/db.h"
-
-/* A database's files and what they are sealed with, open or not. */
-typedef struct bh_place {
-	const char *dir;
-	const bh_fs *fs;
-	bh_keyring *keyring;
-} bh_place;
-static inline bh_place bh_db_place(const bh_db *db)
-{
-	return (bh_place){ db->dir, db->fs, db->keyring };
-}
+#include "place.h"
 
 /* One DEK that has a wrap but is not the newest of its class. */
 typedef struct bh_old_dek {

@@ -106,7 +106,8 @@ the_platform_rotates() {
 	json '[.database.platform_deks[] | [.generation, .destroyed]]' '[[1,false]]'
 	run 0 --db db merchant suspend bob
 	run 0 --db db rotate --platform
-	has out "platform: new files are sealed under generation 2 of its keys; 1 older ones are kept for what lies under them: parked/bob"
+	has out "platform: new files are sealed under generation 2 of its keys"
+	has out "1 older ones are kept for what lies under them: parked/bob"
 	run 1 --db db rotate --platform --sweep
 	has err "parked/bob"
 	run 0 --db db status
