@@ -39,12 +39,38 @@ static bh_merchant_record merchant_sample(const char *name, uint8_t id, size_t d
 	return merchant;
 }
 
+static bh_dek_record platform_dek(uint8_t id, uint32_t generation)
+{
+	bh_dek_record dek = { .generation = generation, .cmk_version = 1, .created_at_s = 50 };
+
+	memset(dek.id, id, BH_ID_LEN);
+	assert_done(bh_buf_append(&dek.wrapped, "wrapped-platform", 16));
+	return dek;
+}
+
+/* Generation 1 is destroyed, 2 is retiring, 3 is the one in use. */
+static void platform_sample(bh_keyring_state *state)
+{
+	bh_merchant_record *platform = &state->platform;
+
+	platform->state = BH_MERCHANT_ACTIVE;
+	platform->deks = calloc(3, sizeof(*platform->deks));
+	if (platform->deks == NULL)
+		abort();
+	for (uint32_t i = 0; i < 3; i++)
+		platform->deks[platform->dek_count++] = platform_dek((uint8_t)(0x70 + i), i + 1);
+	assert_done(bh_dek_record_bury(&platform->deks[0], 70));
+	platform->deks[1].marks = BH_DEK_SWEEP;
+	platform->deks[1].marked_at_s = 60;
+}
+
 static bh_keyring_state state_sample(void)
 {
 	bh_keyring_state state = { 0 };
 	bh_merchant_record acme = merchant_sample("acme", 0x10, 2), zeta = merchant_sample("zeta", 0x20, 1);
 	bh_buf payload = { 0 };
 
+	platform_sample(&state);
 	assert_done(bh_merchant_record_encode(&acme, &payload));
 	assert_done(bh_keyring_state_apply(&state, BH_KEYRING_MERCHANT_ADDED, bh_buf_view(&payload)));
 	payload.len = 0;
@@ -233,6 +259,10 @@ static void test_snapshot_round_trip_and_truncations(void **state)
 
 	assert_done(bh_keyring_state_encode(&sample, &bytes));
 	assert_done(bh_keyring_state_decode(bh_buf_view(&bytes), &decoded));
+	assert_int_equal(decoded.platform.dek_count, 3);
+	assert_int_equal(decoded.platform.state, BH_MERCHANT_ACTIVE);
+	assert_true(bh_dek_record_is_tombstone(&decoded.platform.deks[0]));
+	assert_int_equal(decoded.platform.deks[1].marks, BH_DEK_SWEEP);
 	assert_int_equal(decoded.count, 2);
 	assert_string_equal(decoded.merchants[0].name, "acme");
 	assert_int_equal(decoded.merchants[1].state, BH_MERCHANT_SHREDDED);
@@ -277,6 +307,73 @@ static void test_snapshot_survives_every_flip(void **state)
 		bh_keyring_state_clear(&decoded);
 	}
 	bh_buf_clear(&bytes);
+	bh_keyring_state_clear(&sample);
+}
+
+static const uint8_t platform_id[BH_ID_LEN];
+
+/* One more generation of the platform's, of this class. */
+static bh_status add_platform_dek(bh_keyring_state *state, const char *cls, uint32_t generation)
+{
+	bh_dek_record dek = platform_dek(0x7f, generation);
+	const bh_deks_added added = { .deks = &dek, .count = 1, .marks = BH_DEK_SWEEP, .at_s = 400 };
+	bh_buf payload = { 0 };
+
+	text_format(dek.cls, sizeof(dek.cls), "%s", cls);
+	assert_done(bh_deks_added_encode(platform_id, &added, &payload));
+	bh_status status = bh_keyring_state_apply(state, BH_KEYRING_DEKS_ADDED, bh_buf_view(&payload));
+	bh_buf_clear(&payload);
+	bh_dek_record_clear(&dek);
+	return status;
+}
+
+static bh_status raise_platform_dek(bh_keyring_state *state, uint8_t id, uint64_t bytes)
+{
+	uint8_t dek_id[BH_ID_LEN];
+	bh_buf payload = { 0 };
+
+	memset(dek_id, id, BH_ID_LEN);
+	assert_done(bh_dek_sealed_encode(platform_id, dek_id, bytes, &payload));
+	bh_status status = bh_keyring_state_apply(state, BH_KEYRING_DEKS_SEALED, bh_buf_view(&payload));
+	bh_buf_clear(&payload);
+	return status;
+}
+
+static void test_the_platforms_generations(void **state)
+{
+	bh_keyring_state sample = state_sample(), decoded = { 0 };
+	const bh_shred_record shred = shred_sample();
+	bh_buf bytes = { 0 };
+	(void)state;
+
+	assert_done(add_platform_dek(&sample, "", 4));
+	assert_int_equal(sample.platform.dek_count, 4);
+	assert_true(sample.platform.deks[2].marks == BH_DEK_SWEEP && sample.platform.deks[3].marks == 0);
+	assert_done(raise_platform_dek(&sample, 0x71, 5));
+	assert_status(raise_platform_dek(&sample, 0x71, 5), BH_E_FORMAT);
+	assert_status(raise_platform_dek(&sample, 0x70, 5), BH_E_FORMAT); /* destroyed */
+	/* It is ACTIVE for ever, and nobody's merchant. */
+	assert_status(change(&sample, 0, BH_MERCHANT_SUSPENDING), BH_E_FORMAT);
+	assert_status(note_shred(&sample, 0, &shred), BH_E_FORMAT);
+	assert_null(bh_keyring_state_find(&sample, ""));
+	assert_null(bh_keyring_state_find_id(&sample, platform_id));
+	/* Its one class has no name, and no merchant has such a class. */
+	text_format(sample.platform.deks[3].cls, sizeof(sample.platform.deks[3].cls), "logs");
+	assert_done(bh_keyring_state_encode(&sample, &bytes));
+	assert_status(bh_keyring_state_decode(bh_buf_view(&bytes), &decoded), BH_E_FORMAT);
+	sample.platform.deks[3].cls[0] = '\0';
+	sample.merchants[1].deks[0].cls[0] = '\0';
+	bytes.len = 0;
+	assert_done(bh_keyring_state_encode(&sample, &bytes));
+	assert_status(bh_keyring_state_decode(bh_buf_view(&bytes), &decoded), BH_E_FORMAT);
+	bh_buf_clear(&bytes);
+	bh_keyring_state_clear(&sample);
+	/* What was applied in part is of no use. */
+	sample = state_sample();
+	assert_status(add_platform_dek(&sample, "", 5), BH_E_FORMAT);
+	bh_keyring_state_clear(&sample);
+	sample = state_sample();
+	assert_status(add_platform_dek(&sample, "logs", 4), BH_E_FORMAT);
 	bh_keyring_state_clear(&sample);
 }
 
@@ -412,6 +509,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_snapshot_round_trip_and_truncations),
 		cmocka_unit_test(test_snapshot_survives_every_flip),
+		cmocka_unit_test(test_the_platforms_generations),
 		cmocka_unit_test(test_edits_that_cannot_be),
 		cmocka_unit_test(test_what_was_sealed_only_grows_and_ends_with_the_wrap),
 		cmocka_unit_test(test_shreds_that_cannot_be),
