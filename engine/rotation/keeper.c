@@ -237,17 +237,20 @@ static bh_status keep(bh_keeper *k, const bh_merchant_info *merchant)
 	return keep_generations(k, &v);
 }
 
-/* The platform's rotations are an operator's. */
+/* The platform's rotations are an operator's. What is parked is waited for, look after look, and not swept in vain. */
 static bh_status keep_platform(bh_keeper *k)
 {
-	bh_dek_info *deks = NULL;
-	size_t count = 0, wrapped = 0;
+	BH_CLEANUP(bh_survey_clear) bh_survey old = { 0 };
+	const bh_place place = bh_db_place(k->db);
+	bool swept = true;
+	size_t left;
 
-	BH_TRY(bh_keyring_deks(k->db->keyring, &deks, &count));
-	for (size_t i = 0; i < count; i++)
-		wrapped += bh_scope_is_platform(&deks[i].scope) && !deks[i].tombstone;
-	free(deks);
-	return wrapped > 1 ? bh_sweep_until(k->db, "", &k->stopping) : BH_OK;
+	BH_TRY(bh_survey_make(&place, "", &old));
+	for (size_t i = 0; i < old.count; i++)
+		swept &= bh_old_dek_is_parked(&old.deks[i]);
+	if (old.count == 0)
+		return BH_OK;
+	return swept ? bh_retire(k->db, "", &left) : bh_sweep_until(k->db, "", &k->stopping);
 }
 
 static void look(bh_keeper *k)

@@ -101,11 +101,33 @@ static bh_status measure(bh_sweep *s, bh_old_dek *left_out)
 	return BH_OK;
 }
 
+/* Whether a log that is not parked is under an older generation of the platform's. */
+static bh_status logs_left(bh_sweep *s, bool *out)
+{
+	BH_CLEANUP(bh_survey_clear) bh_survey survey = { 0 };
+
+	*out = false;
+	BH_TRY(bh_survey_make(&s->place, s->name, &survey));
+	for (size_t i = 0; i < survey.count; i++)
+		*out |= survey.deks[i].wals + survey.deks[i].manifests > survey.deks[i].parked_logs;
+	return BH_OK;
+}
+
+/* Of the platform's, headers say whether any log needs it: they are read whole for nothing else. */
+static bh_status sweep_logs(bh_sweep *s)
+{
+	bool left = true;
+
+	if (s->merchant == NULL)
+		BH_TRY(logs_left(s, &left));
+	return left ? bh_sweep_logs(s) : BH_OK;
+}
+
 static bh_status round_once(bh_sweep *s, size_t *left_out)
 {
 	if (s->merchant != NULL)
 		BH_TRY(bh_each_class_file(&s->place, s->name, sweep_file, s));
-	BH_TRY(bh_sweep_logs(s));
+	BH_TRY(sweep_logs(s));
 	if (s->merchant == NULL)
 		BH_TRY(bh_each_platform_file(&s->place, sweep_platform_file, s));
 	BH_TRY(bh_sweep_check(s));
@@ -206,18 +228,6 @@ static bh_status sweep_merchant(bh_db *db, const char *name, const bh_sweep_opti
 	return status;
 }
 
-/* Whether a log that is not parked is under an older generation of the platform's. */
-static bh_status logs_left(bh_sweep *s, bool *out)
-{
-	BH_CLEANUP(bh_survey_clear) bh_survey survey = { 0 };
-
-	*out = false;
-	BH_TRY(bh_survey_make(&s->place, s->name, &survey));
-	for (size_t i = 0; i < survey.count; i++)
-		*out |= survey.deks[i].wals + survey.deks[i].manifests > survey.deks[i].parked_logs;
-	return BH_OK;
-}
-
 bh_status bh_sweep_platform_logs(bh_db *db)
 {
 	bh_sweep s = sweep_of(db, "", &db->closed);
@@ -225,7 +235,7 @@ bh_status bh_sweep_platform_logs(bh_db *db)
 	bool left = true;
 
 	for (int i = 0; i < ROUNDS && left; i++) {
-		status = bh_sweep_logs(&s);
+		status = sweep_logs(&s);
 		if (status == BH_OK)
 			status = logs_left(&s, &left);
 		if (status != BH_OK && !may_pass(status))

@@ -186,6 +186,39 @@ static void beside_parked(void *arg)
 	bh_db_close(db);
 }
 
+static bool is_alone(bh_db *db)
+{
+	const struct timespec moment = { .tv_nsec = 20000000 };
+
+	for (int i = 0; i < 3000 && generations_of(db, "").kept > 1; i++)
+		nanosleep(&moment, NULL);
+	return generations_of(db, "").kept == 1;
+}
+
+/* The database's own thread sweeps, leaves alone what is parked, and ends it when that is back. */
+static void gone_on_with(void *arg)
+{
+	const struct timespec looks = { .tv_nsec = 300000000 };
+	const workspace *ws = arg;
+	uint8_t before[BH_ID_LEN];
+	bh_db *db = NULL;
+
+	make_two(ws);
+	test_ok(bh_db_open(ws->db, &(bh_db_options){ .maintenance_ms = 20 }, &db));
+	test_ok(bh_merchant_rotate(db, "", NULL));
+	test_check(is_alone(db));
+	platform_dek_id(db, before);
+	switch_off(db, "a", BY_OPERATOR);
+	test_ok(bh_merchant_rotate(db, "", NULL));
+	nanosleep(&looks, NULL);
+	test_check(generations_of(db, "").kept == 2);
+	test_ok(bh_merchant_resume(db, "a", NULL));
+	test_check(is_alone(db));
+	expect_none_under(ws, before);
+	expect_both(db, false);
+	bh_db_close(db);
+}
+
 /* Files are not parked while it is looked what still needs a generation, nor the other way round: the one would miss the other's.
  */
 typedef struct turn {
@@ -415,6 +448,7 @@ static void test_killed(void **state)
 
 IN_A_CHILD(rotated)
 IN_A_CHILD(beside_parked)
+IN_A_CHILD(gone_on_with)
 IN_A_CHILD(in_turn)
 IN_A_CHILD(rewrapped)
 IN_A_CHILD(refused)
@@ -423,9 +457,9 @@ IN_A_CHILD(under_load)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		SUSPEND_CASE(test_rotated),   SUSPEND_CASE(test_beside_parked), SUSPEND_CASE(test_in_turn),
-		SUSPEND_CASE(test_rewrapped), SUSPEND_CASE(test_refused),       SUSPEND_CASE(test_under_load),
-		SUSPEND_CASE(test_killed),
+		SUSPEND_CASE(test_rotated),      SUSPEND_CASE(test_beside_parked), SUSPEND_CASE(test_in_turn),
+		SUSPEND_CASE(test_gone_on_with), SUSPEND_CASE(test_rewrapped),     SUSPEND_CASE(test_refused),
+		SUSPEND_CASE(test_under_load),   SUSPEND_CASE(test_killed),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
