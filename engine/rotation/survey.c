@@ -191,13 +191,6 @@ static bh_status prove(survey_run *run, bh_view bytes)
 	return BH_OK;
 }
 
-static bool is_still_there(int fd, const char *path)
-{
-	struct stat open_one, named;
-
-	return fstat(fd, &open_one) == 0 && lstat(path, &named) == 0 && open_one.st_ino == named.st_ino;
-}
-
 /* One that was sealed anew or removed meanwhile may have been under a DEK that is gone by now. */
 static bh_status look_once(survey_run *run, bool *again_out)
 {
@@ -209,7 +202,7 @@ static bh_status look_once(survey_run *run, bool *again_out)
 	BH_TRY(bh_raw_open(run->path, &fd));
 	BH_TRY(bh_raw_header(fd, run->path, header));
 	status = prove(run, bh_view_of(header, sizeof(header)));
-	*again_out = status != BH_OK && !is_still_there(fd, run->path);
+	*again_out = status != BH_OK && !bh_raw_is_still_there(fd, run->path);
 	return status;
 }
 
@@ -292,7 +285,7 @@ static bh_status look_at_platform_once(survey_run *run, bool parked, bool *again
 	*again_out = false;
 	BH_TRY(bh_raw_open(run->path, &fd));
 	status = prove_platform(run, fd, parked);
-	*again_out = status != BH_OK && !is_still_there(fd, run->path);
+	*again_out = status != BH_OK && !bh_raw_is_still_there(fd, run->path);
 	return status;
 }
 

@@ -52,6 +52,13 @@ bh_status bh_raw_open(const char *path, int *fd_out)
 	return BH_OK;
 }
 
+bool bh_raw_is_still_there(int fd, const char *path)
+{
+	struct stat open_one, named;
+
+	return fstat(fd, &open_one) == 0 && lstat(path, &named) == 0 && open_one.st_ino == named.st_ino;
+}
+
 bh_status bh_raw_read(int fd, const char *path, uint64_t off, uint8_t *out, size_t len, size_t *got_out)
 {
 	*got_out = 0;

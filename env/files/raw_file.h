@@ -19,6 +19,8 @@ void bh_raw_close(int *fd);
 /* Opens the file at `path` to read. What is no regular file (a directory, a symbolic link, a pipe ...) is refused without waiting
  * for anybody. Errors: BH_E_NOT_FOUND, BH_E_FORMAT (no regular file), BH_E_IO. */
 BH_MUST_CHECK bh_status bh_raw_open(const char *path, int *fd_out);
+/* Whether what is open as `fd` still has the name `path`: else it was replaced or removed meanwhile. */
+bool bh_raw_is_still_there(int fd, const char *path);
 /* The refusal of what is no regular file, by its mode. */
 bh_status bh_raw_fail_irregular(const char *path, mode_t mode);
 

@@ -29,10 +29,25 @@ static bh_status stream_references(int fd, const char *path, const bh_scopes *sc
 	return bh_stream_read_through(fd, path, (uint64_t)st.st_size, reader, NULL, NULL);
 }
 
-bh_status bh_file_references(const char *path, const bh_scopes *scopes, bh_dek_visitor visit, void *arg)
+static bh_status references_once(const char *path, const bh_scopes *scopes, bh_dek_visitor visit, void *arg, bool *again_out)
 {
 	BH_CLEANUP(bh_raw_close) int fd = -1;
+	bh_status status;
 
+	*again_out = false;
 	BH_TRY(bh_raw_open(path, &fd));
-	return bh_fail_prefix(stream_references(fd, path, scopes, visit, arg), "%s", path);
+	status = stream_references(fd, path, scopes, visit, arg);
+	*again_out = status != BH_OK && !bh_raw_is_still_there(fd, path);
+	return bh_fail_prefix(status, "%s", path);
+}
+
+/* One that was sealed anew meanwhile may have been under a DEK that is destroyed by now. */
+bh_status bh_file_references(const char *path, const bh_scopes *scopes, bh_dek_visitor visit, void *arg)
+{
+	bh_status status = BH_OK;
+	bool again = true;
+
+	for (int left = 3; again && left > 0; left--)
+		status = references_once(path, scopes, visit, arg, &again);
+	return status;
 }

@@ -336,6 +336,8 @@ bh_status bh_reseal_wal(bh_fs *fs, const char *path, const bh_cf_ids *unneeded, 
 	if (unneeded != NULL)
 		r.unneeded = *unneeded;
 	status = begin_reading(&r, &info);
+	if (status != BH_OK && r.in >= 0 && !bh_raw_is_still_there(r.in, path))
+		return BH_OK; /* and what it was under may be destroyed */
 	if (status == BH_OK)
 		status = write_fresh(&r, &info);
 	if (status == BH_OK)

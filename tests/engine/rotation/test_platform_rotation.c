@@ -12,6 +12,7 @@
 
 #include "engine/rotation/survey.h"
 #include "env/files/raw_file.h"
+#include "env/files/references.h"
 #include "keyring/manifest/file.h"
 
 #ifdef BH_SANITIZED
@@ -132,6 +133,57 @@ static void rotated(void *arg)
 	bh_cf_close(a);
 	expect_both(db, false);
 	test_ok(bh_merchant_sweep(db, "", NULL)); /* nothing to do */
+	bh_db_close(db);
+}
+
+/* ---- a log that is sealed anew just when somebody looks at it, and what it was under destroyed */
+
+typedef struct destroyed {
+	const bh_scopes *real;
+	const char *path, *fresh; /* what takes its place */
+	size_t asked, visited;
+} destroyed;
+
+static bh_status dek_once_destroyed(void *arg, const uint8_t id[BH_ID_LEN], bh_dek **out)
+{
+	destroyed *d = arg;
+
+	if (d->asked++ > 0)
+		return d->real->dek_by_id(d->real->arg, id, out);
+	test_check(d->fresh == NULL || rename(d->fresh, d->path) == 0);
+	return bh_fail(BH_E_SHREDDED, "is retired");
+}
+
+static void count_visit(void *arg, const uint8_t dek_id[BH_ID_LEN])
+{
+	destroyed *d = arg;
+
+	(void)dek_id;
+	d->visited++;
+}
+
+static void replaced_while_read(void *arg)
+{
+	const workspace *ws = arg;
+	bh_db *db = (make_two(ws), open_unkept(ws, NULL));
+	char log[PATH_SIZE], path[PATH_SIZE], fresh[PATH_SIZE];
+	destroyed d = { .real = bh_fs_scopes(db->fs), .path = path, .fresh = fresh };
+	bh_scopes scopes = *d.real;
+
+	path_join(path, ws->root, "000001.log");
+	path_join(fresh, ws->root, "fresh");
+	test_check(file_find(ws->db, ".log", 0, log));
+	bh_buf bytes = file_read(log);
+	file_write(path, bh_buf_view(&bytes));
+	file_write(fresh, bh_buf_view(&bytes));
+	bh_buf_clear(&bytes);
+	scopes.arg = &d;
+	scopes.dek_by_id = dek_once_destroyed;
+	test_ok(bh_file_references(path, &scopes, count_visit, &d));
+	test_check(d.asked > 1 && d.visited > 0);
+	/* What nobody has replaced is under a key that is gone. */
+	d = (destroyed){ .real = d.real, .path = path };
+	test_status(bh_file_references(path, &scopes, count_visit, &d), BH_E_SHREDDED);
 	bh_db_close(db);
 }
 
@@ -448,6 +500,7 @@ static void test_killed(void **state)
 
 IN_A_CHILD(rotated)
 IN_A_CHILD(beside_parked)
+IN_A_CHILD(replaced_while_read)
 IN_A_CHILD(gone_on_with)
 IN_A_CHILD(in_turn)
 IN_A_CHILD(rewrapped)
@@ -457,9 +510,11 @@ IN_A_CHILD(under_load)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		SUSPEND_CASE(test_rotated),      SUSPEND_CASE(test_beside_parked), SUSPEND_CASE(test_in_turn),
-		SUSPEND_CASE(test_gone_on_with), SUSPEND_CASE(test_rewrapped),     SUSPEND_CASE(test_refused),
-		SUSPEND_CASE(test_under_load),   SUSPEND_CASE(test_killed),
+		SUSPEND_CASE(test_rotated),      SUSPEND_CASE(test_beside_parked),
+		SUSPEND_CASE(test_in_turn),      SUSPEND_CASE(test_replaced_while_read),
+		SUSPEND_CASE(test_gone_on_with), SUSPEND_CASE(test_rewrapped),
+		SUSPEND_CASE(test_refused),      SUSPEND_CASE(test_under_load),
+		SUSPEND_CASE(test_killed),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
