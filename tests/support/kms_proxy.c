@@ -18,12 +18,11 @@ typedef struct connection {
 	bool asking;     /* the last bytes were the client's */
 } connection;
 
-static proxy_mode mode_now(kms_proxy *p, size_t *cut, const char **text, bool *stopping)
+static proxy_mode mode_now(kms_proxy *p, size_t *cut, bool *stopping)
 {
 	pthread_mutex_lock(&p->lock);
 	proxy_mode mode = p->mode;
 	*cut = p->cut;
-	*text = p->text;
 	*stopping = p->stopping;
 	pthread_mutex_unlock(&p->lock);
 	return mode;
@@ -45,17 +44,28 @@ static bool send_all(int fd, const void *data, size_t len)
 
 /* Each returns whether the connection goes on. */
 
+/* A copy, since the next text may be set while this one is being sent. */
+static bool say_text(connection *c)
+{
+	pthread_mutex_lock(&c->proxy->lock);
+	char *text = strdup(c->proxy->text);
+	pthread_mutex_unlock(&c->proxy->lock);
+	test_check(text != NULL);
+	(void)send_all(c->client, text, strlen(text));
+	free(text);
+	return false;
+}
+
 static bool from_client(connection *c)
 {
 	char bytes[16384], noise[300];
 	size_t cut;
-	const char *text;
 	bool stopping;
 	ssize_t got = recv(c->client, bytes, sizeof(bytes), 0);
 
 	if (got <= 0)
 		return false;
-	proxy_mode mode = mode_now(c->proxy, &cut, &text, &stopping);
+	proxy_mode mode = mode_now(c->proxy, &cut, &stopping);
 	if (!c->asking) {
 		pthread_mutex_lock(&c->proxy->lock);
 		c->proxy->requests++;
@@ -70,7 +80,7 @@ static bool from_client(connection *c)
 		memset(noise, 0x5a, sizeof(noise));
 		(void)send_all(c->client, noise, sizeof(noise));
 		return false;
-	case PROXY_TEXT: (void)send_all(c->client, text, strlen(text)); return false;
+	case PROXY_TEXT: return say_text(c);
 	default: return send_all(c->server, bytes, (size_t)got);
 	}
 }
@@ -90,11 +100,10 @@ static bool hang_up_gently(connection *c)
 static bool pass_slowly(connection *c, const char *bytes, size_t len)
 {
 	size_t cut;
-	const char *text;
 	bool stopping = false;
 
 	for (size_t i = 0; i < len; i++) {
-		if (mode_now(c->proxy, &cut, &text, &stopping) != PROXY_SLOW || stopping)
+		if (mode_now(c->proxy, &cut, &stopping) != PROXY_SLOW || stopping)
 			return false;
 		if (!send_all(c->client, bytes + i, 1))
 			return false;
@@ -107,14 +116,13 @@ static bool from_server(connection *c)
 {
 	char bytes[16384];
 	size_t cut;
-	const char *text;
 	bool stopping;
 	ssize_t got = recv(c->server, bytes, sizeof(bytes), 0);
 
 	if (got <= 0)
 		return hang_up_gently(c);
 	c->asking = false;
-	switch (mode_now(c->proxy, &cut, &text, &stopping)) {
+	switch (mode_now(c->proxy, &cut, &stopping)) {
 	case PROXY_PASS: return send_all(c->client, bytes, (size_t)got);
 	case PROXY_SLOW: return pass_slowly(c, bytes, (size_t)got);
 	case PROXY_CUT:
@@ -131,12 +139,11 @@ static void *connection_main(void *arg)
 	kms_proxy *p = c->proxy;
 	bool stopping = false, goes_on = c->server >= 0;
 	size_t cut;
-	const char *text;
 
 	while (goes_on && !stopping) {
 		struct pollfd fds[2] = { { .fd = c->client, .events = POLLIN }, { .fd = c->server, .events = POLLIN } };
 		int ready = poll(fds, 2, TICK_MS);
-		(void)mode_now(p, &cut, &text, &stopping);
+		(void)mode_now(p, &cut, &stopping);
 		if (ready > 0 && fds[1].revents != 0)
 			goes_on = from_server(c);
 		if (ready > 0 && goes_on && fds[0].revents != 0)
@@ -244,10 +251,14 @@ void kms_proxy_start_unix(kms_proxy *p, const char *path, const char *upstream_p
 
 void kms_proxy_set(kms_proxy *p, proxy_mode mode, size_t cut, const char *text)
 {
+	char *copy = strdup(text != NULL ? text : "");
+
+	test_check(copy != NULL);
 	pthread_mutex_lock(&p->lock);
 	p->mode = mode;
 	p->cut = cut;
-	p->text = text;
+	free(p->text);
+	p->text = copy;
 	pthread_mutex_unlock(&p->lock);
 }
 
@@ -291,6 +302,7 @@ void kms_proxy_up(kms_proxy *p)
 void kms_proxy_end(kms_proxy *p)
 {
 	kms_proxy_down(p);
+	free(p->text);
 	pthread_cond_destroy(&p->ended);
 	pthread_mutex_destroy(&p->lock);
 }

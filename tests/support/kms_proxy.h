@@ -35,7 +35,7 @@ typedef struct kms_proxy {
 	pthread_cond_t ended;
 	proxy_mode mode;
 	size_t cut;
-	const char *text;
+	char *text;         /* its own copy */
 	size_t open;        /* connections */
 	size_t connections; /* so far */
 	size_t requests;    /* so far: times that a client began to send */
