@@ -36,15 +36,10 @@ static void exec_server(const bao *b)
 {
 	char listen[64], certificates[PATH_SIZE + 32], home[PATH_SIZE + 8];
 	int log = open(b->log, O_WRONLY | O_CREAT | O_TRUNC, 0600);
-	const char *args[] = { "bao",
-			       "server",
-			       "-dev",
-			       "-dev-root-token-id=" BAO_ROOT_TOKEN,
-			       listen,
-			       "-dev-no-store-token",
-			       b->tls ? "-dev-tls" : NULL,
-			       certificates,
-			       NULL };
+	const char *args[] = {
+		"bao",        "server", "-dev", BAO_ROOT_OPTION, listen, "-dev-no-store-token", b->tls ? "-dev-tls" : NULL,
+		certificates, NULL
+	};
 	char *const environment[] = { home, NULL };
 
 	snprintf(listen, sizeof(listen), "-dev-listen-address=127.0.0.1:%d", b->port);

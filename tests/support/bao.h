@@ -12,6 +12,7 @@
 #include "harness.h"
 
 #define BAO_ROOT_TOKEN "root-token-of-the-test"
+#define BAO_ROOT_OPTION "-dev-root-token-id=root-token-of-the-test"
 
 typedef struct bao {
 	pid_t pid;
