@@ -197,6 +197,19 @@ static extent measure(const workspace *ws, bh_db *db, bh_cf *a)
 	return now;
 }
 
+/* RocksDB removes what a compaction has replaced a moment later where something holds it yet. */
+static bool settles_at(const workspace *ws, size_t fds, size_t files)
+{
+	for (int i = 0; i < 500; i++, usleep(10000)) {
+		size_t now = 0;
+
+		tree_walk(ws->db, count_file, &now);
+		if (now <= files && open_files() <= fds)
+			return true;
+	}
+	return false;
+}
+
 static void off_and_on(bh_db *db, bh_cf *a, int i)
 {
 	char key[16];
@@ -233,8 +246,7 @@ static void over_and_over(void *arg)
 		test_expect(a, key, "v");
 	}
 	expect_both(db, false);
-	test_check(after.fds <= before.fds + 4);
-	test_check(after.files <= before.files + 6);
+	test_check(settles_at(ws, before.fds + 4, before.files + 6));
 	expect_no_growth(before.resident, after.resident, cycles - WARM_UP);
 	bh_cf_close(a);
 	bh_db_close(db);
