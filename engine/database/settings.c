@@ -18,19 +18,37 @@ bh_status bh_settings_check(const bh_db_options *options)
 	return bh_bridge_check_snapshots(options->rocksdb);
 }
 
+/* What stands as RocksDB has it of its own accord gets a value that suits many families in one database: its own lets 1,000 info
+ * logs, a MANIFEST of 1 GiB, and WALs of four times all write buffers together lie about. */
+static void set_defaults(rocksdb_options_t *options)
+{
+	rocksdb_options_t *stock = rocksdb_options_create();
+
+	if (rocksdb_options_get_compression(options) == rocksdb_options_get_compression(stock) &&
+	    !bh_bridge_compresses_by_level(options))
+		rocksdb_options_set_compression(options, rocksdb_zstd_compression);
+	if (rocksdb_options_get_keep_log_file_num(options) == rocksdb_options_get_keep_log_file_num(stock))
+		rocksdb_options_set_keep_log_file_num(options, BH_INFO_LOGS);
+	if (rocksdb_options_get_max_manifest_file_size(options) == rocksdb_options_get_max_manifest_file_size(stock))
+		rocksdb_options_set_max_manifest_file_size(options, BH_MANIFEST_BYTES);
+	if (rocksdb_options_get_max_total_wal_size(options) == rocksdb_options_get_max_total_wal_size(stock))
+		rocksdb_options_set_max_total_wal_size(options, BH_WAL_BYTES);
+	rocksdb_options_destroy(stock);
+}
+
 static rocksdb_options_t *copy_template(const rocksdb_options_t *template)
 {
 	rocksdb_options_t *copy;
 
 	if (template == NULL) {
 		copy = rocksdb_options_create();
-		rocksdb_options_set_compression(copy, rocksdb_zstd_compression);
 		bh_bridge_let_options_file_fail(
 			copy); /* as before RocksDB 8.8: with it each change of a family waits for that file */
-		return copy;
+	} else {
+		copy = rocksdb_options_create_copy((rocksdb_options_t *)(uintptr_t) template); /* not const in C, only read */
+		bh_bridge_redact_info_log(copy);
 	}
-	copy = rocksdb_options_create_copy((rocksdb_options_t *)(uintptr_t) template); /* not const in the C API, but only read */
-	bh_bridge_redact_info_log(copy);
+	set_defaults(copy);
 	return copy;
 }
 

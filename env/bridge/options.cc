@@ -209,6 +209,11 @@ void bh_bridge_let_options_file_fail(rocksdb_options_t *options)
 	bridge::LetOptionsFileFail(&options->rep);
 }
 
+bool bh_bridge_compresses_by_level(const rocksdb_options_t *options)
+{
+	return !options->rep.compression_per_level.empty();
+}
+
 void bh_bridge_bound_table_format(rocksdb_options_t *options)
 {
 	constexpr uint32_t kNewestOfAll = 5; // of the versions of RocksDB that Bulkhead is made for

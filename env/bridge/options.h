@@ -26,6 +26,8 @@ BH_MUST_CHECK bh_status bh_bridge_comparator(const rocksdb_options_t *options, b
 bool bh_bridge_options_file_must_be_written(const rocksdb_options_t *options);
 /* It is not, where RocksDB leaves the choice. */
 void bh_bridge_let_options_file_fail(rocksdb_options_t *options);
+/* Whether each level has a compression of its own (compression_per_level), for which the C API has no getter. */
+bool bh_bridge_compresses_by_level(const rocksdb_options_t *options);
 /* Lets new tables have block-based format version 5 at most: RocksDB 9.0 and later write a newer one of their own accord, which
  * RocksDB before 8.6 does not read. */
 void bh_bridge_bound_table_format(rocksdb_options_t *options);

@@ -48,8 +48,11 @@ typedef struct bh_clock {
 
 /* All zero: the documented defaults. Borrowed for the call only. */
 typedef struct bh_db_options {
-	const rocksdb_options_t *rocksdb; /* template for the database and every class, copied; NULL: zstd, else RocksDB's defaults.
-					     Options that break the promises are refused by name (env.h, bh_options_check) */
+	const rocksdb_options_t *rocksdb; /* template for the database and every class, copied; NULL: none. Where it says nothing,
+					     that is, has RocksDB's own default, Bulkhead's hold: zstd for `compression` (another by
+					     level: compression_per_level), 10 info logs (keep_log_file_num), a MANIFEST of 64 MiB
+					     (max_manifest_file_size), WALs of 1 GiB in all (max_total_wal_size). Options that break
+					     the promises are refused by name (env.h, bh_options_check) */
 	bh_kms_options kms;
 	uint64_t generation_floor; /* refuse a keyring older than this; 0: no floor */
 	unsigned lease_ms;         /* how long a merchant's keys may be used after its KMS last allowed it, ms: 1,000 to 900,000;
