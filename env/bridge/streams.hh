@@ -216,14 +216,15 @@ private:
 		return IOStatus::OK();
 	}
 
-	// What lies behind the last frame: some file systems give it back only when a file gets shorter.
+	// What lies behind the last frame: some file systems give it back only when a file gets shorter. A kill between the two
+	// steps leaves as many zeros as are read as room.
 	void GiveBackRoom(const IOOptions &options, IODebugContext *dbg)
 	{
 		const uint64_t end = bh_stream_writer_point(writer_.get()).physical;
 		if (reserved_ <= end && !bh_stream_writer_room_left(writer_.get()) && !pending_)
 			return;
 		if (reserved_ > end)
-			base_->Truncate(end + 1, options, dbg).PermitUncheckedError();
+			base_->Truncate(end + BH_STREAM_ROOM_MIN, options, dbg).PermitUncheckedError();
 		base_->Truncate(end, options, dbg).PermitUncheckedError();
 	}
 

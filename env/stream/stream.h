@@ -22,6 +22,9 @@
 extern "C" {
 #endif
 
+/* So many zeros right behind what was synced are room that a writer made ahead; fewer are a torn tail. */
+#define BH_STREAM_ROOM_MIN 4u
+
 /* ---- writing */
 typedef struct bh_stream_writer bh_stream_writer;
 /* Takes `*key` over. WAL and MANIFEST streams get a span codec that asks `scopes` (which must outlive the writer). The first

@@ -11,8 +11,6 @@
 #include "env/spans/spans.h"
 #include "stream.h"
 
-#define ROOM_MIN 4u /* fewer zeros are no room */
-
 struct bh_stream_reader {
 	bh_file_key key;
 	bh_spans *spans; /* NULL in a raw reader or a stream without spans */
@@ -284,7 +282,7 @@ static bool is_torn(const bh_stream_reader *r)
 {
 	bool at_mark = r->mark.frames > 0 && r->at.physical == r->mark.physical;
 
-	return r->zeros ? !at_mark || r->zero_len < ROOM_MIN : r->partial.len > 0;
+	return r->zeros ? !at_mark || r->zero_len < BH_STREAM_ROOM_MIN : r->partial.len > 0;
 }
 
 static bh_status finish(bh_stream_reader *r)
