@@ -183,7 +183,7 @@ typedef struct verdict {
 
 static void say(void *arg, const char *line)
 {
-	if (*(const bool *)arg)
+	if (((const plan *)arg)->loud)
 		fprintf(stderr, "   log: %s\n", line);
 }
 
@@ -313,8 +313,8 @@ static outcome victims(const plan *p, bh_db *db)
 static bh_status open_copy(const plan *p, bh_db **out)
 {
 	rocksdb_options_t *options = forgery_options();
-	bool loud = p->loud;
-	bh_status status = bh_db_open(p->dir, &(bh_db_options){ .rocksdb = options, .log = say, .log_arg = &loud }, out);
+	bh_status status =
+		bh_db_open(p->dir, &(bh_db_options){ .rocksdb = options, .log = say, .log_arg = (void *)(uintptr_t)p }, out);
 
 	rocksdb_options_destroy(options);
 	return status;
