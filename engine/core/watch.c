@@ -96,17 +96,19 @@ static void mend_manifest(bh_watch *watch)
 	rocksdb_free(error);
 }
 
+/* Deletions are off before anybody can see that they are to be let in again. */
 void bh_watch_manifest_failed(bh_watch *watch)
 {
 	bool expected = false;
-	char *error = NULL;
+	char *error = NULL, *again = NULL;
 
 	if (watch == NULL) /* it is being opened, and fails */
 		return;
-	if (!atomic_compare_exchange_strong(&watch->manifest_failed, &expected, true))
-		return;
 	rocksdb_disable_file_deletions(watch->db->rocks, &error);
+	if (!atomic_compare_exchange_strong(&watch->manifest_failed, &expected, true))
+		bh_bridge_enable_file_deletions(watch->db->rocks, &again); /* once is enough */
 	rocksdb_free(error);
+	rocksdb_free(again);
 }
 
 static void say_change(bh_watch *watch, bool low)
