@@ -337,18 +337,6 @@ static void test_another_root_under_the_right_key(void **state)
 	test_child_ok(expect_whole, &s);
 }
 
-static bh_dek *platform_key(const char *dir)
-{
-	static const bh_scope platform;
-	bh_keyring *keyring = NULL;
-	bh_dek *dek = NULL;
-
-	OK(bh_keyring_open(dir, NULL, false, &keyring));
-	OK(bh_keyring_dek_current(keyring, &platform, &dek));
-	bh_keyring_close(keyring);
-	return dek;
-}
-
 /* Who has got hold of the key of the logs has its wrap as well, in KEYRING. It makes nothing of a keyring: not as its root, for the
  * real signing key or for one of its own, nor with a pin or without. */
 static void test_the_logs_key_as_the_root(void **state)
@@ -357,7 +345,7 @@ static void test_the_logs_key_as_the_root(void **state)
 	bh_dek *log_key;
 
 	stage_set(&s, *state);
-	log_key = platform_key(s.ws->db);
+	log_key = test_platform_dek(s.ws->db);
 	put_back(&s, s.later);
 	for (int real = 0; real <= 1; real++) {
 		forge_keyring(s.ws->db, &(forged_keyring){

@@ -25,8 +25,6 @@ typedef struct stage {
 	bh_dek *keys[KEYS];
 } stage;
 
-static const bh_scope platform;
-
 static void put_both(bh_db *db, const char *key)
 {
 	static const char *const names[] = { "a", "b" };
@@ -63,17 +61,6 @@ static void rotate(void *arg)
 	bh_db_close(db);
 }
 
-static bh_dek *newest_key(const char *dir)
-{
-	bh_keyring *keyring = NULL;
-	bh_dek *dek = NULL;
-
-	OK(bh_keyring_open(dir, NULL, false, &keyring));
-	OK(bh_keyring_dek_current(keyring, &platform, &dek));
-	bh_keyring_close(keyring);
-	return dek;
-}
-
 static int setup(void **state)
 {
 	stage *s = calloc(1, sizeof(*s));
@@ -84,10 +71,10 @@ static int setup(void **state)
 	path_join(s->earlier, s->ws->root, "earlier");
 	path_join(s->later, s->ws->root, "later");
 	test_child_ok(make, s);
-	s->keys[0] = newest_key(s->ws->db);
+	s->keys[0] = test_platform_dek(s->ws->db);
 	tree_copy(s->ws->db, s->earlier);
 	test_child_ok(rotate, s);
-	s->keys[1] = newest_key(s->ws->db);
+	s->keys[1] = test_platform_dek(s->ws->db);
 	assert_memory_not_equal(bh_dek_id(s->keys[0]), bh_dek_id(s->keys[1]), BH_ID_LEN);
 	tree_copy(s->ws->db, s->later);
 	*state = s;

@@ -10,6 +10,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "keyring/ring/keyring.h"
+
 static bool in_child;
 
 /* ---- checks */
@@ -276,6 +278,18 @@ static const char *append_name(void *state)
 static void append_destroy(void *state)
 {
 	(void)state;
+}
+
+bh_dek *test_platform_dek(const char *dir)
+{
+	static const bh_scope platform;
+	bh_keyring *keyring = NULL;
+	bh_dek *dek = NULL;
+
+	test_ok(bh_keyring_open(dir, NULL, false, &keyring));
+	test_ok(bh_keyring_dek_current(keyring, &platform, &dek));
+	bh_keyring_close(keyring);
+	return dek;
 }
 
 rocksdb_mergeoperator_t *test_append_operator(void)

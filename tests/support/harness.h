@@ -16,6 +16,7 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
+#include "keyring/dek/dek.h"
 #include "support.h"
 
 /* ---- checks */
@@ -54,6 +55,8 @@ bool test_child_survives(void (*body)(void *arg), void *arg);
 const char *test_cmk(const workspace *ws, const char *name);
 void test_db_create(const workspace *ws, const rocksdb_options_t *rocksdb);
 bh_db *test_db_open(const workspace *ws, const rocksdb_options_t *rocksdb);
+/* The platform's newest DEK of the closed database in `dir`, as somebody has it who has got hold of it; bh_dek_unref(). */
+bh_dek *test_platform_dek(const char *dir);
 /* Adds a merchant under the CMK of its own name. `cls2` may be NULL. */
 void test_merchant_add(const workspace *ws, bh_db *db, const char *name, const char *cls1, const char *cls2);
 bh_cf *test_cf(bh_db *db, const char *merchant, const char *cls);
