@@ -268,16 +268,18 @@ bool bh_page_claim_is_made(bh_page_readers *readers, const char *path, uint8_t d
 {
 	const bh_page_claim *claim = NULL;
 	struct stat st;
+	bool made;
 
 	pthread_rwlock_wrlock(&readers->names);
 	pthread_mutex_lock(&readers->table);
 	if (stat(path, &st) == 0)
 		claim = find(readers, id_of(&st));
-	if (claim != NULL && claim->made)
+	made = claim != NULL && claim->made;
+	if (made)
 		memcpy(dek_id_out, claim->dek_id, BH_ID_LEN);
 	pthread_mutex_unlock(&readers->table);
 	pthread_rwlock_unlock(&readers->names);
-	return claim != NULL && claim->made;
+	return made;
 }
 
 /* While nobody makes one: a file that has its name but not its claim yet would be taken for a finished one. */
