@@ -32,11 +32,13 @@ end_agent() {
 	agent=
 }
 
-# start_agent ARG...: as the keeper; returns when it serves.
-start_agent() {
+# start_agent_at SOCKET ARG...: as the keeper; returns when it serves. What an earlier one said is gone before it is waited for.
+start_agent_at() {
+	local socket=$1
+	shift
 	end_agent
 	: >said
-	"${as_keeper[@]}" ./bhkms-agent --dir "$work/kms" --socket "$work/run/socket" "$@" >said 2>&1 &
+	"${as_keeper[@]}" ./bhkms-agent --dir "$work/kms" --socket "$socket" "$@" >said 2>&1 &
 	agent=$!
 	for ((tries = 0; tries < 600; tries++)); do
 		! grep -q serving said || return 0
@@ -45,6 +47,8 @@ start_agent() {
 	done
 	die "the agent does not start"
 }
+
+start_agent() { start_agent_at "$work/run/socket" "$@"; }
 
 # no_agent CODE TEXT ARG...: it refuses to start, and says why.
 no_agent() {
@@ -102,13 +106,7 @@ echo "ok: another user's database, and nobody else's"
 
 # ---- who poses as the agent
 mkdir -m 777 open
-end_agent
-"${as_keeper[@]}" ./bhkms-agent --dir "$work/kms" --socket "$work/open/socket" --allow-uid "$shop" >said 2>&1 &
-agent=$!
-for ((tries = 0; tries < 600; tries++)); do
-	! grep -q serving said || break
-	sleep 0.1
-done
+start_agent_at "$work/open/socket" --allow-uid "$shop"
 ctl 7 "$shop" --db shop/two init --region eu --platform-cmk "agent:$work/open/socket#platform"
 says "nor alone able to write in its folder"
 echo "ok: a socket that anybody could have put there is not trusted"
