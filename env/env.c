@@ -123,7 +123,9 @@ bh_status bh_status_of_rocksdb(char *error)
 		return bh_done(BH_OK);
 	tagged = strstr(error, "bulkhead[");
 	status = tagged != NULL ? status_by_name(tagged + strlen("bulkhead[")) : BH_E_ROCKSDB;
-	if (tagged == NULL && strstr(error, "orruption") != NULL)
+	if (tagged == NULL && strstr(error, "unsupported format_version") != NULL)
+		status = BH_E_UNSUPPORTED; /* of a table whose pages are authentic: a newer RocksDB's */
+	else if (tagged == NULL && strstr(error, "orruption") != NULL)
 		status = BH_E_FORMAT;
 	else if (tagged == NULL && strstr(error, "read only mode") != NULL)
 		status = BH_E_UNSUPPORTED;

@@ -196,6 +196,8 @@ static bh_status open_without_hurt(bh_db *db)
 	for (status = open_rocksdb(db); status != BH_OK && db->rocks == NULL; status = open_rocksdb(db)) {
 		const bh_message message = bh_message_keep();
 
+		if (status == BH_E_UNSUPPORTED) /* a newer RocksDB wrote it: nobody's damage */
+			return status;
 		(void)bh_quarantine_named(db, message.text);
 		bh_cold_inspect_named(db, message.text);
 		BH_TRY(bh_cold_detach_hurt(db, &any));

@@ -164,23 +164,27 @@ static bh_status check_merge_operator(const recorded *r, bool changed)
 	return bh_unmerged_stand_in(r->db, (const char *)other.data);
 }
 
-/* RocksDB would call such a table damaged, and who has one would be taken out for it. */
+/* RocksDB would call such a table damaged, and who has one would be taken out for it. Where there may be newer tables than all
+ * supported versions read, they go on: else the next OPTIONS file would not speak of those that are there already. */
 static bh_status check_table_format(const recorded *r)
 {
 	const unsigned newest = bh_bridge_newest_table_format();
 	bh_view rest = bh_buf_view(&r->text), value;
+	unsigned long found = 0;
 
 	while (next_value(&rest, "format_version", &value)) {
 		char digits[12] = "";
 
 		memcpy(digits, value.data, BH_MIN(value.len, sizeof(digits) - 1));
-		if (strtoul(digits, NULL, 10) > newest)
+		found = BH_MAX(found, strtoul(digits, NULL, 10));
+		if (found > newest)
 			return bh_fail(
 				BH_E_UNSUPPORTED,
 				"%s: has tables of format version %s (OPTIONS-%06llu), which a newer RocksDB wrote; this one "
 				"reads %u at most: open it with the newer one, nothing here is damaged",
 				r->db->dir, digits, (unsigned long long)r->file, newest);
 	}
+	bh_bridge_keep_table_format(r->db->options, (unsigned)found);
 	return BH_OK;
 }
 

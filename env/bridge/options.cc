@@ -11,6 +11,7 @@
 #include <rocksdb/options.h>
 #include <rocksdb/table.h>
 
+#include <algorithm>
 #include <cstring>
 #include <string>
 
@@ -158,6 +159,19 @@ bh_status CheckNewer(const Options &o)
 	return BH_OK;
 }
 
+constexpr uint32_t kNewestOfAll = 5; // table format that every RocksDB reads that Bulkhead is made for
+
+void SetTableFormat(rocksdb_options_t *options, uint32_t least, uint32_t most)
+{
+	const auto &factory = options->rep.table_factory;
+	const auto *table = factory != nullptr ? factory->GetOptions<BlockBasedTableOptions>() : nullptr;
+	if (table == nullptr || (table->format_version >= least && table->format_version <= most))
+		return;
+	BlockBasedTableOptions changed = *table;
+	changed.format_version = std::min(std::max(table->format_version, least), most);
+	options->rep.table_factory.reset(NewBlockBasedTableFactory(changed));
+}
+
 // A key that ends in a timestamp. RocksDB before 8.3 writes nothing of it that concerns the rest of a log.
 bh_status CheckTimestamps(const Options &o)
 {
@@ -216,14 +230,13 @@ bool bh_bridge_compresses_by_level(const rocksdb_options_t *options)
 
 void bh_bridge_bound_table_format(rocksdb_options_t *options)
 {
-	constexpr uint32_t kNewestOfAll = 5; // of the versions of RocksDB that Bulkhead is made for
-	const auto &factory = options->rep.table_factory;
-	const auto *table = factory != nullptr ? factory->GetOptions<BlockBasedTableOptions>() : nullptr;
-	if (table == nullptr || table->format_version <= kNewestOfAll)
-		return;
-	BlockBasedTableOptions bound = *table;
-	bound.format_version = kNewestOfAll;
-	options->rep.table_factory.reset(NewBlockBasedTableFactory(bound));
+	SetTableFormat(options, 0, kNewestOfAll);
+}
+
+void bh_bridge_keep_table_format(rocksdb_options_t *options, unsigned format)
+{
+	if (format > kNewestOfAll)
+		SetTableFormat(options, format, UINT32_MAX);
 }
 
 unsigned bh_bridge_newest_table_format(void)

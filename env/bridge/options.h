@@ -31,6 +31,8 @@ bool bh_bridge_compresses_by_level(const rocksdb_options_t *options);
 /* Lets new tables have block-based format version 5 at most: RocksDB 9.0 and later write a newer one of their own accord, which
  * RocksDB before 8.6 does not read. */
 void bh_bridge_bound_table_format(rocksdb_options_t *options);
+/* Lets new tables have `format` at least, where that is newer than what bh_bridge_bound_table_format() leaves. */
+void bh_bridge_keep_table_format(rocksdb_options_t *options, unsigned format);
 /* The newest block-based format version that this RocksDB reads. */
 unsigned bh_bridge_newest_table_format(void);
 

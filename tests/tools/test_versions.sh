@@ -3,9 +3,11 @@
 #
 # test_versions.sh BHCTL [CHECK...]: the database $BH_TEST_ARCHIVE, which another RocksDB wrote (make_database.sh), is opened by the
 # one that this is: every row is there, whoever was out comes back, and what is written then is there at the next open.
-# `tools/dev test --on` runs it both ways.
+# $BH_TEST_PASSED_ON, if set, gets the database as it is then. `tools/dev test --on` runs it both ways; test_golden_databases.sh
+# with what earlier ones wrote.
 # shellcheck disable=SC2317 # checks are called by name
-. "$(dirname "$(readlink -f "$0")")/cli.bash"
+beside=$(dirname "$(readlink -f "$0")")
+. "$beside/cli.bash"
 
 rows() {
 	run 0 --db db scan "$1"
@@ -37,6 +39,7 @@ the_other_rocksdb_s_database_opens() {
 	run 0 --db db merchant resume bob
 	run 0 --db db get bob/data after
 	run 0 --db db verify
+	[[ -z ${BH_TEST_PASSED_ON-} ]] || "$beside/make_database.sh" "$bhctl" "$BH_TEST_PASSED_ON" . || die "cannot be packed"
 	run 0 --db db merchant shred ann --yes
 	run 0 --db db get cat/data after
 }

@@ -56,13 +56,18 @@ static void formats(void *arg)
 {
 	const workspace *ws = arg;
 	rocksdb_options_t *newer = rocksdb_options_create(), *older;
+	unsigned newest;
 
 	test_db_create(ws, NULL);
 	test_check(opened_with(ws, NULL, false) == 5);
 	test_check(opened_with(ws, newer, false) == 5);
-	test_check(opened_with(ws, newer, true) >= (test_rocksdb_since(9, 0) ? 6 : 5));
 	older = test_options_with(rocksdb_options_create(), "block_based_table_factory={format_version=4}");
 	test_check(opened_with(ws, older, false) == 4);
+	newest = opened_with(ws, newer, true);
+	test_check(newest >= (test_rocksdb_since(9, 0) ? 6 : 5));
+	/* Tables of it may be there from now on, and every OPTIONS file says so. */
+	test_check(opened_with(ws, NULL, false) == newest);
+	test_check(opened_with(ws, older, false) == (newest > 5 ? newest : 4));
 	rocksdb_options_destroy(older);
 	rocksdb_options_destroy(newer);
 }
