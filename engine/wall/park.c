@@ -289,7 +289,7 @@ static bh_status lend_one(const char *parked, const char *to, const bh_parked_fi
 
 	BH_TRY(path_make(&from, parked, file->path));
 	BH_TRY(path_make(&target, to, file->path));
-	slash = strrchr(text(&target), '/');
+	slash = strrchr((char *)target.data, '/');
 	*slash = '\0';
 	BH_TRY(bh_dir_make(text(&target)));
 	*slash = '/';

@@ -18,6 +18,7 @@
 #include <vector>
 
 #include "env/bridge/handles.hh"
+#include "env/bridge/pages.hh"
 #include "env/spans/crc32c.h"
 
 using namespace ROCKSDB_NAMESPACE;
@@ -193,6 +194,15 @@ bh_status fs_read(rocksdb_env_t *env, const char *path, bh_buf *out)
 	return Meant(s);
 }
 
+// Since 10.5 RocksDB asks a file that it has open for its size, too, and means the logical one.
+static IOStatus CheckOwnSize(FSRandomAccessFile *file, uint64_t read)
+{
+	auto *paged = dynamic_cast<bridge::PagedRandomAccessFile *>(file);
+	uint64_t size = read;
+	IOStatus s = paged != nullptr ? paged->GetFileSize(&size) : IOStatus::OK();
+	return s.ok() && size != read ? IOStatus::Corruption("a file says that it has another size") : s;
+}
+
 bh_status fs_read_random(rocksdb_env_t *env, const char *path, bool mmap, bh_buf *out)
 {
 	FileOptions options;
@@ -209,6 +219,8 @@ bh_status fs_read_random(rocksdb_env_t *env, const char *path, bool mmap, bh_buf
 			BH_TRY(bh_buf_append(out, got.data(), got.size()));
 		off += got.size();
 	}
+	if (s.ok())
+		s = CheckOwnSize(file.get(), out->len);
 	return Meant(s);
 }
 
@@ -277,22 +289,34 @@ Status Check(DB *db, ColumnFamilyHandle *cf)
 	return Status::OK();
 }
 
+// RocksDB takes such a pointer since 11.0.
+template <class Dir>
+auto OpenInto(const Options &options, const Dir &dir, std::unique_ptr<DB> *out, int) -> decltype(DB::Open(options, dir, out))
+{
+	return DB::Open(options, dir, out);
+}
+
+template <class Dir> Status OpenInto(const Options &options, const Dir &dir, std::unique_ptr<DB> *out, long)
+{
+	DB *db = nullptr;
+	Status s = DB::Open(options, dir, &db);
+	out->reset(db);
+	return s;
+}
+
 Status CheckAt(rocksdb_env_t *env, const std::string &dir)
 {
 	Options options = BaseOptions(env);
 	options.create_if_missing = false;
-	DB *db = nullptr;
-	Status s = DB::Open(options, dir, &db);
-	std::unique_ptr<DB> owned(db);
-	return s.ok() ? Check(db, db->DefaultColumnFamily()) : s;
+	std::unique_ptr<DB> db;
+	Status s = OpenInto(options, dir, &db, 0);
+	return s.ok() ? Check(db.get(), db->DefaultColumnFamily()) : s;
 }
 
 Status OpenFilled(rocksdb_env_t *env, const char *dir, std::unique_ptr<DB> *out)
 {
-	DB *db = nullptr;
-	Status s = DB::Open(BaseOptions(env), dir, &db);
-	out->reset(db);
-	return s.ok() ? Fill(db, db->DefaultColumnFamily()) : s;
+	Status s = OpenInto(BaseOptions(env), dir, out, 0);
+	return s.ok() ? Fill(out->get(), (*out)->DefaultColumnFamily()) : s;
 }
 
 } // namespace
@@ -307,12 +331,11 @@ bh_status fs_delete_slowly(rocksdb_env_t *env, const char *dir, int64_t rate, ui
 	for (FileType type : { kWalFile, kDescriptorFile, kTableFile, kBlobFile })
 		options.checksum_handoff_file_types.Add(type);
 	manager->SetStatisticsPtr(options.statistics);
-	DB *db = nullptr;
+	std::unique_ptr<DB> db;
 	if (s.ok())
-		s = DB::Open(options, dir, &db);
-	std::unique_ptr<DB> owned(db);
+		s = OpenInto(options, dir, &db, 0);
 	for (int round = 0; s.ok() && round < 4; round++) {
-		s = Fill(db, db->DefaultColumnFamily());
+		s = Fill(db.get(), db->DefaultColumnFamily());
 		if (s.ok())
 			s = db->Flush(FlushOptions());
 	}
@@ -322,7 +345,7 @@ bh_status fs_delete_slowly(rocksdb_env_t *env, const char *dir, int64_t rate, ui
 	for (int waited_ms = 0; s.ok() && manager->GetTotalTrashSize() > 0 && waited_ms < 30000; waited_ms += 10)
 		env->rep->SleepForMicroseconds(10000);
 	if (s.ok())
-		s = Check(db, db->DefaultColumnFamily());
+		s = Check(db.get(), db->DefaultColumnFamily());
 	return Meant(s.ok() && manager->GetTotalTrashSize() > 0 ? Status::TimedOut("trash is left") : s);
 }
 
@@ -362,24 +385,23 @@ bh_status fs_export_import(rocksdb_env_t *env, const char *dir, const char *expo
 {
 	Options options = BaseOptions(env);
 	options.enable_blob_files = false; // RocksDB 7.8 imports none
-	DB *db = nullptr;
-	Status s = DB::Open(options, dir, &db);
-	std::unique_ptr<DB> owned(db);
+	std::unique_ptr<DB> db;
+	Status s = OpenInto(options, dir, &db, 0);
 	ColumnFamilyHandle *from = nullptr, *to = nullptr;
 	Checkpoint *checkpoint = nullptr;
 	ExportImportFilesMetaData *metadata = nullptr;
 	if (s.ok())
 		s = db->CreateColumnFamily(options, "from", &from);
 	if (s.ok())
-		s = Fill(db, from);
+		s = Fill(db.get(), from);
 	if (s.ok())
-		s = Checkpoint::Create(db, &checkpoint);
+		s = Checkpoint::Create(db.get(), &checkpoint);
 	if (s.ok())
 		s = checkpoint->ExportColumnFamily(from, exported, &metadata);
 	if (s.ok())
 		s = db->CreateColumnFamilyWithImport(options, "to", ImportColumnFamilyOptions(), *metadata, &to);
 	if (s.ok())
-		s = Check(db, to);
+		s = Check(db.get(), to);
 	delete metadata;
 	delete checkpoint;
 	for (ColumnFamilyHandle *handle : { from, to })

@@ -271,7 +271,7 @@ static void a_stopped_server_gives_no_answer(void)
 	merchant a = merchant_new(true);
 	bh_kms *kms = NULL;
 
-	stand->stop();
+	stand->leave();
 	test_status(unwrap(&a), BH_E_KMS_UNREACHABLE);
 	test_status(bh_kms_open(a.uri, NULL, &kms), BH_E_KMS_UNREACHABLE);
 	stand->start();

@@ -44,7 +44,7 @@ typedef struct kms_stand {
 	void (*enable)(const char *name);
 	void (*schedule)(const char *name); /* its deletion */
 	void (*destroy)(const char *name);  /* NULL: by the provider under test */
-	void (*stop)(void);
+	void (*leave)(void);
 	void (*start)(void);
 	void (*expire)(void); /* the credentials are no good any more */
 	void (*renew)(void);  /* ... but there are others, where the provider looks for them */

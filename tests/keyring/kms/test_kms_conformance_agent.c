@@ -15,7 +15,7 @@ static void uri(const char *name, char out[STAND_URI_SIZE])
 	snprintf(out, STAND_URI_SIZE, "agent:%s#%s", proxy.path, name);
 }
 
-static void stop(void)
+static void leave(void)
 {
 	kms_process_kill(&agent);
 }
@@ -73,7 +73,7 @@ int main(void)
 		.disable = owner_disable,
 		.enable = owner_enable,
 		.schedule = owner_schedule,
-		.stop = stop,
+		.leave = leave,
 		.start = start,
 	};
 

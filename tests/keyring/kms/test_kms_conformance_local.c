@@ -13,7 +13,7 @@ static void uri(const char *name, char out[STAND_URI_SIZE])
 }
 
 /* Its disk is not there; and is again. */
-static void stop(void)
+static void leave(void)
 {
 	path_join(away, owner_workspace.root, "away");
 	test_check(rename(owner_workspace.kms, away) == 0);
@@ -56,7 +56,7 @@ int main(void)
 		.disable = owner_disable,
 		.enable = owner_enable,
 		.schedule = owner_schedule,
-		.stop = stop,
+		.leave = leave,
 		.start = start,
 	};
 

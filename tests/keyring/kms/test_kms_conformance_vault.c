@@ -51,7 +51,7 @@ static void destroy(const char *name)
 	key_do("DELETE", name, "", NULL);
 }
 
-static void stop(void)
+static void leave(void)
 {
 	kms_proxy_down(&f.proxy);
 }
@@ -122,7 +122,7 @@ int main(void)
 		.disable = disable,
 		.enable = enable,
 		.destroy = destroy,
-		.stop = stop,
+		.leave = leave,
 		.start = start,
 		.expire = expire,
 		.renew = renew,
