@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * newer_tables.c: newer_tables [DIR MERCHANT...]: rewrites the class `data` of these merchants into tables of the newest format that
- * this RocksDB writes of its own accord, which an older one may not read. Without arguments: prints the newest that it reads.
+ * newer_tables.c: newer_tables [DIR MERCHANT...]: rewrites the class `data` of these merchants into tables of the newest format
+ * that this RocksDB writes of its own accord, which an older one may not read. Without arguments: prints the newest that it reads.
  */
 #include <bulkhead/bulkhead.h>
 
