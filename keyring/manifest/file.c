@@ -174,6 +174,8 @@ bh_status bh_keyring_file_open(const char *path, bool writable, bh_keyring_file 
 void bh_keyring_file_close(bh_keyring_file *file)
 {
 	bh_secret_clear(&file->mac_key);
+	bh_hmac_series_free(file->marks);
+	file->marks = NULL;
 	bh_buf_clear(&file->image);
 	bh_io_closep(&file->fd);
 	bh_io_dir_close(&file->dir);
@@ -197,7 +199,7 @@ static bh_status mark_store(const bh_keyring_file *file, const bh_keyring_mark *
 {
 	uint8_t bytes[BH_KEYRING_MARK_LEN];
 
-	BH_TRY(bh_keyring_mark_encode(mark, &file->mac_key, bytes));
+	BH_TRY(bh_keyring_mark_encode_next(mark, file->marks, bytes));
 	return bh_io_write_at(file->fd, BH_KEYRING_FILE, BH_KEYRING_HEAD_LEN, bh_view_of(bytes, sizeof(bytes)));
 }
 
@@ -394,6 +396,7 @@ static bh_status load(bh_keyring_file *file, uint64_t floor, bh_keyring_each eac
 bh_status bh_keyring_file_load(bh_keyring_file *file, bh_secret *mac_key, uint64_t floor, bh_keyring_each each, void *arg)
 {
 	file->mac_key = bh_secret_take(mac_key);
+	BH_TRY(bh_hmac_series_new(bh_secret_view(&file->mac_key), &file->marks));
 	BH_TRY(bh_fail_prefix(load(file, floor, each, arg), "%s/" BH_KEYRING_FILE, file->dir.path));
 	bh_buf_clear(&file->image);
 	return BH_OK;

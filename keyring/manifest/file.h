@@ -32,6 +32,7 @@ typedef struct bh_keyring_file {
 	_Atomic bool failed; /* what is on disk is in doubt: no more changes */
 	bh_keyring_head head;
 	bh_secret mac_key;
+	bh_hmac_series *marks;   /* under `marking` */
 	pthread_mutex_t syncing; /* held while the file is replaced, or synced beside other changes: `fd` stays what it is */
 	pthread_mutex_t marking; /* guards the rest of `mark` from here on, and the order in which marks are written */
 	bh_keyring_mark mark; /* as on disk; all but ledger and sequence are the caller's, who writes them under `marking`, too */

@@ -41,7 +41,7 @@ bh_status bh_keyring_signer_make(bh_view root, const uint8_t database_id[BH_ID_L
 
 /* Head:
  *     0     8  magic "BHKEYRNG"
- *     8     2  version = 4
+ *     8     2  version = 5
  *    10     2  length R of the region
  *    12     2  length U of the platform CMK's URI
  *    14     2  length W of the wrapped root
@@ -152,16 +152,21 @@ bh_status bh_keyring_head_verify(const uint8_t bytes[BH_KEYRING_HEAD_LEN], const
  *    16    32  chain MAC
  *    48     8  entries of AUDIT
  *    56    32  root of AUDIT's tree
- *    88     8  sequence
- *    96   368  ledger (ledger.c)
- *   464    32  HMAC(K, "mark" || bytes 0..463)
+ *    88   368  ledger (ledger.c), of which the unused slots of WALs are zeros
+ *   456     8  sequence
+ *   464    32  HMAC(K, "mark" || bytes 0.. up to the end of the last WAL || bytes 456..463)
  *   496    16  zero
  */
-#define MARK_LEDGER_OFF 96u
-#define MARK_MAC_OFF (MARK_LEDGER_OFF + BH_LEDGER_LEN)
+#define MARK_LEDGER_OFF 88u
+#define MARK_WALS_OFF (MARK_LEDGER_OFF + BH_LEDGER_LEN - BH_LEDGER_WALS * BH_LEDGER_LOG_LEN)
+#define MARK_SEQUENCE_OFF (MARK_LEDGER_OFF + BH_LEDGER_LEN)
+#define MARK_SEQUENCE_LEN 8u
+#define MARK_MAC_OFF (MARK_SEQUENCE_OFF + MARK_SEQUENCE_LEN)
 #define MARK_USED (MARK_MAC_OFF + BH_SHA256_LEN)
+#define MARK_LABEL "mark"
+#define MARK_LABEL_LEN (sizeof(MARK_LABEL) - 1)
 
-bh_status bh_keyring_mark_encode(const bh_keyring_mark *mark, const bh_secret *mac_key, uint8_t out[BH_KEYRING_MARK_LEN])
+static void mark_put(const bh_keyring_mark *mark, uint8_t out[BH_KEYRING_MARK_LEN])
 {
 	memset(out, 0, BH_KEYRING_MARK_LEN);
 	bh_put_u64(out, mark->generation);
@@ -169,16 +174,52 @@ bh_status bh_keyring_mark_encode(const bh_keyring_mark *mark, const bh_secret *m
 	memcpy(out + 16, mark->chain, BH_SHA256_LEN);
 	bh_put_u64(out + 48, mark->audit.size);
 	memcpy(out + 56, mark->audit.root, BH_SHA256_LEN);
-	bh_put_u64(out + 88, mark->sequence);
 	bh_ledger_put(&mark->ledger, out + MARK_LEDGER_OFF);
-	return labelled_mac(mac_key, "mark", bh_view_of(out, MARK_MAC_OFF), bh_view_of(NULL, 0), out + MARK_MAC_OFF);
+	bh_put_u64(out + MARK_SEQUENCE_OFF, mark->sequence);
+}
+
+/* What the MAC is over, in the order in which it changes: what each sync changes, the newest WAL and the sequence, comes last, and
+ * unused slots are left out, so that little is hashed anew (hmac_series.h). */
+static size_t mark_message(const uint8_t bytes[BH_KEYRING_MARK_LEN], uint8_t out[BH_HMAC_SERIES_MAX])
+{
+	const size_t wals = BH_MIN(bh_ledger_wal_count(bytes + MARK_LEDGER_OFF), (size_t)BH_LEDGER_WALS);
+	const size_t len = MARK_WALS_OFF + wals * BH_LEDGER_LOG_LEN;
+
+	memcpy(out, MARK_LABEL, MARK_LABEL_LEN);
+	memcpy(out + MARK_LABEL_LEN, bytes, len);
+	memcpy(out + MARK_LABEL_LEN + len, bytes + MARK_SEQUENCE_OFF, MARK_SEQUENCE_LEN);
+	return MARK_LABEL_LEN + len + MARK_SEQUENCE_LEN;
+}
+
+_Static_assert(MARK_LABEL_LEN + MARK_MAC_OFF <= BH_HMAC_SERIES_MAX, "the longest message fits");
+
+static bh_status mark_mac(const uint8_t bytes[BH_KEYRING_MARK_LEN], const bh_secret *mac_key, uint8_t out[BH_SHA256_LEN])
+{
+	uint8_t message[BH_HMAC_SERIES_MAX];
+	const bh_view part = bh_view_of(message, mark_message(bytes, message));
+
+	return bh_hmac(bh_secret_view(mac_key), &part, 1, out);
+}
+
+bh_status bh_keyring_mark_encode(const bh_keyring_mark *mark, const bh_secret *mac_key, uint8_t out[BH_KEYRING_MARK_LEN])
+{
+	mark_put(mark, out);
+	return mark_mac(out, mac_key, out + MARK_MAC_OFF);
+}
+
+bh_status bh_keyring_mark_encode_next(const bh_keyring_mark *mark, bh_hmac_series *series, uint8_t out[BH_KEYRING_MARK_LEN])
+{
+	uint8_t message[BH_HMAC_SERIES_MAX];
+
+	mark_put(mark, out);
+	return bh_hmac_series_next(series, bh_view_of(message, mark_message(out, message)), out + MARK_MAC_OFF);
 }
 
 bh_status bh_keyring_mark_decode(const uint8_t bytes[BH_KEYRING_MARK_LEN], const bh_secret *mac_key, bh_keyring_mark *out)
 {
 	uint8_t mac[BH_SHA256_LEN];
 
-	BH_TRY(labelled_mac(mac_key, "mark", bh_view_of(bytes, MARK_MAC_OFF), bh_view_of(NULL, 0), mac));
+	BH_TRY(mark_mac(bytes, mac_key, mac));
 	if (!bh_equal_ct(mac, bytes + MARK_MAC_OFF, BH_SHA256_LEN))
 		return bh_fail(BH_E_TAG, "its commit mark was changed (HMAC differs); restore the file from a backup");
 	if (!all_zero(bytes + MARK_USED, BH_KEYRING_MARK_LEN - MARK_USED))
@@ -190,7 +231,7 @@ bh_status bh_keyring_mark_decode(const uint8_t bytes[BH_KEYRING_MARK_LEN], const
 	memcpy(out->chain, bytes + 16, BH_SHA256_LEN);
 	out->audit.size = bh_get_u64(bytes + 48);
 	memcpy(out->audit.root, bytes + 56, BH_SHA256_LEN);
-	out->sequence = bh_get_u64(bytes + 88);
+	out->sequence = bh_get_u64(bytes + MARK_SEQUENCE_OFF);
 	return bh_fail_prefix(bh_ledger_get(bytes + MARK_LEDGER_OFF, &out->ledger), "its commit mark");
 }
 

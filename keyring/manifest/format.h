@@ -15,6 +15,7 @@
 
 #include "keyring/audit/event.h"
 #include "keyring/dek/context.h"
+#include "keyring/crypto/hmac_series.h"
 #include "keyring/crypto/kdf.h"
 #include "keyring/crypto/sign.h"
 #include "keyring/kms/kms.h"
@@ -24,7 +25,7 @@
 extern "C" {
 #endif
 
-#define BH_KEYRING_VERSION 4
+#define BH_KEYRING_VERSION 5
 #define BH_KEYRING_HEAD_LEN 3584u /* bytes of the head, at offset 0 */
 #define BH_KEYRING_MARK_LEN 512u  /* bytes of the commit mark, one sector right after the head */
 #define BH_KEYRING_RECORDS_OFF (BH_KEYRING_HEAD_LEN + BH_KEYRING_MARK_LEN)
@@ -72,6 +73,9 @@ typedef struct bh_keyring_mark {
 
 BH_MUST_CHECK bh_status bh_keyring_mark_encode(const bh_keyring_mark *mark, const bh_secret *mac_key,
 					       uint8_t out[BH_KEYRING_MARK_LEN]);
+/* The same, by a series of HMACs under the same key. */
+BH_MUST_CHECK bh_status bh_keyring_mark_encode_next(const bh_keyring_mark *mark, bh_hmac_series *series,
+						    uint8_t out[BH_KEYRING_MARK_LEN]);
 /* Errors: BH_E_TAG, BH_E_FORMAT (padding, a length before the first record). */
 BH_MUST_CHECK bh_status bh_keyring_mark_decode(const uint8_t bytes[BH_KEYRING_MARK_LEN], const bh_secret *mac_key,
 					       bh_keyring_mark *out);

@@ -65,10 +65,10 @@ bh_status bh_ledger_get(const uint8_t bytes[BH_LEDGER_LEN], bh_ledger *out)
 	uint8_t again[BH_LEDGER_LEN];
 	const uint8_t *p = bytes + LOGS_OFF;
 
-	if (bytes[1] > BH_LEDGER_MANIFESTS || bytes[2] > BH_LEDGER_WALS)
+	if (bytes[1] > BH_LEDGER_MANIFESTS || bh_ledger_wal_count(bytes) > BH_LEDGER_WALS)
 		return bh_fail(BH_E_FORMAT, "lists %u MANIFESTs and %u WALs, which are too many", bytes[1], bytes[2]);
 	ledger.manifest_count = bytes[1];
-	ledger.wal_count = bytes[2];
+	ledger.wal_count = (uint8_t)bh_ledger_wal_count(bytes);
 	ledger.gone = bh_get_u64(bytes + 8);
 	memcpy(ledger.older_digest, bytes + DIGEST_OFF, BH_SHA256_LEN);
 	for (size_t i = 0; i < ledger.manifest_count; i++)

@@ -40,6 +40,11 @@ typedef struct bh_ledger {
 /* One log, as it stands here and in the file of older ones. */
 void bh_ledger_log_put(const bh_ledger_log *log, uint8_t out[BH_LEDGER_LOG_LEN]);
 void bh_ledger_log_get(const uint8_t bytes[BH_LEDGER_LOG_LEN], bh_ledger_log *out);
+/* What encoded bytes say, which nobody has checked: WALs listed. */
+static inline size_t bh_ledger_wal_count(const uint8_t bytes[BH_LEDGER_LEN])
+{
+	return bytes[2];
+}
 void bh_ledger_put(const bh_ledger *ledger, uint8_t out[BH_LEDGER_LEN]);
 /* Errors: BH_E_FORMAT. */
 BH_MUST_CHECK bh_status bh_ledger_get(const uint8_t bytes[BH_LEDGER_LEN], bh_ledger *out);

@@ -268,7 +268,7 @@ static void forge_mark(bh_buf *file, const bh_secret *mac_key)
 {
 	bh_keyring_mark mark = { .generation = bh_get_u64(file->data + BH_KEYRING_HEAD_LEN),
 				 .committed_len = file->len,
-				 .sequence = bh_get_u64(file->data + BH_KEYRING_HEAD_LEN + 88) + 1 };
+				 .sequence = bh_get_u64(file->data + BH_KEYRING_HEAD_LEN + 456) + 1 };
 
 	last_chain(bh_buf_view(file), mark.chain);
 	mark.audit.size = bh_get_u64(file->data + BH_KEYRING_HEAD_LEN + 48);

@@ -50,7 +50,7 @@ tree_hash() {
 		find . -printf '%p %y %l\n' | sort
 		find . -type f ! -name AUDIT ! -name KEYRING -exec sha256sum {} + | sort
 		find . -type f -name KEYRING | sort | while read -r keyring; do
-			{ head -c 3632 "$keyring"; tail -c +3681 "$keyring" | head -c 368; tail -c +4081 "$keyring"; } | sha256sum
+			{ head -c 3632 "$keyring"; tail -c +3673 "$keyring" | head -c 368; tail -c +4081 "$keyring"; } | sha256sum
 		done
 	) | sha256sum
 }

@@ -12,6 +12,7 @@
 
 #include <openssl/err.h>
 
+#include "keyring/crypto/hmac_series.h"
 #include "keyring/crypto/kdf.h"
 #include "keyring/base/random.h"
 
@@ -103,6 +104,42 @@ static void hmac_of_nothing(void **state)
 	expect_hex(mac, sizeof(mac), "b613679a0814d9ec772f95d778c35fc5ff1697c493715653c6c712144292c5ad");
 }
 
+/* Messages that begin like the one before, for more or less of their length, up to all of it and to none. */
+static void hmac_series_is_hmac(void **state)
+{
+	BH_CLEANUP(bh_hmac_series_freep) bh_hmac_series *series = NULL;
+	const bh_view key = bh_view_str("thirty-two bytes of a key, or so");
+	uint8_t message[BH_HMAC_SERIES_MAX] = { 0 }, mac[BH_SHA256_LEN], expected[BH_SHA256_LEN];
+	uint32_t seed = 4711;
+
+	(void)state;
+	assert_int_equal(bh_hmac_series_new(key, &series), BH_OK);
+	for (int i = 0; i < 5000; i++) {
+		const bh_view all = bh_view_of(message, (seed = seed * 1664525 + 1013904223) >> 8 & 511);
+		const bh_view part = i % 5 == 0 ? bh_view_of(message, sizeof(message)) : all;
+
+		assert_int_equal(bh_hmac_series_next(series, part, mac), BH_OK);
+		assert_int_equal(bh_hmac(key, &part, 1, expected), BH_OK);
+		assert_memory_equal(mac, expected, sizeof(mac));
+		seed = seed * 1664525 + 1013904223;
+		if (i % 3 != 0)
+			message[seed >> 8 & 511]++;
+	}
+	assert_int_equal(bh_hmac_series_next(series, bh_view_of(message, sizeof(message) + 1), mac), BH_E_INVALID);
+	assert_true(bh_secret_in_use() > 0);
+}
+
+static void hmac_series_refuses_long_keys(void **state)
+{
+	static const uint8_t key[65];
+	bh_hmac_series *series = NULL;
+
+	(void)state;
+	assert_int_equal(bh_hmac_series_new(bh_view_of(key, sizeof(key)), &series), BH_E_INVALID);
+	assert_null(series);
+	assert_int_equal(bh_secret_in_use(), 0);
+}
+
 static void sha256_known_answers(void **state)
 {
 	uint8_t digest[BH_SHA256_LEN];
@@ -150,10 +187,16 @@ static void the_hosts_errors_stay(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(hkdf_known_answer),   cmocka_unit_test(hkdf_without_salt_and_info),
-		cmocka_unit_test(hkdf_limits),         cmocka_unit_test(hmac_of_parts),
-		cmocka_unit_test(hmac_of_nothing),     cmocka_unit_test(sha256_known_answers),
-		cmocka_unit_test(random_bytes_differ), cmocka_unit_test(the_hosts_errors_stay),
+		cmocka_unit_test(hkdf_known_answer),
+		cmocka_unit_test(hkdf_without_salt_and_info),
+		cmocka_unit_test(hkdf_limits),
+		cmocka_unit_test(hmac_of_parts),
+		cmocka_unit_test(hmac_of_nothing),
+		cmocka_unit_test(hmac_series_is_hmac),
+		cmocka_unit_test(hmac_series_refuses_long_keys),
+		cmocka_unit_test(sha256_known_answers),
+		cmocka_unit_test(random_bytes_differ),
+		cmocka_unit_test(the_hosts_errors_stay),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

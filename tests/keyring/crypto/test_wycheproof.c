@@ -16,6 +16,7 @@
 #include <jansson.h>
 
 #include "keyring/crypto/aead.h"
+#include "keyring/crypto/hmac_series.h"
 #include "keyring/crypto/kdf.h"
 
 /* Vectors that were run, by what they must give. */
@@ -171,6 +172,13 @@ static void hmac_vector(json_t *group, json_t *test, bool valid, void *arg, coun
 	assert_true(tag.len <= sizeof(mac));
 	assert_int_equal(bh_hmac(bh_buf_view(&key), &part, 1, mac), BH_OK);
 	assert_int_equal(bh_equal_ct(mac, tag.data, tag.len), valid);
+	if (key.len <= 64 && msg.len <= BH_HMAC_SERIES_MAX) {
+		BH_CLEANUP(bh_hmac_series_freep) bh_hmac_series *series = NULL;
+
+		assert_int_equal(bh_hmac_series_new(bh_buf_view(&key), &series), BH_OK);
+		assert_int_equal(bh_hmac_series_next(series, part, mac), BH_OK);
+		assert_int_equal(bh_equal_ct(mac, tag.data, tag.len), valid);
+	}
 	count(used, valid);
 }
 

@@ -110,9 +110,46 @@ static void test_mark_round_trip_and_flips(void **state)
 		assert_status(bh_keyring_mark_decode(bytes, &mac_key, &decoded), bit < 496 * 8 ? BH_E_TAG : BH_E_FORMAT);
 		flip(bytes, bit);
 	}
+	mark.ledger.wal_count = 1; /* the other slots are no part of the message, and zeros */
+	memset(&mark.ledger.wals[1], 0, (BH_LEDGER_WALS - 1) * sizeof(mark.ledger.wals[1]));
+	assert_done(bh_keyring_mark_encode(&mark, &mac_key, bytes));
+	for (size_t bit = 0; bit < sizeof(bytes) * 8; bit++) {
+		const bool unused = (bit >= 232 * 8 && bit < 456 * 8) || bit >= 496 * 8;
+
+		flip(bytes, bit);
+		assert_status(bh_keyring_mark_decode(bytes, &mac_key, &decoded), unused ? BH_E_FORMAT : BH_E_TAG);
+		flip(bytes, bit);
+	}
 	mark.committed_len = BH_KEYRING_RECORDS_OFF - 1;
 	assert_done(bh_keyring_mark_encode(&mark, &mac_key, bytes));
 	assert_status(bh_keyring_mark_decode(bytes, &mac_key, &decoded), BH_E_FORMAT);
+}
+
+/* Marks as they follow one another: syncs, new WALs, WALs that go, a commit. */
+static void test_marks_of_a_series(void **state)
+{
+	BH_CLEANUP(bh_hmac_series_freep) bh_hmac_series *series = NULL;
+	bh_keyring_mark mark = { .generation = 1, .committed_len = BH_KEYRING_RECORDS_OFF, .ledger = { .manifest_count = 1 } };
+	(void)state;
+
+	assert_done(bh_hmac_series_new(bh_secret_view(&mac_key), &series));
+	for (unsigned i = 0; i < 2000; i++) {
+		uint8_t bytes[BH_KEYRING_MARK_LEN], alone[BH_KEYRING_MARK_LEN];
+		bh_ledger *ledger = &mark.ledger;
+
+		mark.sequence++;
+		if (i % 50 == 0) {
+			ledger->wal_count = (uint8_t)((i / 50 * 5) % (BH_LEDGER_WALS + 1));
+			memset(ledger->wals, 0, sizeof(ledger->wals));
+		}
+		if (i % 333 == 0)
+			mark.generation++;
+		if (ledger->wal_count > 0)
+			ledger->wals[i % 7 == 0 ? 0 : ledger->wal_count - 1].end = i;
+		assert_done(bh_keyring_mark_encode_next(&mark, series, bytes));
+		assert_done(bh_keyring_mark_encode(&mark, &mac_key, alone));
+		assert_memory_equal(bytes, alone, sizeof(bytes));
+	}
 }
 
 /* Records */
@@ -368,6 +405,7 @@ int main(void)
 		cmocka_unit_test(test_head_round_trip),
 		cmocka_unit_test(test_head_refuses_every_flip),
 		cmocka_unit_test(test_mark_round_trip_and_flips),
+		cmocka_unit_test(test_marks_of_a_series),
 		cmocka_unit_test(test_record_round_trip_truncations_and_flips),
 		cmocka_unit_test(test_scan_finds_what_counts),
 		cmocka_unit_test(test_scan_refuses_every_cut_below_the_mark),
