@@ -9,6 +9,7 @@ pkg_check_modules(JANSSON REQUIRED IMPORTED_TARGET jansson)
 pkg_check_modules(XXHASH REQUIRED IMPORTED_TARGET libxxhash)
 pkg_check_modules(ISAL REQUIRED IMPORTED_TARGET libisal)
 pkg_check_modules(CURL libcurl>=7.85) # for KMSs over HTTPS; without it those are said to be missing
+pkg_check_modules(P11KIT p11-kit-1>=0.24) # for keys in HSMs; likewise
 if(BULKHEAD_TESTS)
   pkg_check_modules(CMOCKA IMPORTED_TARGET cmocka)
   if(NOT CMOCKA_FOUND)

@@ -4,6 +4,7 @@
  */
 #include "format.h"
 #include "keyring/crypto/sign.h"
+#include "keyring/kms/provider/registry.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -190,7 +191,7 @@ bh_status bh_audit_body_encode(const bh_audit_process *process, int64_t at_ms, c
 	BH_TRY(append_text("region", event->region, out));
 	BH_TRY(append_text("class", event->cls, out));
 	BH_TRY(append_deks(event, out));
-	BH_TRY(append_text("cmk", event->cmk_uri, out));
+	BH_TRY(append_text("cmk", bh_kms_uri_shown(event->cmk_uri), out));
 	if (event->cmk_version != 0)
 		BH_TRY(bh_buf_printf(out, ",\"cmk_version\":%u", event->cmk_version));
 	BH_TRY(append_text("kms_request", event->kms_request_id, out));

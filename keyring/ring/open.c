@@ -9,6 +9,7 @@
 #include "cmk.h"
 #include "events.h"
 #include "keyring/manifest/file.h"
+#include "keyring/kms/provider/registry.h"
 #include "live.h"
 #include "pinned.h"
 #include "relocate.h"
@@ -139,7 +140,7 @@ static bh_status platform_failed(const bh_keyring_head *head, bh_status status)
 	if (status == BH_E_NOT_FOUND || bh_kms_gave_no_answer(status))
 		status = bh_fail(status == BH_E_NOT_FOUND ? BH_E_NO_KEY : status,
 				 "%s; if its KMS lies elsewhere now: bhctl kms relocate", bh_status_message());
-	return bh_fail_prefix(status, "platform CMK '%s'", head->cmk_uri);
+	return bh_fail_prefix(status, "platform CMK '%s'", bh_kms_uri_shown(head->cmk_uri));
 }
 
 static bh_status root_unwrap(bh_keyring *keyring, bh_dek **out)

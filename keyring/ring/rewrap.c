@@ -19,6 +19,7 @@
 #include "deks.h"
 #include "keyring/manifest/format.h"
 #include "keyring/manifest/state_former.h"
+#include "keyring/kms/provider/registry.h"
 #include "edit.h"
 
 typedef struct new_wrap {
@@ -83,7 +84,7 @@ static bh_status cmk_open(const bh_keyring *keyring, const char *uri, bh_kms **o
 {
 	bh_status status = bh_keyring_kms_open(keyring, uri, out);
 
-	return bh_fail_prefix(status == BH_E_NOT_FOUND ? BH_E_NO_KEY : status, "CMK '%s'", uri);
+	return bh_fail_prefix(status == BH_E_NOT_FOUND ? BH_E_NO_KEY : status, "CMK '%s'", bh_kms_uri_shown(uri));
 }
 
 static bh_status cmks_open(rewrap *r)

@@ -11,6 +11,21 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* guards the two below
 static const bh_kms_provider *registered[BH_KMS_PROVIDERS_MAX];
 static size_t registered_count;
 
+/* RFC 7512's pin-value, in whichever case; RFC 3986's user and password before a host. */
+static bool has_secret(const char *uri)
+{
+	const char *authority = strstr(uri, "://");
+
+	if (strcasestr(uri, "pin-value") != NULL)
+		return true;
+	return authority != NULL && memchr(authority + 3, '@', strcspn(authority + 3, "/?#")) != NULL;
+}
+
+const char *bh_kms_uri_shown(const char *uri)
+{
+	return uri != NULL && has_secret(uri) ? "(has a PIN or a password in it, and is not shown)" : uri;
+}
+
 static bh_status uri_check(const char *uri)
 {
 	if (uri == NULL || uri[0] == '\0')
@@ -21,6 +36,10 @@ static bh_status uri_check(const char *uri)
 		if ((unsigned char)*p < 0x20 || *p == 0x7f)
 			return bh_fail(BH_E_INVALID, "CMK URI with a control character at byte %zu", (size_t)(p - uri));
 	}
+	if (has_secret(uri))
+		return bh_fail(BH_E_INVALID,
+			       "a CMK URI is written down, and has no PIN and no password in it: put a PIN into a file, and "
+			       "pin-source=file:/PATH in place of pin-value; other credentials come from the environment");
 	return BH_OK;
 }
 

@@ -20,8 +20,11 @@ typedef struct bh_kms_known {
 	const char *needs;               /* what was missing then */
 } bh_kms_known;
 
-/* Looks in `known` first. Errors: BH_E_INVALID (no URI, too long, control characters, no such scheme), BH_E_UNSUPPORTED (built
- * without it; names what was missing). */
+/* The URI as it may be written down and shown: one with a PIN or a password in it is not, whatever its scheme. NULL stays NULL. */
+const char *bh_kms_uri_shown(const char *uri);
+
+/* Looks in `known` first. Errors: BH_E_INVALID (no URI, too long, control characters, a PIN or a password, no such scheme),
+ * BH_E_UNSUPPORTED (built without it; names what was missing). */
 BH_MUST_CHECK bh_status bh_kms_provider_find(const bh_kms_known *known, size_t count, const char *uri, const bh_kms_provider **out);
 /* bh_kms_provider_register(), with the schemes that are taken. */
 BH_MUST_CHECK bh_status bh_kms_provider_add(const bh_kms_known *known, size_t count, const bh_kms_provider *provider);
