@@ -174,14 +174,14 @@ void tree_remove(const char *path)
 
 void audit_mask(const char *path, bh_buf *bytes)
 {
-	const size_t position = BH_KEYRING_HEAD_LEN + 48, mac = BH_KEYRING_HEAD_LEN + 464;
+	const size_t position = BH_KEYRING_HEAD_LEN + 48, sequence = BH_KEYRING_HEAD_LEN + 456;
 	const char *name = strrchr(path, '/') != NULL ? strrchr(path, '/') + 1 : path;
 
 	if (strcmp(name, BH_AUDIT_FILE) == 0)
 		bytes->len = 0;
 	else if (strcmp(name, BH_KEYRING_FILE) == 0 && bytes->len >= BH_KEYRING_RECORDS_OFF) {
-		memset(bytes->data + position, 0, 8 + BH_SHA256_LEN + 8); /* AUDIT's size and root; the mark's own sequence */
-		memset(bytes->data + mac, 0, BH_SHA256_LEN);
+		memset(bytes->data + position, 0, 8 + BH_SHA256_LEN); /* AUDIT's size and root */
+		memset(bytes->data + sequence, 0, 8 + BH_SHA256_LEN); /* the mark's own sequence, and its MAC */
 	}
 }
 
