@@ -6,8 +6,8 @@
  * Lock order: bh_merchant.op (one change of its state at a time), then the leaser's, then bh_db.lock (the merchant list, the
  * snapshots), then bh_merchant.lock (its iterators). The keyring and bh_fs have locks of their own below these; bh_db.admin (the
  * claims), bh_db.resealing (one log at a time) and bh_merchant.marking are taken alone; bh_db.recovering and bh_db.parking come
- * after an `op`, and nothing but the keyring's after them. Reads and writes take none of them. A KMS is waited for with `op` or a
- * claim at most: nobody else's.
+ * after an `op`, and nothing but the keyring's after them. bh_db.renewing is taken by writers, inside of a gate, and nothing after
+ * it. Reads and writes take none of them. A KMS is waited for with `op` or a claim at most: nobody else's.
  */
 #ifndef BH_ENGINE_DB_H
 #define BH_ENGINE_DB_H
@@ -58,6 +58,8 @@ struct bh_db {
 	_Atomic bool closed;           /* no call comes in any more */
 	_Atomic uint32_t calls;        /* public calls under way that are none of a merchant's rows */
 	pthread_mutex_t recovering;    /* a parked directory: one at a time */
+	pthread_mutex_t renewing;      /* held while another WAL is begun: wal.h */
+	_Atomic uint64_t image;        /* bh_image_generation() when the WAL was begun that is written to, or before */
 	_Atomic bool options_behind;   /* families were made or dropped since RocksDB wrote its OPTIONS file */
 	pthread_mutex_t resealing;     /* held while a log is sealed anew: sweep_logs.c */
 	pthread_mutex_t parking;       /* held while files are parked, and while the platform's older DEKs retire: survey.c */

@@ -79,6 +79,42 @@ bh_status bh_wal_roll(bh_db *db)
 	return bh_family_flush(db, db->default_cf, NULL);
 }
 
+/* The WAL of before takes nothing more (env/bridge/streams.hh), but a WAL without a record is one that RocksDB would go on with: so
+ * a record is tried first, and refused. What has the memtable flushed, and another WAL begun, goes past the WAL. */
+static bh_status begin_another(bh_db *db)
+{
+	char *error = NULL;
+
+	if (!bh_fs_voids(db->fs)) /* manual_wal_flush: rows that were acknowledged are still to be written there */
+		return bh_wal_roll(db);
+	BH_TRY(check_room(db));
+	rocksdb_delete_cf(db->rocks, db->write, db->default_cf, roll_key, sizeof(roll_key) - 1, &error);
+	rocksdb_free(error);
+	error = NULL;
+	rocksdb_delete_cf(db->rocks, db->write_no_wal, db->default_cf, roll_key, sizeof(roll_key) - 1, &error);
+	BH_TRY(bh_status_of_rocksdb(error));
+	return bh_family_flush(db, db->default_cf, NULL);
+}
+
+bh_status bh_wal_renew(bh_db *db)
+{
+	bh_status status = BH_OK;
+	uint64_t now;
+
+	pthread_mutex_lock(&db->renewing);
+	now = bh_image_generation();
+	if (now != atomic_load(&db->image)) {
+		status = bh_fail_prefix(begin_another(db), "this process goes on from an image, but no other log can be begun");
+		if (status == BH_OK) {
+			bh_db_log(db, "%s: this process goes on from an image of itself, or a clock was set: another log is begun",
+				  db->dir);
+			atomic_store(&db->image, now);
+		}
+	}
+	pthread_mutex_unlock(&db->renewing);
+	return status;
+}
+
 bh_status bh_wal_close(bh_db *db, uint64_t newest)
 {
 	BH_TRY(bh_wal_roll(db));

@@ -160,6 +160,7 @@ static void look(bh_watch *watch)
 		return;
 	watch->retry_at_ms = now_ms() + RETRY_MS;
 	kick(watch);
+	(void)!bh_wal_check(watch->db); /* who writes by RocksDB's own handles does not look */
 	if (low)
 		return;
 	mend_manifest(watch);

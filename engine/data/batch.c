@@ -14,6 +14,7 @@
 #include "keyring/ring/keyring.h"
 #include "engine/core/gate.h"
 #include "engine/core/db.h"
+#include "engine/core/wal.h"
 #include "kv.h"
 
 typedef struct member {
@@ -241,7 +242,9 @@ bh_status bh_batch_write(bh_batch *batch, const bh_write_options *options)
 	if (batch->count == 0)
 		return bh_done(BH_OK);
 	BH_TRY(enter_all(batch));
-	status = bh_room_check(batch->db->room);
+	status = bh_wal_check(batch->db);
+	if (status == BH_OK)
+		status = bh_room_check(batch->db->room);
 	if (status == BH_OK)
 		status = check_rows(batch);
 	if (status == BH_OK)

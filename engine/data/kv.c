@@ -80,10 +80,11 @@ typedef enum write_op {
 
 static bh_status write_inside(bh_cf *cf, const bh_write_options *options, write_op op, bh_view a, bh_view b)
 {
-	const bh_db *db = cf->merchant->db;
+	bh_db *db = cf->merchant->db;
 	rocksdb_writeoptions_t *how = bh_write_options_pick(db, options);
 	char *error = NULL;
 
+	BH_TRY(bh_wal_check(db));
 	BH_TRY(bh_room_check(db->room));
 	if (op == WRITE_PUT || op == WRITE_MERGE)
 		BH_TRY(bh_suppressed_check(cf->merchant->name, cf->cls, a));

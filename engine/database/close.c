@@ -111,6 +111,7 @@ void bh_db_close(bh_db *db)
 	bh_alarm_clear(&db->keeper_alarm);
 	pthread_cond_destroy(&db->claim_ended);
 	pthread_mutex_destroy(&db->recovering);
+	pthread_mutex_destroy(&db->renewing);
 	pthread_mutex_destroy(&db->admin);
 	pthread_mutex_destroy(&db->resealing);
 	pthread_mutex_destroy(&db->parking);

@@ -22,9 +22,11 @@
 #include <unistd.h>
 #include <bulkhead/db.h>
 
+#include "keyring/base/image.h"
 #include "env/bridge/bridge.h"
 #include "env/fs/fresh_check.h"
 #include "env/fs/path.h"
+#include "engine/core/family.h"
 #include "engine/core/family_set.h"
 #include "engine/core/files.h"
 #include "engine/core/merchant.h"
@@ -240,6 +242,20 @@ static bh_status erase_at_open(bh_db *db, const bh_merchant_info *info)
 	return BH_OK;
 }
 
+/* One whose creation was cut off, and lacks a class, is not shown. */
+static bh_status show_merchant(bh_db *db, bh_merchant *merchant)
+{
+	BH_CLEANUP(bh_merchant_info_clear) bh_merchant_info info = { 0 };
+	bh_status status = bh_merchant_check_families(db, merchant);
+
+	BH_TRY(bh_keyring_merchant(db->keyring, merchant->name, &info));
+	if (status != BH_OK && info.state == BH_MERCHANT_CREATING) {
+		bh_gate_shut(&merchant->gate, BH_E_BUSY);
+		return BH_OK;
+	}
+	return status == BH_OK ? bh_suppress_load(merchant) : status;
+}
+
 /* What lies there, as it lies there: WALs are read into memory, and nobody is detached, attached or finished. */
 static bh_status show(bh_db *db)
 {
@@ -254,7 +270,7 @@ static bh_status show(bh_db *db)
 	BH_TRY(open_without_hurt(db));
 	for (bh_merchant *merchant = db->merchants; merchant != NULL; merchant = merchant->next)
 		if (bh_gate_check(&merchant->gate, merchant->name) == BH_OK)
-			BH_TRY(bh_suppress_load(merchant));
+			BH_TRY(show_merchant(db, merchant));
 	return bh_leases_begin(db);
 }
 
@@ -321,6 +337,8 @@ bh_status bh_db_open(const char *dir, const bh_db_options *options, bh_db **out)
 	pthread_mutex_init(&db->resealing, NULL);
 	pthread_mutex_init(&db->parking, NULL);
 	pthread_mutex_init(&db->recovering, NULL);
+	pthread_mutex_init(&db->renewing, NULL);
+	atomic_store(&db->image, bh_image_generation());
 	pthread_mutex_init(&db->lock, NULL);
 	atomic_store(&db->hurry, true);
 	bh_gate_seats_init();

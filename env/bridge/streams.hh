@@ -8,7 +8,9 @@
 #include "blame.hh"
 #include "common.hh"
 
+#include "env/reseal/reseal_log.h"
 #include "env/spans/wal_void.h"
+#include "keyring/base/image.h"
 
 #include <atomic>
 #include <functional>
@@ -51,10 +53,15 @@ public:
 	// refused as damage.
 	IOStatus Append(const Slice &data, const IOOptions &options, IODebugContext *dbg) override
 	{
+		IOStatus s = RenewManifest();
+		if (!s.ok())
+			return s;
 		Guard guard(*this);
 		if (!failed_.ok())
 			return failed_;
-		IOStatus s = Made(true);
+		s = Made(true);
+		if (s.ok() && IsStale() && CanRefuse(data))
+			return Refuse(data, IOStatus::Busy(path_, "another log is begun, for this process goes on from an image"));
 		if (s.ok() && pending_)
 			s = WriteOut(options, dbg);
 		if (s.ok())
@@ -187,6 +194,24 @@ private:
 		return s;
 	}
 
+	// ---- images (image.h)
+
+	// Another process may go on with this file's key at this file's positions: nothing more is sealed under it.
+	bool IsStale() const { return image_ != bh_image_generation(); }
+
+	// A MANIFEST goes on as a file with another key. One that is in the middle of a record, or of a group of them, goes on to
+	// its end first. One that fails at it is one that RocksDB cannot write to: it begins another.
+	IOStatus RenewManifest()
+	{
+		const uint64_t now = replaceable_ ? bh_image_generation() : image_;
+		bool done = false;
+		if (image_ == now || !IsMade())
+			return IOStatus::OK();
+		bh_status status = bh_reseal_manifest(fs_, path_.c_str(), false, nullptr, &done);
+		image_ = done ? now : image_;
+		return status == BH_E_BUSY ? IOStatus::OK() : FromStatus(status, path_);
+	}
+
 	// ---- room
 
 	// What sealing adds to the bytes of one append: tags of its entries and frames, and the announcements of some hundred
@@ -245,7 +270,7 @@ private:
 		bh_fresh_closed(fresh, header, point.physical);
 		if (newest)
 			bh_fresh_end(fresh);
-		if (newest)
+		if (newest && !IsStale())
 			MarkAgain(options, dbg);
 	}
 
@@ -298,13 +323,15 @@ private:
 		return failed;
 	}
 
+	bool CanRefuse(const Slice &data) const { return IsLog() && bh_fs_voids(fs_) && owed_.size() + data.size() <= kMostOwed; }
+
 	// At "busy" RocksDB fails the write alone: no background error, and the log goes on behind a record of nothing. That cannot
 	// be where half a record was refused, and where its rows were acknowledged before (manual_wal_flush).
 	IOStatus Refuse(const Slice &data, const IOStatus &why)
 	{
 		const size_t before = owed_.size();
 		const uint64_t at = bh_stream_writer_logical(writer_.get()) + before;
-		if (!IsLog() || !bh_fs_voids(fs_) || before + data.size() > kMostOwed)
+		if (!CanRefuse(data))
 			return Broken(failed_ = why);
 		owed_.append(data.data(), data.size());
 		if (bh_wal_void(at, reinterpret_cast<uint8_t *>(&owed_[before]), data.size()) != BH_OK)
@@ -372,6 +399,10 @@ private:
 	{
 		std::lock_guard<std::mutex> guard(mark_mutex_);
 		bool needed = false;
+		if (is_log_ && IsStale()) { // a mark is sealed as well: KEYRING alone is told
+			List(point);
+			return IOStatus::OK();
+		}
 		bh_status status = bh_stream_writer_sync_mark(writer_.get(), point, &needed, mark_);
 		mark_owed_ |= status == BH_OK && needed;
 		WriteMark();
@@ -423,6 +454,7 @@ private:
 	std::unique_ptr<FSWritableFile> base_;
 	std::unique_ptr<FSWritableFile> fresh_; // between prepare and settle or let_go
 	StreamWriter writer_;
+	uint64_t image_ = bh_image_generation(); // when its key was made; the appender's
 	static constexpr size_t kLeastStep = 64 * 1024, kMostStep = 1024 * 1024;
 	// The appender's alone, down to failed_.
 	size_t step_ = kLeastStep;
