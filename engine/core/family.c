@@ -76,7 +76,7 @@ static bh_status make_families(bh_db *db, bh_merchant *merchant)
 	return bh_merchant_sync_dirs(db, merchant);
 }
 
-static bh_status check_families(const bh_db *db, const bh_merchant *merchant)
+bh_status bh_merchant_check_families(const bh_db *db, const bh_merchant *merchant)
 {
 	for (size_t i = 0; i < merchant->class_count; i++)
 		if (merchant->classes[i].handle == NULL)
@@ -92,7 +92,7 @@ bh_status bh_merchant_complete(bh_db *db, bh_merchant *merchant)
 
 	BH_TRY(bh_keyring_merchant(db->keyring, merchant->name, &info));
 	if (info.state != BH_MERCHANT_CREATING)
-		return check_families(db, merchant);
+		return bh_merchant_check_families(db, merchant);
 	BH_TRY(make_families(db, merchant));
 	return bh_keyring_merchant_set_state(db->keyring, merchant->name, BH_MERCHANT_ACTIVE);
 }

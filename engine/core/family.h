@@ -9,6 +9,8 @@
 
 /* Makes the column families that the merchant still lacks, then records it as ACTIVE. */
 BH_MUST_CHECK bh_status bh_merchant_complete(bh_db *db, bh_merchant *merchant);
+/* Whether each of its classes has one. Errors: BH_E_FORMAT (the MANIFEST lacks it). */
+BH_MUST_CHECK bh_status bh_merchant_check_families(const bh_db *db, const bh_merchant *merchant);
 /* Makes the column family of one class, empty. Where it fails with a handle in the class, all went well but RocksDB's OPTIONS file
  * (fail_if_options_file_error): the family is there. */
 BH_MUST_CHECK bh_status bh_merchant_make_family(bh_db *db, const bh_merchant *merchant, bh_class *cls);

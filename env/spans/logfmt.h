@@ -27,6 +27,10 @@ extern "C" {
 #define BH_LOG_HEADER 7u /* bytes of a fragment's header */
 #define BH_LOG_CRC 4u    /* ... of which the first are the CRC */
 
+/* RocksDB's sequence numbers have 56 bits, and it ends the process when they come to an end. No database comes to half of that:
+ * whoever says so has forged it. */
+#define BH_SEQUENCE_LIMIT ((uint64_t)1 << 55)
+
 enum { BH_LOG_FULL = 1, BH_LOG_FIRST = 2, BH_LOG_MIDDLE = 3, BH_LOG_LAST = 4 };
 
 /* All zero: at the start of a file. */

@@ -47,6 +47,7 @@ typedef struct bh_live_family {
 	uint32_t cf_id;
 	char *name; /* owned; `name_len` bytes, no NUL */
 	size_t name_len;
+	bool opened; /* the edit that added it was, by its own key */
 } bh_live_family;
 
 typedef struct bh_manifest_state {

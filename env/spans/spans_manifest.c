@@ -299,15 +299,18 @@ static bh_status add_live(bh_manifest_state *m, uint32_t cf_id, bh_view name)
 	return BH_OK;
 }
 
-static void remove_live(bh_manifest_state *m, uint32_t cf_id)
+static bh_live_family *find_live(const bh_manifest_state *m, uint32_t cf_id)
 {
-	for (size_t i = 0; i < m->live_count; i++) {
-		if (m->live[i].cf_id != cf_id)
-			continue;
-		free_live(&m->live[i]);
-		m->live[i] = m->live[--m->live_count];
-		return;
-	}
+	for (size_t i = 0; i < m->live_count; i++)
+		if (m->live[i].cf_id == cf_id)
+			return &m->live[i];
+	return NULL;
+}
+
+static void remove_live(bh_manifest_state *m, bh_live_family *live)
+{
+	free_live(live);
+	*live = m->live[--m->live_count];
 }
 
 /* The family has to be known before its keys are asked for ... */
@@ -329,14 +332,28 @@ static bh_status note_added(bh_spans *s, const bh_version_edit *edit)
 	return BH_OK;
 }
 
-/* ... and for as long as this edit speaks of it. */
-static bh_status note_dropped(bh_spans *s, const bh_version_edit *edit)
+/* Opening. Whose coming its own key has sealed, that key has to have sealed the going of as well: edits of a family that is gone by
+ * the end may be blank, and one that says that it goes would make itself such a one. */
+static bh_status check_drop(bh_spans *s, bh_live_family *live)
 {
+	if (live->opened && s->families.available == 0)
+		BH_TRY(bh_families_needed(&s->families, live->cf_id));
+	remove_live(&s->manifest, live);
+	return BH_OK;
+}
+
+/* ... and for as long as this edit speaks of it. */
+static bh_status note_come_or_gone(bh_spans *s, const bh_version_edit *edit)
+{
+	bh_live_family *live = find_live(&s->manifest, edit->cf_id);
+
+	if (live != NULL && edit->cf_add)
+		live->opened = s->families.available != 0;
 	if (!edit->cf_drop)
 		return BH_OK;
-	BH_TRY(s->families.scopes->cf_dropped(s->families.scopes->arg, edit->cf_id));
-	remove_live(&s->manifest, edit->cf_id);
-	return BH_OK;
+	if (live != NULL)
+		BH_TRY(check_drop(s, live));
+	return s->families.scopes->cf_dropped(s->families.scopes->arg, edit->cf_id);
 }
 
 /* ---- the record is complete */
@@ -352,11 +369,14 @@ static bh_status follow_group(bh_manifest_state *m)
 	return BH_OK;
 }
 
-/* RocksDB asserts that it only grows, in edits that no family's tag is over as well. What cannot be read is not written either. */
+/* RocksDB asserts that it only grows, and has 56 bits for it, in edits that no family's tag is over as well. What cannot be read is
+ * not written either. */
 static bh_status follow_sequence(bh_manifest_state *m)
 {
 	if (!m->edit.has_last_sequence)
 		return BH_OK;
+	if (m->edit.last_sequence > BH_SEQUENCE_LIMIT)
+		return bh_fail(BH_E_FORMAT, "a version edit has a last sequence number that no database comes to");
 	if (m->edit.last_sequence < m->last_sequence)
 		return bh_fail(BH_E_FORMAT, "a version edit takes the database's last sequence number back");
 	m->last_sequence = m->edit.last_sequence;
@@ -423,7 +443,7 @@ static bh_status gather_record(bh_spans *s)
 
 	BH_TRY(begin_record(s, &record));
 	BH_TRY(take_spans(s));
-	BH_TRY(note_dropped(s, &s->manifest.edit));
+	BH_TRY(note_come_or_gone(s, &s->manifest.edit));
 	BH_TRY(put_structure(s));
 	end_record(s);
 	bh_wipe(s->buf, s->len);
@@ -513,7 +533,7 @@ bh_status bh_spans_manifest_open(bh_spans *s, uint64_t number, bh_frame_content 
 	BH_TRY(take_structure(s, frame->structure));
 	BH_TRY(begin_record(s, &record));
 	BH_TRY(put_spans(s, number, frame));
-	BH_TRY(note_dropped(s, &s->manifest.edit));
+	BH_TRY(note_come_or_gone(s, &s->manifest.edit));
 	BH_TRY(treat_files(s, record));
 	BH_TRY(hide_files(s, record)); /* last: what stands there instead is read by RocksDB alone */
 	restore_crcs(s);

@@ -123,15 +123,17 @@ static bh_status take_varint(bh_wal_parser *p, uint8_t byte)
 	return BH_OK;
 }
 
-static size_t take_header(bh_wal_parser *p, const uint8_t *data, size_t len)
+static bh_status take_header(bh_wal_parser *p, const uint8_t *data, size_t len, size_t *len_out)
 {
-	size_t n = BH_MIN(len, (size_t)p->left);
-
-	memcpy(p->header + BH_WAL_BATCH_HEADER - p->left, data, n);
-	p->left -= (uint32_t)n;
-	if (p->left == 0)
-		p->state = BH_WAL_TAG;
-	return n;
+	*len_out = BH_MIN(len, (size_t)p->left);
+	memcpy(p->header + BH_WAL_BATCH_HEADER - p->left, data, *len_out);
+	p->left -= (uint32_t)*len_out;
+	if (p->left > 0)
+		return BH_OK;
+	p->state = BH_WAL_TAG;
+	return bh_get_u64(p->header) <= BH_SEQUENCE_LIMIT
+		       ? BH_OK
+		       : bh_fail(BH_E_FORMAT, "write batch: a sequence number that no database comes to");
 }
 
 void bh_wal_span(bh_wal_parser *p, uint32_t len)
@@ -156,7 +158,7 @@ static bh_status take_some(bh_wal_parser *p, const uint8_t *data, size_t len, si
 {
 	*len_out = 1;
 	switch (p->state) {
-	case BH_WAL_HEADER: *len_out = take_header(p, data, len); return BH_OK;
+	case BH_WAL_HEADER: return take_header(p, data, len, len_out);
 	case BH_WAL_TAG: return take_tag(p, data[0]);
 	case BH_WAL_STRING: *len_out = take_string(p, len); return BH_OK;
 	case BH_WAL_FAMILY:

@@ -158,12 +158,69 @@ static void test_manifest_edits_moved(void **state)
 	}
 }
 
+/* One more frame behind the last. */
+static void append_record(forged *f, bh_view record, forged_frame **frame_out)
+{
+	forged_frame *grown = realloc(f->frames, (f->count + 1) * sizeof(*grown));
+	uint8_t head[3] = { 0, 0, 1 };
+	bh_buf structure = { 0 };
+
+	test_check(grown != NULL);
+	f->frames = grown;
+	*frame_out = &f->frames[f->count++];
+	**frame_out = (forged_frame){ 0 };
+	bh_put_u16(head, (uint16_t)record.len);
+	test_ok(bh_buf_append(&structure, head, sizeof(head)));
+	test_ok(bh_buf_append(&structure, record.data, record.len));
+	forge_plain(*frame_out, bh_buf_view(&structure));
+	bh_buf_clear(&structure);
+}
+
+/* Edits of a family that is gone by the end may be under a key that nobody has: one that says itself that it goes may not, where
+ * it is acme's and not gone. */
+static void test_family_dropped(void **state)
+{
+	static const uint8_t nobodys_id[BH_ID_LEN] = { 0xd0 }, section[BH_TAG_LEN] = { 0x5e };
+	const victim *v = get(state);
+	const char *name = victim_find(v, "MANIFEST-", "", 0);
+	BH_CLEANUP(forge_clear) forged f = attack_take(v, name);
+	bh_buf drop = { 0 };
+	forged_frame *frame;
+
+	test_ok(bh_version_edit_encode_drop(ACME_ROWS_ID, ACME_ROWS_ID, &drop));
+	append_record(&f, bh_buf_view(&drop), &frame);
+	forge_announce(frame, ACME_ROWS_ID, nobodys_id);
+	test_ok(bh_buf_append(&frame->sections, section, sizeof(section)));
+	attack_forged(v, "acme's family dropped under nobody's key", name, &f, attack_expect_acme_fails);
+	bh_buf_clear(&drop);
+}
+
+/* The platform's own edits: RocksDB ends the process at a last sequence number that is its last. */
+static void test_sequence_used_up(void **state)
+{
+	static const uint64_t ends[] = { (1ull << 56) - 2, (1ull << 56) - 1, 1ull << 63 };
+	const victim *v = get(state);
+	const char *name = victim_find(v, "MANIFEST-", "", 0);
+
+	for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]); i++) {
+		BH_CLEANUP(forge_clear) forged f = attack_take(v, name);
+		uint8_t record[12] = { 4 };
+		size_t len = 1;
+		forged_frame *frame;
+
+		for (uint64_t left = ends[i]; left > 0; left >>= 7)
+			record[len++] = (uint8_t)((left & 0x7f) | (left > 0x7f ? 0x80 : 0));
+		append_record(&f, bh_view_of(record, len), &frame);
+		attack_forged(v, "no sequence number is left", name, &f, attack_expect_refused);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_manifest_fields),
-		cmocka_unit_test(test_manifest_bounds),
-		cmocka_unit_test(test_manifest_edits_moved),
+		cmocka_unit_test(test_manifest_fields),      cmocka_unit_test(test_manifest_bounds),
+		cmocka_unit_test(test_manifest_edits_moved), cmocka_unit_test(test_family_dropped),
+		cmocka_unit_test(test_sequence_used_up),
 	};
 
 	return cmocka_run_group_tests(tests, victim_setup, victim_teardown);

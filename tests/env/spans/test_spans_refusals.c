@@ -105,6 +105,29 @@ static void test_sequence_taken_back(void **state)
 	assert_int_equal(s.count, 2);
 }
 
+/* RocksDB's have 56 bits, and it ends the process at the last one. */
+static void test_sequence_without_end(void **state)
+{
+	static const uint64_t ends[] = { (1ull << 56) - 1, (1ull << 56) - 2, 1ull << 63, UINT64_MAX, (1ull << 55) + 1 };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]); i++) {
+		BH_CLEANUP(sealed_clear) sealed s = { 0 };
+		BH_CLEANUP(bh_buf_clear) bh_buf edit = { 0 };
+		BH_CLEANUP(bh_buf_clear) bh_buf record = { 0 };
+		BH_CLEANUP(bh_buf_clear) bh_buf log = { 0 };
+		fixture f;
+
+		fixture_init(&f);
+		put_last_sequence(&edit, ends[i]);
+		assert_int_equal(seal(&f, BH_KIND_MANIFEST, bh_buf_view(&edit), (split){ 0, 0 }, &s), BH_E_FORMAT);
+		begin_batch(&record, 0);
+		bh_put_u64(record.data, ends[i]);
+		log_record(&log, &record);
+		assert_sticky(&f, BH_KIND_WAL, &log, BH_E_FORMAT);
+	}
+}
+
 /* ---- when opening */
 
 static void test_not_announced(void **state)
@@ -292,15 +315,11 @@ static void test_misuse(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_dek_not_available),
-		cmocka_unit_test(test_not_understood),
-		cmocka_unit_test(test_sequence_taken_back),
-		cmocka_unit_test(test_not_announced),
-		cmocka_unit_test(test_damage_in_memory_is_not_sealed),
-		cmocka_unit_test(test_void_records_are_sealed),
-		cmocka_unit_test(test_every_byte_mutated),
-		cmocka_unit_test(test_every_truncation),
-		cmocka_unit_test(test_misuse),
+		cmocka_unit_test(test_dek_not_available),       cmocka_unit_test(test_not_understood),
+		cmocka_unit_test(test_sequence_taken_back),     cmocka_unit_test(test_sequence_without_end),
+		cmocka_unit_test(test_not_announced),           cmocka_unit_test(test_damage_in_memory_is_not_sealed),
+		cmocka_unit_test(test_void_records_are_sealed), cmocka_unit_test(test_every_byte_mutated),
+		cmocka_unit_test(test_every_truncation),        cmocka_unit_test(test_misuse),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
