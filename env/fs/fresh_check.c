@@ -83,6 +83,10 @@ static bh_status check_keyring(check *c)
 		bh_fresh_name(BH_KIND_MANIFEST, number, name);
 		hear(c, name);
 	}
+	if (bh_keyring_audit_knows(c->keyring) > c->newest) {
+		c->newest = bh_keyring_audit_knows(c->keyring);
+		snprintf(c->witness, sizeof(c->witness), "%s", BH_AUDIT_FILE);
+	}
 	if (sequence >= c->newest)
 		return BH_OK;
 	return bh_fail(BH_E_ROLLBACK,

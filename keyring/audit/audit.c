@@ -38,7 +38,8 @@ struct bh_audit {
 	char *path;              /* for messages; immutable after open, as the next two */
 	bh_audit_process process;
 	bool silent;
-	int fd; /* O_APPEND; immutable after open */
+	int fd;                 /* O_APPEND; immutable after open */
+	uint64_t keyring_known; /* what its newest part says, when it was opened; immutable after that */
 
 	pthread_mutex_t lock; /* guards all below, and the file */
 	place at;             /* of what is durable */
@@ -362,11 +363,30 @@ static bh_status tail_cut(bh_audit *audit, const bh_audit_scan_result *found)
 	return bh_audit_append(audit, &event);
 }
 
+static bh_status note_keyring(void *arg, uint64_t seq, bh_view line)
+{
+	const uint8_t *at = memmem(line.data, line.len, BH_AUDIT_KEYRING, strlen(BH_AUDIT_KEYRING));
+	const uint8_t *end = line.data + line.len;
+	bh_audit *audit = arg;
+	uint64_t sequence = 0;
+
+	(void)seq;
+	for (at = at != NULL ? at + strlen(BH_AUDIT_KEYRING) : end; at < end && *at >= '0' && *at <= '9'; at++)
+		sequence = sequence * 10 + (uint64_t)(*at - '0');
+	audit->keyring_known = BH_MAX(audit->keyring_known, sequence);
+	return BH_OK;
+}
+
 static bh_status file_check(bh_audit *audit, uint64_t len, const known *k)
 {
 	uint8_t public_key[BH_SIGN_PUBLIC_LEN];
 	const bh_audit_scan_options options = {
-		.public_key = public_key, .floors = k->positions, .floor_count = k->count, .from_anchor = true
+		.public_key = public_key,
+		.floors = k->positions,
+		.floor_count = k->count,
+		.from_anchor = true,
+		.each = note_keyring,
+		.arg = audit,
 	};
 	bh_audit_scan_result found;
 
@@ -449,6 +469,11 @@ void bh_audit_position_get(bh_audit *audit, bh_audit_position *out)
 	out->size = audit->at.tree.size;
 	memcpy(out->root, audit->at.root, BH_SHA256_LEN);
 	pthread_mutex_unlock(&audit->lock);
+}
+
+uint64_t bh_audit_keyring_known(const bh_audit *audit)
+{
+	return audit->keyring_known;
 }
 
 bool bh_audit_is_silent(const bh_audit *audit)

@@ -47,6 +47,9 @@ typedef struct bh_audit_options {
  * `mark`), BH_E_IO (cannot be read or written), BH_E_NOMEM. */
 BH_MUST_CHECK bh_status bh_audit_open(const bh_io_dir *dir, const bh_signer *signer, const bh_audit_options *options,
 				      const bh_audit_position *known, size_t known_count, bh_audit **out);
+/* The highest sequence of a commit mark of KEYRING's that the part of the log that was checked speaks of: KEYRING cannot be older.
+ */
+uint64_t bh_audit_keyring_known(const bh_audit *audit);
 void bh_audit_close(bh_audit *audit); /* frees; writes nothing. NULL-safe */
 
 /* Appends one event, durable on return. What is to be logged must not happen if this fails. Errors: BH_E_IO, BH_E_NOMEM,

@@ -54,6 +54,7 @@ typedef struct bh_audit_event {
 	const char *cmk_uri;
 	uint32_t cmk_version;
 	const char *kms_request_id, *kms_principal; /* of that call: the KMS's own id; as whom it was asked */
+	uint64_t keyring; /* sequence of a commit mark of KEYRING's that was durable by then; 0: none is said */
 	bh_status outcome;
 	const char *detail;
 } bh_audit_event;

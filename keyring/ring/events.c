@@ -84,9 +84,29 @@ static bh_status opened_write(bh_keyring *keyring)
 	snprintf(detail, sizeof(detail), "%s, keyring generation %llu", keyring->file.writable ? "writable" : "read-only",
 		 (unsigned long long)keyring->file.mark.generation);
 	opened.detail = detail;
+	opened.keyring = atomic_load(&keyring->file.durable);
 	BH_TRY(bh_audit_batch_add(keyring->audit, &batch, &opened));
 	BH_TRY(platform_deks_add(keyring->audit, &batch, &keyring->file.head, &keyring->state.platform, BH_AUDIT_DEK_UNWRAPPED));
 	return bh_audit_batch_write(keyring->audit, &batch);
+}
+
+uint64_t bh_keyring_audit_knows(const bh_keyring *keyring)
+{
+	return keyring->audit != NULL ? bh_audit_keyring_known(keyring->audit) : 0;
+}
+
+/* Who puts back KEYRING, and all logs with it, has left the audit log as it is. */
+static bh_status check_age(const bh_keyring *keyring)
+{
+	const uint64_t known = bh_keyring_audit_knows(keyring), is = keyring->file.mark.sequence;
+
+	if (known <= is)
+		return BH_OK;
+	return bh_fail(BH_E_ROLLBACK,
+		       "%s/" BH_KEYRING_FILE ": is older than " BH_AUDIT_FILE
+		       " beside it, which knows of its commit mark %llu; this one has %llu; put the right one back, or all of the "
+		       "directory from one backup",
+		       keyring->file.dir.path, (unsigned long long)known, (unsigned long long)is);
 }
 
 bh_status bh_keyring_audit_open(bh_keyring *keyring, const bh_keyring_options *options, const bh_audit_position *pinned)
@@ -101,8 +121,12 @@ bh_status bh_keyring_audit_open(bh_keyring *keyring, const bh_keyring_options *o
 	bh_audit_position position;
 
 	BH_TRY(bh_audit_open(&keyring->file.dir, keyring->signer, &audit_options, known, 3, &keyring->audit));
+	if (options->inspect != NULL) /* who does not, as verify, asks for himself */
+		BH_TRY(check_age(keyring));
 	/* Only now is it known that these are the files that were pinned. */
 	BH_TRY(bh_keyring_file_repair(&keyring->file));
+	if (writable) /* a kill has left its newest mark in the page cache, perhaps: from now on the log speaks of it */
+		BH_TRY(bh_keyring_file_ledger_sync(&keyring->file));
 	bh_audit_position_get(keyring->audit, &position);
 	/* A kill came between the making of KEYRING and that of its log. */
 	if (position.size == 0)
@@ -115,7 +139,9 @@ bh_status bh_keyring_audit_open(bh_keyring *keyring, const bh_keyring_options *o
 
 void bh_keyring_audit_close(bh_keyring *keyring)
 {
-	const bh_audit_event closed = { .action = BH_AUDIT_CLOSED, .region = keyring->file.head.region };
+	const bh_audit_event closed = { .action = BH_AUDIT_CLOSED,
+					.region = keyring->file.head.region,
+					.keyring = atomic_load(&keyring->file.durable) };
 
 	if (keyring->audit == NULL)
 		return;

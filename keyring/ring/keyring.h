@@ -105,6 +105,9 @@ BH_MUST_CHECK bh_status bh_keyring_ledger_sync(bh_keyring *keyring);
  * to be durable. */
 uint64_t bh_keyring_sequence(bh_keyring *keyring);
 uint64_t bh_keyring_durable(const bh_keyring *keyring);
+/* The highest of those that the newest part of AUDIT speaks of: KEYRING is not older. Who opens with `inspect` is refused where it
+ * is (BH_E_ROLLBACK). */
+uint64_t bh_keyring_audit_knows(const bh_keyring *keyring);
 
 /* Merchants, as copies. */
 typedef struct bh_merchant_info {

@@ -443,6 +443,10 @@ static void an_older_keyring_after_a_clean_close(void **state)
 	an_older_keyring(&s, s.before, true);
 	an_older_keyring(&s, s.earlier, false);
 	an_older_keyring(&s, s.earlier, true);
+	tree_remove(s.attacked); /* with all logs of its time; the audit log alone has gone on */
+	tree_copy(s.before, s.attacked);
+	put_file(&s, s.ws->db, BH_AUDIT_FILE);
+	expect_found(&s);
 }
 
 /* As it was when it was synced last, a power cut may leave it; see a_power_cut_takes_keyrings_mark_back(). */
