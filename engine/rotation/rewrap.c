@@ -16,9 +16,10 @@
  * for what lies there. Who does not serve has nobody to do it for him now. */
 static bh_status rotate_moved(bh_db *db, const char *name, bh_rewrap_result *result)
 {
-	BH_CLEANUP(bh_merchant_info_clear) bh_merchant_info merchant = { 0 };
+	BH_CLEANUP(bh_merchant_info_clear) bh_merchant_info merchant = { .state = BH_MERCHANT_ACTIVE };
 
-	BH_TRY(bh_keyring_merchant(db->keyring, name, &merchant));
+	if (name[0] != '\0')
+		BH_TRY(bh_keyring_merchant(db->keyring, name, &merchant));
 	if (merchant.state != BH_MERCHANT_ACTIVE)
 		return BH_OK;
 	BH_TRY(bh_fail_prefix(bh_merchant_rotate(db, name, &(bh_rotate_options){ .sweep = true }),
@@ -44,7 +45,7 @@ static bh_status merchant_rewrap_inside(bh_db *db, const char *name, const bh_re
 	if (status == BH_OK)
 		status = bh_keyring_merchant_rewrap(db->keyring, name, cmk_uri, &result);
 	bh_claim_end(db, &claim);
-	if (status == BH_OK && result.moved && name[0] != '\0' && !keeps_deks)
+	if (status == BH_OK && result.moved && !keeps_deks)
 		status = rotate_moved(db, name, &result);
 	if (status == BH_OK && out != NULL)
 		*out = result;

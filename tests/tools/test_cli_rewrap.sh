@@ -90,6 +90,9 @@ the_platform_moves_too() {
 	run 0 kms create local:kms#operator --region eu
 	run 0 --db db rewrap --platform --cmk local:kms#operator
 	has out "platform: 2 DEKs rewrapped; 0 wraps below version 1"
+	has out "its data lies under new DEKs, which the CMK before never wrapped"
+	run 0 --db db status --json
+	json '[.database.platform_deks[] | [.generation, .destroyed]]' '[[1,true],[2,false]]'
 	mv db-kms gone
 	run 0 --db db get bob/data key1
 	has out "value of bob"

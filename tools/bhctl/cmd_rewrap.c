@@ -40,24 +40,31 @@ static void print_move(const char *name, const bh_rewrap_result *result)
 {
 	if (!result->moved)
 		return;
-	if (name[0] == '\0')
-		printf("  its DEKs are those that the CMK before can unwrap out of an older KEYRING: 'bhctl rotate --platform'\n");
+	if (result->rotated && name[0] == '\0')
+		printf("  its data lies under new DEKs, which the CMK before never wrapped; the root secret is the one that it has "
+		       "wrapped\n");
 	else if (result->rotated)
 		printf("  its data lies under new DEKs, which the CMK before never wrapped\n");
 	else
-		printf("  its DEKs are those that the CMK before can unwrap out of an older KEYRING: 'bhctl rotate %s --now'\n",
-		       name);
+		printf("  its DEKs are those that the CMK before can unwrap out of an older KEYRING: 'bhctl rotate %s'\n",
+		       name[0] != '\0' ? name : "--platform");
 }
 
 static bh_status rewrap_one(const bhctl *ctl, bh_db *db, const char *name, const bh_rewrap_options *options)
 {
+	const char *whose = name[0] != '\0' ? name : "--platform";
 	bh_rewrap_result result;
+	bh_status status = BH_OK;
 
 	BH_TRY(bh_merchant_rewrap(db, name, options, &result));
 	if (result.rotated)
-		BH_TRY(bh_fail_prefix(bh_merchant_sweep(db, name, NULL),
-				      "merchant '%s' is moved to the other CMK and has new DEKs; 'bhctl rotate %s --sweep' goes on",
-				      name, name));
+		status = bh_fail_prefix(bh_merchant_sweep(db, name, NULL),
+					"%s: is moved to the other CMK and has new DEKs; 'bhctl rotate %s --sweep' goes on", whose,
+					whose);
+	if (status == BH_E_BUSY && name[0] == '\0') /* what is parked is swept when it is back: the move is done */
+		fprintf(stderr, "bhctl: %s\n", bh_status_message());
+	else
+		BH_TRY(status);
 	if (ctl->json)
 		return out_json(json_pack("{s:[o]}", "rewraps", result_json(name, &result)));
 	print_result(name, &result);

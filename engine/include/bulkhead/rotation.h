@@ -25,12 +25,12 @@ typedef struct bh_rewrap_options {
  * Every DEK is unwrapped by the CMK that it has, and every new wrap is unwrapped again and compared before it counts. When the call
  * returns, no old wrap is in DB/KEYRING. A move to another CMK is all or none; afterwards the old one is asked for nothing any
  * more, and may be destroyed. Until it is, who has an older KEYRING gets the same DEKs from it: so a move begins a new generation,
- * as bh_merchant_rotate() with `sweep` does, if the merchant serves; out->rotated says whether. Where that fails the move stays
- * done, and the message says so. KEYRING keeps the old CMK's URI, and a shred has it destroyed as well. Without a move, what was
- * renewed before the KMS failed is kept. `options` NULL: defaults. `out` may be NULL, and is untouched on failure. Errors:
- * BH_E_NO_SUCH_MERCHANT, BH_E_SHREDDED, BH_E_EXISTS (`cmk_uri` is the CMK of another merchant or of the platform), BH_E_NO_KEY (a
- * CMK does not exist), BH_E_REGION, BH_E_KMS_REFUSED, BH_E_KMS_UNREACHABLE, BH_E_TAG and BH_E_FORMAT (what the KMS answers is
- * wrong), BH_E_BUSY (somebody else rotated or rewrapped it meanwhile; try again), BH_E_INVALID (URI), BH_E_IO. */
+ * as bh_merchant_rotate() with `sweep` does, if the merchant serves, and the platform always; out->rotated says whether. Where that
+ * fails the move stays done, and the message says so. KEYRING keeps the old CMK's URI, and a shred has it destroyed as well.
+ * Without a move, what was renewed before the KMS failed is kept. `options` NULL: defaults. `out` may be NULL, and is untouched on
+ * failure. Errors: BH_E_NO_SUCH_MERCHANT, BH_E_SHREDDED, BH_E_EXISTS (`cmk_uri` is the CMK of another merchant or of the platform),
+ * BH_E_NO_KEY (a CMK does not exist), BH_E_REGION, BH_E_KMS_REFUSED, BH_E_KMS_UNREACHABLE, BH_E_TAG and BH_E_FORMAT (what the KMS
+ * answers is wrong), BH_E_BUSY (somebody else rotated or rewrapped it meanwhile; try again), BH_E_INVALID (URI), BH_E_IO. */
 BH_API BH_MUST_CHECK bh_status bh_merchant_rewrap(bh_db *db, const char *name, const bh_rewrap_options *options,
 						  bh_rewrap_result *out);
 

@@ -341,17 +341,17 @@ static void rewrapped(void *arg)
 	test_ok(bh_merchant_rewrap(db, "", NULL, &result));
 	test_check(result.rewrapped == 3 && result.version == version && result.behind == 0);
 	test_ok(bh_merchant_rewrap(db, "", &(bh_rewrap_options){ .cmk_uri = test_cmk(ws, "operator") }, &result));
-	test_check(result.rewrapped == 3 && result.moved);
+	test_check(result.rewrapped == 3 && result.moved && result.rotated);
 	test_ok(bh_kms_destroy(console, NULL));
 	bh_kms_close(console);
 	test_ok(bh_merchant_rotate(db, "", &(bh_rotate_options){ .exposed = true }));
 	bh_db_close(db);
 
 	db = test_db_open(ws, NULL);
-	test_check(generations_of(db, "").newest == 3);
+	test_check(generations_of(db, "").newest == 4);
 	test_ok(bh_merchant_resume(db, "a", NULL));
 	test_ok(bh_merchant_sweep(db, "", NULL));
-	expect_generations(db, "", 1, 2, 3);
+	expect_generations(db, "", 1, 3, 4);
 	expect_both(db, false);
 	bh_db_close(db);
 }
