@@ -41,6 +41,7 @@ struct bh_db {
 	uint8_t unmerged_mark[16]; /* of what the stand-in makes */
 	bh_log_fn log;
 	void *log_arg;
+	struct bh_door *door;                                    /* NULL: none */
 	struct bh_keeper *keeper;                                /* NULL: none */
 	struct bh_jobs *jobs;                                    /* RocksDB's flushes and compactions */
 	void (*on_hurt)(struct bh_db *db, const char *merchant); /* a file of its is damaged; waits for nothing. NULL: not yet */

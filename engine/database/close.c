@@ -8,6 +8,7 @@
 
 #include "env/bridge/caches.h"
 #include "engine/core/db.h"
+#include "engine/door/door.h"
 #include "engine/core/merchant.h"
 #include "engine/core/drop.h"
 #include "keyring/ring/keyring.h"
@@ -88,8 +89,10 @@ void bh_db_close(bh_db *db)
 		return;
 	message = bh_message_keep();
 	atomic_store(&db->hurry, true);
-	bh_keeper_stop(db->keeper); /* these first: they work on all of the others */
+	bh_door_shut(db->door); /* these first: they work on all of the others */
+	bh_keeper_stop(db->keeper);
 	wait_for_calls(db);
+	bh_door_free(db->door);
 	bh_leaser_end(db->leaser);
 	bh_watch_stop(db->watch);
 	close_families(db);

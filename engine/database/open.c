@@ -6,6 +6,7 @@
  * the list of column families out of the MANIFEST, RocksDB's own recovery, then what a crash interrupted. Each step undoes nothing
  * of the ones before: a failing open loses nothing.
  */
+#include "engine/door/door.h"
 #include "engine/rotation/keeper.h"
 #include "engine/wall/leaser.h"
 #include "engine/wall/quarantine.h"
@@ -274,6 +275,13 @@ static bh_status show(bh_db *db)
 	return bh_leases_begin(db);
 }
 
+/* An operator's way in. A database without one serves all the same. */
+static void open_door(bh_db *db, const bh_db_options *options)
+{
+	if (!db->read_only && !options->no_admin && bh_door_open(db, options, &db->door) != BH_OK)
+		bh_db_log(db, "nobody can administer it from outside while it is open: %s", bh_status_message());
+}
+
 static bh_status open_steps(bh_db *db, const char *dir, const bh_db_options *options)
 {
 	bh_keyring *keyring = NULL;
@@ -349,6 +357,7 @@ bh_status bh_db_open(const char *dir, const bh_db_options *options, bh_db **out)
 	}
 	atomic_store(&db->hurry, false);
 	bh_db_check_locked(db);
+	open_door(db, options != NULL ? options : &defaults);
 	*out = db;
 	return bh_done(BH_OK);
 }

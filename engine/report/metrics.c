@@ -243,19 +243,31 @@ static bh_status replace(const char *path, const char *temp, bh_view text)
 	return status;
 }
 
-bh_status bh_db_metrics_write(bh_db *db, const char *path)
+bh_status bh_metrics_store(const char *path, bh_view text)
 {
-	BH_CLEANUP(bh_buf_clear) bh_buf text = { 0 };
 	BH_CLEANUP(bh_buf_clear) bh_buf temp = { 0 };
-	bh_db_report *report = NULL;
-	bh_status status;
 
 	if (path == NULL || path[0] == '\0' || strlen(path) > 4000)
 		return bh_fail(BH_E_INVALID, "a file for metrics needs a path of 1 to 4000 bytes");
 	BH_TRY(bh_buf_printf(&temp, "%s.tmp", path));
+	return replace(path, (const char *)temp.data, text);
+}
+
+bh_status bh_db_metrics(bh_db *db, bh_buf *out)
+{
+	bh_db_report *report = NULL;
+	bh_status status;
+
 	BH_TRY(bh_db_status(db, &report));
-	status = bh_metrics_format(report, &text);
+	status = bh_metrics_format(report, out);
 	bh_db_report_free(report);
-	BH_TRY(status);
-	return bh_done(replace(path, (const char *)temp.data, bh_buf_view(&text)));
+	return bh_done(status);
+}
+
+bh_status bh_db_metrics_write(bh_db *db, const char *path)
+{
+	BH_CLEANUP(bh_buf_clear) bh_buf text = { 0 };
+
+	BH_TRY(bh_db_metrics(db, &text));
+	return bh_done(bh_metrics_store(path, bh_buf_view(&text)));
 }

@@ -9,12 +9,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
-#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "actor.h"
 #include "scan.h"
 #include "keyring/base/crashpoint.h"
 #include "keyring/base/random.h"
@@ -59,17 +59,6 @@ static int64_t now_ms(void)
 
 /* Who writes */
 
-static void actor_default(char out[BH_NAME_MAX + 1])
-{
-	char buffer[4096];
-	struct passwd entry, *found = NULL;
-
-	if (getpwuid_r(getuid(), &entry, buffer, sizeof(buffer), &found) == 0 && found != NULL)
-		snprintf(out, BH_NAME_MAX + 1, "uid:%s", found->pw_name);
-	else
-		snprintf(out, BH_NAME_MAX + 1, "uid:%lu", (unsigned long)getuid());
-}
-
 static bh_status process_fill(const char *actor, bh_audit_process *out)
 {
 	uint8_t id[BH_ID_LEN];
@@ -82,7 +71,7 @@ static bh_status process_fill(const char *actor, bh_audit_process *out)
 	if (actor != NULL)
 		snprintf(out->actor, sizeof(out->actor), "%s", actor);
 	else
-		actor_default(out->actor);
+		bh_audit_actor_of(getuid(), out->actor);
 	return BH_OK;
 }
 
@@ -90,10 +79,13 @@ static bh_status process_fill(const char *actor, bh_audit_process *out)
 
 static bh_status body_add(const bh_audit *audit, const bh_audit_event *event, bh_buf *bodies)
 {
+	bh_audit_process process = audit->process;
 	size_t start = bodies->len;
 
+	if (bh_audit_acting() != NULL)
+		snprintf(process.actor, sizeof(process.actor), "%s", bh_audit_acting());
 	BH_TRY(bh_buf_append_u32(bodies, 0));
-	bh_status status = bh_audit_body_encode(&audit->process, now_ms(), event, bodies);
+	bh_status status = bh_audit_body_encode(&process, now_ms(), event, bodies);
 	size_t len = bodies->len - start - sizeof(uint32_t);
 	if (status == BH_OK && len > BODY_MAX)
 		status = bh_fail(BH_E_INVALID, "%s: an event of %zu bytes is more than a line can have", audit->path, len);

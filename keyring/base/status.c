@@ -20,7 +20,7 @@ enum {
 	EXIT_NO_KEY = 4,
 	EXIT_SHREDDED = 5,
 	EXIT_INTEGRITY = 6,
-	EXIT_KMS_REFUSED = 7,
+	EXIT_REFUSED = 7,
 	EXIT_KMS_UNREACHABLE = 8,
 	EXIT_REGION = 9,
 	EXIT_IO = 10,
@@ -47,7 +47,7 @@ static const status_row rows[] = {
 	[BH_E_TRUNCATED] = { "truncated", EXIT_INTEGRITY },
 	[BH_E_VERSION] = { "unknown-version", EXIT_INTEGRITY },
 	[BH_E_ROLLBACK] = { "rollback", EXIT_INTEGRITY },
-	[BH_E_KMS_REFUSED] = { "kms-refused", EXIT_KMS_REFUSED },
+	[BH_E_KMS_REFUSED] = { "kms-refused", EXIT_REFUSED },
 	[BH_E_KMS_UNREACHABLE] = { "kms-unreachable", EXIT_KMS_UNREACHABLE },
 	[BH_E_REGION] = { "wrong-region", EXIT_REGION },
 	[BH_E_IO] = { "io", EXIT_IO },
@@ -63,6 +63,7 @@ static const status_row rows[] = {
 	[BH_E_FULL] = { "full", EXIT_IO },
 	[BH_E_KMS_THROTTLED] = { "kms-throttled", EXIT_KMS_UNREACHABLE },
 	[BH_E_KMS_SEALED] = { "kms-sealed", EXIT_KMS_UNREACHABLE },
+	[BH_E_DENIED] = { "denied", EXIT_REFUSED },
 };
 _Static_assert(sizeof(rows) / sizeof(rows[0]) == BH_E_COUNT_, "a status without a row");
 

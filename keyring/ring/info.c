@@ -16,6 +16,11 @@ const char *bh_keyring_region(const bh_keyring *keyring)
 	return keyring->file.head.region;
 }
 
+const bh_kms_options *bh_keyring_kms_options(const bh_keyring *keyring)
+{
+	return &keyring->kms;
+}
+
 const bh_signer *bh_keyring_signer(const bh_keyring *keyring)
 {
 	return keyring->signer;

@@ -193,6 +193,8 @@ BH_MUST_CHECK bh_status bh_unlock_announce(bh_unlock *unlock, const char *const 
  * meanwhile; the others' keys are there). */
 BH_MUST_CHECK bh_status bh_unlock_commit(bh_unlock *unlock);
 void bh_unlock_free(bh_unlock *unlock); /* NULL-safe */
+/* How this keyring calls KMSs; its passphrase is the keyring's. Borrowed. */
+const bh_kms_options *bh_keyring_kms_options(const bh_keyring *keyring);
 /* What this keyring's calls to the merchant's CMK came to ("": the platform's), over all of the handles it had. All zero where it
  * made none. Memory only. Errors: BH_E_NO_SUCH_MERCHANT. */
 BH_MUST_CHECK bh_status bh_keyring_kms_stats(bh_keyring *keyring, const char *merchant, bh_kms_statistics *out);

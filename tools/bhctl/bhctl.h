@@ -109,6 +109,8 @@ bh_status bhctl_usage_error(const bhctl *ctl, const char *fmt, ...) BH_PRINTF(2,
  * the owner's, and the service can go on. The audit log names who has started it. */
 BH_MUST_CHECK bh_status bhctl_act_as_owner(const char *path);    /* BH_OK where there is no such path; BH_E_IO */
 BH_MUST_CHECK bh_status bhctl_act_as_kms_owner(const char *uri); /* the same for the directory of a local KMS */
+/* The process is the caller's again, root's where root has started it, or no longer. Errors: BH_E_IO. */
+BH_MUST_CHECK bh_status bhctl_as_caller(bool caller);
 /* This thread reads and writes files with the caller's own rights, or no longer: what was named on the command line. */
 void bhctl_callers_files(bool callers);
 
@@ -138,6 +140,9 @@ BH_MUST_CHECK bh_status bhctl_absolute(const char *path, char **out);
  * malloc'ed. Errors: BH_E_INVALID. */
 BH_MUST_CHECK bh_status bhctl_cmk_uri(const char *db, const char *uri, char **out);
 void bhctl_freep(char **p);
+
+/* cmd_status.c: why a merchant is switched off, where it is, as text: " (CAUSE, since TIME: NOTE)"; from a document's merchant. */
+void suspension_print(const json_t *merchant);
 
 /* ---- bytes */
 

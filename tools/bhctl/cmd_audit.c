@@ -149,7 +149,7 @@ static bh_status show_end_json(show *s, bh_status status, const bh_audit_scan_re
 	json_t *tail;
 
 	floor_of(found, floor);
-	tail = status == BH_OK ? json_pack("{s:s}", "floor", floor) : json_pack("{s:o}", "error", out_error(status));
+	tail = status == BH_OK ? json_pack("{s:s}", "floor", floor) : json_pack("{s:o}", "error", bh_json_error(status));
 	s->ctl->reported = true;
 	BH_TRY(out_array_end(&s->array, tail));
 	return status;
@@ -174,7 +174,7 @@ bh_status cmd_audit_show(bhctl *ctl, int argc, char **argv)
 	s.merchant = merchant;
 	BH_TRY(audit_path(ctl, count > 0 ? args[0] : NULL, &path));
 	if (ctl->json)
-		BH_TRY(out_array_begin(&s.array, out_with_text("file", path), "entries"));
+		BH_TRY(out_array_begin(&s.array, bh_json_with_text("file", path), "entries"));
 	status = bh_audit_read(path, show_entry, &s, &found);
 	if (ctl->json)
 		return show_end_json(&s, status, &found);
@@ -203,7 +203,7 @@ static json_t *verified_json(const char *path, const bh_audit_scan_result *found
 				     "checkpoints", (json_int_t)found->checkpoints, "bytes", (json_int_t)found->good_len,
 				     "last_checkpoint_at", time, "floor", floor, "public_key", public_key);
 
-	out_set_text(document, "file", path);
+	bh_json_set_text(document, "file", path);
 	return document;
 }
 
@@ -271,7 +271,7 @@ bh_status cmd_audit_restart(bhctl *ctl, int argc, char **argv)
 	BH_TRY(bh_keyring_open(ctl->db, &keyring_options, true, &keyring));
 	bh_keyring_close(keyring);
 	if (ctl->json) {
-		json_t *document = out_with_text("database", ctl->db);
+		json_t *document = bh_json_with_text("database", ctl->db);
 
 		json_object_set_new(document, "restarted", json_true());
 		return out_json(document);

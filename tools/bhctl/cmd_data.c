@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "bhctl.h"
+#include "live.h"
 
 static bh_status open_class(bhctl *ctl, const char *target, bh_db **db_out, bh_cf **cf_out)
 {
@@ -73,12 +74,12 @@ static bh_status print_value(const bhctl *ctl, bh_view key, bh_view value, bool 
 	if (ctl->json) {
 		json_t *document = json_object();
 
-		out_set_bytes(document, "key", key, hex);
-		out_set_bytes(document, "value", value, hex);
+		bh_json_set_bytes(document, "key", key, hex);
+		bh_json_set_bytes(document, "value", value, hex);
 		return out_json(document);
 	}
 	if (hex) {
-		BH_TRY(out_escape(value, true, &text));
+		BH_TRY(bh_escape(value, true, &text));
 		value = bh_buf_view(&text);
 	}
 	fwrite(value.data, 1, value.len, stdout);
@@ -97,7 +98,7 @@ static void set_unmerged(json_t *object, bh_view unmerged, bool hex)
 	while (bh_unmerged_next(&unmerged, &part, &is_base)) {
 		json_t *item = json_object();
 
-		out_set_bytes(item, is_base ? "value" : "operand", part, hex);
+		bh_json_set_bytes(item, is_base ? "value" : "operand", part, hex);
 		json_array_append_new(parts, item);
 	}
 	json_object_set_new(object, "unmerged", parts);
@@ -109,8 +110,8 @@ static bh_status print_unmerged(bhctl *ctl, bh_view key, bh_view unmerged, bool 
 
 	if (!ctl->json)
 		return bh_fail(BH_E_UNMERGED, "%s; --json shows it", bh_status_message());
-	document = json_pack("{s:o}", "error", out_error(BH_E_UNMERGED));
-	out_set_bytes(document, "key", key, hex);
+	document = json_pack("{s:o}", "error", bh_json_error(BH_E_UNMERGED));
+	bh_json_set_bytes(document, "key", key, hex);
 	set_unmerged(document, unmerged, hex);
 	ctl->reported = true;
 	BH_TRY(out_json(document));
@@ -189,7 +190,7 @@ static bh_status print_unmerged_entry(scan *s, bh_view key, bh_view unmerged)
 		json_decref(entry);
 		return BH_OK;
 	}
-	out_set_bytes(entry, "key", key, s->hex);
+	bh_json_set_bytes(entry, "key", key, s->hex);
 	set_unmerged(entry, unmerged, s->hex);
 	return out_array_item(&s->array, entry);
 }
@@ -200,15 +201,15 @@ static bh_status print_entry(scan *s, bh_view key, bh_view value)
 
 	if (s->ctl->json) {
 		entry = json_object();
-		out_set_bytes(entry, "key", key, s->hex);
-		out_set_bytes(entry, "value", value, s->hex);
+		bh_json_set_bytes(entry, "key", key, s->hex);
+		bh_json_set_bytes(entry, "value", value, s->hex);
 		return out_array_item(&s->array, entry);
 	}
 	s->array.count++;
 	s->line.len = 0;
-	BH_TRY(out_escape(key, s->hex, &s->line));
+	BH_TRY(bh_escape(key, s->hex, &s->line));
 	BH_TRY(bh_buf_append_u8(&s->line, '\t'));
-	BH_TRY(out_escape(value, s->hex, &s->line));
+	BH_TRY(bh_escape(value, s->hex, &s->line));
 	BH_TRY(bh_buf_append_u8(&s->line, '\n'));
 	return fwrite(s->line.data, 1, s->line.len, stdout) == s->line.len ? BH_OK : out_finish();
 }
@@ -261,7 +262,7 @@ static bh_status scan_json(scan *s, bh_iter *iter, bhctl *ctl)
 	status = print_entries(s, iter);
 	tail = json_pack("{s:I}", "count", (json_int_t)s->array.count);
 	if (status != BH_OK && tail != NULL)
-		json_object_set_new(tail, "error", out_error(status));
+		json_object_set_new(tail, "error", bh_json_error(status));
 	BH_TRY(out_array_end(&s->array, tail));
 	return status;
 }
@@ -297,15 +298,15 @@ bh_status cmd_scan(bhctl *ctl, int argc, char **argv)
 
 bh_status cmd_compact(bhctl *ctl, int argc, char **argv)
 {
-	BH_CLEANUP(bhctl_db_close) bh_db *db = NULL;
-	BH_CLEANUP(bhctl_cf_close) bh_cf *cf = NULL;
+	BH_CLEANUP(live_close) live db = LIVE_CLOSED;
+	bh_scope scope;
 	char **args;
 	int count;
 
 	BH_TRY(bhctl_parse(ctl, argc, argv, NULL, 1, 1, &args, &count));
-	BH_TRY(open_class(ctl, args[0], &db, &cf));
-	BH_TRY(bh_flush(cf));
-	BH_TRY(bh_compact(cf, bh_view_of(NULL, 0), bh_view_of(NULL, 0)));
+	BH_TRY(bhctl_target(args[0], &scope));
+	BH_TRY(live_open(ctl, &db));
+	BH_TRY(live_compact(&db, &scope));
 	if (ctl->json)
 		return out_json(json_pack("{s:s}", "compacted", args[0]));
 	printf("%s: compacted\n", args[0]);

@@ -54,7 +54,7 @@ void dump_set_bytes(const dump *d, json_t *object, const char *name, bh_view byt
 	char len_name[64];
 
 	if (available) {
-		out_set_bytes(object, name, bytes, d->hex);
+		bh_json_set_bytes(object, name, bytes, d->hex);
 		return;
 	}
 	snprintf(len_name, sizeof(len_name), "%s_bytes", name);
@@ -198,7 +198,7 @@ static bh_status dump_text(dump *d)
 
 	BH_TRY(sealed_text(&d->file, &d->in.scopes, &text));
 	if (d->ctl->json)
-		out_set_bytes(d->head, "text", bh_buf_view(&text), d->hex);
+		bh_json_set_bytes(d->head, "text", bh_buf_view(&text), d->hex);
 	else
 		fwrite(text.data, 1, text.len, stdout);
 	return BH_OK;
@@ -316,7 +316,7 @@ static bh_status finish_json(dump *d, bh_status status)
 		return status;
 	}
 	if (status != BH_OK)
-		json_object_set_new(tail, "error", out_error(status));
+		json_object_set_new(tail, "error", bh_json_error(status));
 	if (d->ctl->reported) {
 		BH_TRY(out_array_end(&d->array, tail));
 		return status;
@@ -346,7 +346,7 @@ bh_status cmd_dump(bhctl *ctl, int argc, char **argv)
 	if (limit != NULL)
 		BH_TRY(bhctl_number("--limit", limit, &d.limit));
 	d.path = args[0];
-	d.head = out_with_text("file", d.path);
+	d.head = bh_json_with_text("file", d.path);
 	d.tail = json_object();
 	status = run(&d);
 	return ctl->json ? finish_json(&d, status) : status;

@@ -9,6 +9,8 @@
 
 #include "env/fs/fs.h"
 #include "bhctl.h"
+#include "door.h"
+#include "live.h"
 
 #define WAIT_S_MAX 86400u
 
@@ -41,22 +43,22 @@ static bool only_parked(const bh_buf *pending)
 	return true;
 }
 
-static bh_status rotate_keys(bh_db *db, const job *j)
+static bh_status rotate_keys(live *db, const job *j)
 {
 	const bh_rotate_options rotate = { .sweep = true };
 
-	BH_TRY(bh_merchant_rotate(db, j->scope.merchant, &rotate));
-	return bh_fail_prefix(bh_merchant_sweep(db, j->scope.merchant, NULL),
+	BH_TRY(live_rotate(db, j->scope.merchant, &rotate));
+	return bh_fail_prefix(live_sweep(db, j->scope.merchant, NULL),
 			      "the rows are erased, but older keys are not destroyed yet; `bhctl rotate %s --sweep` goes on",
 			      j->scope.merchant);
 }
 
 /* Once more, now that what was pending lies under keys that are gone: what there was to do is that of the first time. */
-static bh_status erase_again(bh_cf *cf, job *j)
+static bh_status erase_again(live *db, job *j)
 {
 	bh_erase_result again = { 0 };
 
-	BH_TRY(bh_erase_range(cf, bh_buf_view(&j->prefix), &j->erase, &again));
+	BH_TRY(live_erase(db, &j->scope, bh_buf_view(&j->prefix), &j->erase, &again));
 	again.rows += j->result.rows;
 	again.files_rewritten += j->result.files_rewritten;
 	again.bytes_rewritten += j->result.bytes_rewritten;
@@ -67,16 +69,14 @@ static bh_status erase_again(bh_cf *cf, job *j)
 
 static bh_status run(bhctl *ctl, job *j)
 {
-	BH_CLEANUP(bhctl_db_close) bh_db *db = NULL;
-	BH_CLEANUP(bhctl_cf_close) bh_cf *cf = NULL;
+	BH_CLEANUP(live_close) live db = LIVE_CLOSED;
 
-	BH_TRY(bhctl_open(ctl, 0, &db));
-	BH_TRY(bh_cf_open(db, j->scope.merchant, j->scope.cls, &cf));
-	BH_TRY(bh_erase_range(cf, bh_buf_view(&j->prefix), &j->erase, &j->result));
+	BH_TRY(live_open(ctl, &db));
+	BH_TRY(live_erase(&db, &j->scope, bh_buf_view(&j->prefix), &j->erase, &j->result));
 	if (!j->rotate || !only_parked(&j->result.pending))
 		return BH_OK;
-	BH_TRY(rotate_keys(db, j));
-	return j->result.complete ? BH_OK : erase_again(cf, j);
+	BH_TRY(rotate_keys(&db, j));
+	return j->result.complete ? BH_OK : erase_again(&db, j);
 }
 
 /* ---- what came of it */
@@ -152,12 +152,10 @@ static bh_status erase(bhctl *ctl, job *j)
 
 static bh_status lift(bhctl *ctl, const job *j)
 {
-	BH_CLEANUP(bhctl_db_close) bh_db *db = NULL;
-	BH_CLEANUP(bhctl_cf_close) bh_cf *cf = NULL;
+	BH_CLEANUP(live_close) live db = LIVE_CLOSED;
 
-	BH_TRY(bhctl_open(ctl, 0, &db));
-	BH_TRY(bh_cf_open(db, j->scope.merchant, j->scope.cls, &cf));
-	BH_TRY(bh_erase_unsuppress(cf, bh_buf_view(&j->prefix)));
+	BH_TRY(live_open(ctl, &db));
+	BH_TRY(live_unsuppress(&db, &j->scope, bh_buf_view(&j->prefix)));
 	if (ctl->json)
 		return out_json(
 			json_pack("{s:s, s:s, s:b}", "merchant", j->scope.merchant, "class", j->scope.cls, "suppressed", false));
@@ -172,7 +170,7 @@ static bh_status add_marker(void *arg, const bh_erase_marker *marker)
 
 	bh_hex(marker->prefix_digest, sizeof(marker->prefix_digest), digest);
 	item = json_pack("{s:s, s:I}", "prefix_digest", digest, "prefix_bytes", (json_int_t)marker->prefix_len);
-	out_set_time(item, "since", marker->at_s);
+	bh_json_set_time(item, "since", marker->at_s);
 	json_array_append_new(arg, item);
 	return BH_OK;
 }
@@ -191,18 +189,22 @@ static void print_markers(const job *j, const json_t *markers)
 	}
 }
 
+/* Of a database that nobody has open, to look. */
+static bh_status look(bhctl *ctl, const job *j, json_t *markers)
+{
+	BH_CLEANUP(live_close) live db = { .ctl = ctl, .door = -1 };
+
+	BH_TRY(door_find(ctl, &db.door));
+	if (db.door < 0)
+		BH_TRY(bhctl_open_to_look(ctl, &db.db));
+	return live_markers(&db, &j->scope, add_marker, markers);
+}
+
 static bh_status list(bhctl *ctl, const job *j)
 {
-	BH_CLEANUP(bhctl_db_close) bh_db *db = NULL;
-	BH_CLEANUP(bhctl_cf_close) bh_cf *cf = NULL;
 	json_t *markers = json_array();
-	bh_status status;
+	bh_status status = look(ctl, j, markers);
 
-	status = bhctl_open_to_look(ctl, &db);
-	if (status == BH_OK)
-		status = bh_cf_open(db, j->scope.merchant, j->scope.cls, &cf);
-	if (status == BH_OK)
-		status = bh_erase_markers(cf, add_marker, markers);
 	if (status == BH_OK && ctl->json)
 		return out_json(
 			json_pack("{s:s, s:s, s:o}", "merchant", j->scope.merchant, "class", j->scope.cls, "suppressed", markers));

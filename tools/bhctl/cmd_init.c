@@ -52,8 +52,8 @@ static bh_status print_result(const bhctl *ctl, const char *region, const char *
 	if (ctl->json) {
 		json_t *document = json_pack("{s:s, s:s, s:b}", "region", region, "pin", ctl->last_pin, "local_kms_made", local);
 
-		out_set_text(document, "database", ctl->db);
-		out_set_text(document, "platform_cmk", uri);
+		bh_json_set_text(document, "database", ctl->db);
+		bh_json_set_text(document, "platform_cmk", uri);
 		if (local && document != NULL)
 			json_object_set_new(document, "note", json_string(worth));
 		return out_json(document);

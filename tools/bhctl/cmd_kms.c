@@ -18,39 +18,19 @@ static void kms_close(bh_kms **kms)
 		bh_kms_close(*kms);
 }
 
-json_t *kms_key_json(const bh_kms_key_info *info)
-{
-	json_t *key = json_pack("{s:s, s:s, s:i}", "name", info->name, "state", bh_kms_key_state_name(info->state), "version",
-				(int)info->version);
-
-	if (key == NULL)
-		return NULL;
-	if (info->region[0] != '\0')
-		json_object_set_new(key, "region", json_string(info->region));
-	out_set_time(key, "created_at", info->created_at_s);
-	out_set_time(key, "changed_at", info->changed_at_s);
-	if (info->deletion_window_s != 0)
-		json_object_set_new(key, "deletion_window_s", json_integer((json_int_t)info->deletion_window_s));
-	if (info->scheduled_s != 0)
-		out_set_time(key, "scheduled_at", info->scheduled_s);
-	if (info->request_id[0] != '\0')
-		json_object_set_new(key, "request_id", json_string(info->request_id));
-	return key;
-}
-
 static void print_key(const bh_kms_key_info *info)
 {
 	bool pending = info->state == BH_KMS_PENDING_DELETION;
-	char when[OUT_TIME_SIZE];
+	char when[BH_TIME_TEXT_SIZE];
 
-	out_time(pending ? info->scheduled_s : info->changed_at_s, when);
+	bh_time_text(pending ? info->scheduled_s : info->changed_at_s, when);
 	printf("%-24s %-16s version %-4u %-16s %s %s\n", info->name, bh_kms_key_state_name(info->state), (unsigned)info->version,
 	       info->region[0] != '\0' ? info->region : "-", pending ? "until" : "changed", when);
 }
 
 static json_t *with_uri(json_t *document, const char *uri)
 {
-	out_set_text(document, "uri", uri);
+	bh_json_set_text(document, "uri", uri);
 	return document;
 }
 
@@ -63,7 +43,7 @@ static bh_status show_key(const bhctl *ctl, const char *uri)
 	BH_TRY(bh_kms_open(uri, &ctl->kms, &kms));
 	BH_TRY(bh_kms_describe(kms, &info));
 	if (ctl->json)
-		return out_json(with_uri(json_pack("{s:o}", "key", kms_key_json(&info)), uri));
+		return out_json(with_uri(json_pack("{s:o}", "key", bh_json_kms_key(&info)), uri));
 	print_key(&info);
 	return BH_OK;
 }
@@ -119,7 +99,7 @@ bh_status cmd_kms_create(bhctl *ctl, int argc, char **argv)
 
 static bh_status collect_key(void *arg, const bh_kms_key_info *info)
 {
-	json_t *key = kms_key_json(info);
+	json_t *key = bh_json_kms_key(info);
 
 	return key != NULL && json_array_append_new(arg, key) == 0 ? BH_OK : bh_fail(BH_E_NOMEM, "no memory for the list of keys");
 }
@@ -213,7 +193,7 @@ static void print_move(void *arg, const char *merchant, bh_status status)
 
 	json_object_set_new(item, "merchant", merchant[0] != '\0' ? json_string(merchant) : json_null());
 	if (status != BH_OK)
-		json_object_set_new(item, "error", out_error(status));
+		json_object_set_new(item, "error", bh_json_error(status));
 	json_array_append_new(m->list, item);
 	if (m->ctl->json)
 		return;
@@ -255,9 +235,9 @@ bh_status cmd_kms_relocate(bhctl *ctl, int argc, char **argv)
 		return status;
 	}
 	if (status != BH_OK)
-		json_object_set_new(document, "error", out_error(status));
-	out_set_text(document, "from", from);
-	out_set_text(document, "to", to);
+		json_object_set_new(document, "error", bh_json_error(status));
+	bh_json_set_text(document, "from", from);
+	bh_json_set_text(document, "to", to);
 	ctl->reported = true;
 	BH_TRY(out_json(document));
 	return status;

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "bhctl.h"
+#include "live.h"
 
 static const char *const default_classes[] = { "data" };
 
@@ -25,7 +26,7 @@ static bh_status print_added(const bhctl *ctl, const char *name, const char *uri
 	for (size_t i = 0; i < options->class_count; i++)
 		json_array_append_new(classes, json_string(options->classes[i]));
 	document = json_pack("{s:s, s:o}", "merchant", name, "classes", classes);
-	out_set_text(document, "cmk", uri);
+	bh_json_set_text(document, "cmk", uri);
 	return out_json(document);
 }
 
@@ -33,7 +34,7 @@ bh_status cmd_merchant_add(bhctl *ctl, int argc, char **argv)
 {
 	BH_CLEANUP(bhctl_freep) char *uri = NULL;
 	BH_CLEANUP(bhctl_list_clear) bhctl_list classes = { 0 };
-	BH_CLEANUP(bhctl_db_close) bh_db *db = NULL;
+	BH_CLEANUP(live_close) live db = LIVE_CLOSED;
 	bh_merchant_options merchant = { default_classes, 1 };
 	const char *given = NULL;
 	const bhctl_option options[] = {
@@ -54,7 +55,7 @@ bh_status cmd_merchant_add(bhctl *ctl, int argc, char **argv)
 	if (classes.count > 0)
 		merchant = (bh_merchant_options){ classes.items, classes.count };
 	BH_TRY(bhctl_cmk_uri(ctl->db, given, &uri));
-	BH_TRY(bhctl_open(ctl, 0, &db));
-	BH_TRY(bh_merchant_add(db, args[0], uri, &merchant));
+	BH_TRY(live_open(ctl, &db));
+	BH_TRY(live_add(&db, args[0], uri, &merchant));
 	return print_added(ctl, args[0], uri, &merchant);
 }

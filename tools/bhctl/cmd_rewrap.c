@@ -9,11 +9,7 @@
 #include <bulkhead/rotation.h>
 
 #include "bhctl.h"
-
-static void report_free(bh_db_report **report)
-{
-	bh_db_report_free(*report);
-}
+#include "live.h"
 
 /* `name` "": the platform. */
 static json_t *result_json(const char *name, const bh_rewrap_result *result)
@@ -50,15 +46,15 @@ static void print_move(const char *name, const bh_rewrap_result *result)
 		       name[0] != '\0' ? name : "--platform");
 }
 
-static bh_status rewrap_one(const bhctl *ctl, bh_db *db, const char *name, const bh_rewrap_options *options)
+static bh_status rewrap_one(const bhctl *ctl, live *db, const char *name, const bh_rewrap_options *options)
 {
 	const char *whose = name[0] != '\0' ? name : "--platform";
 	bh_rewrap_result result;
 	bh_status status = BH_OK;
 
-	BH_TRY(bh_merchant_rewrap(db, name, options, &result));
+	BH_TRY(live_rewrap(db, name, options, &result));
 	if (result.rotated)
-		status = bh_fail_prefix(bh_merchant_sweep(db, name, NULL),
+		status = bh_fail_prefix(live_sweep(db, name, NULL),
 					"%s: is moved to the other CMK and has new DEKs; 'bhctl rotate %s --sweep' goes on", whose,
 					whose);
 	if (status == BH_E_BUSY && name[0] == '\0') /* what is parked is swept when it is back: the move is done */
@@ -73,14 +69,14 @@ static bh_status rewrap_one(const bhctl *ctl, bh_db *db, const char *name, const
 }
 
 /* One of many: its failure is said, and the others go on. */
-static bh_status rewrap_next(const bhctl *ctl, bh_db *db, const char *name, json_t *list)
+static bh_status rewrap_next(const bhctl *ctl, live *db, const char *name, json_t *list)
 {
 	bh_rewrap_result result;
-	bh_status status = bh_merchant_rewrap(db, name, NULL, &result);
+	bh_status status = live_rewrap(db, name, NULL, &result);
 
 	if (status != BH_OK) {
 		fprintf(stderr, "bhctl: %s\n", bh_status_message());
-		json_array_append_new(list, json_pack("{s:s, s:o}", "merchant", name, "error", out_error(status)));
+		json_array_append_new(list, json_pack("{s:s, s:o}", "merchant", name, "error", bh_json_error(status)));
 		return status;
 	}
 	json_array_append_new(list, result_json(name, &result));
@@ -89,36 +85,36 @@ static bh_status rewrap_next(const bhctl *ctl, bh_db *db, const char *name, json
 	return BH_OK;
 }
 
-static bh_status rewrap_all(bhctl *ctl, bh_db *db)
+static bh_status rewrap_all(bhctl *ctl, live *db)
 {
-	BH_CLEANUP(report_free) bh_db_report *report = NULL;
+	json_t *names = NULL;
 	const bool shown = !ctl->json && isatty(STDERR_FILENO);
 	bh_status first = BH_OK;
 	size_t failed = 0;
 
-	BH_TRY(bh_db_status(db, &report));
+	BH_TRY(live_names(db, &names));
+	const size_t count = json_array_size(names);
 	json_t *list = json_array();
-	for (size_t i = 0; i < report->merchant_count; i++) {
+	for (size_t i = 0; i < count; i++) {
 		if (shown)
-			fprintf(stderr, "\r%zu of %zu\r", i, report->merchant_count);
-		bh_status status = rewrap_next(ctl, db, report->merchants[i].name, list);
+			fprintf(stderr, "\r%zu of %zu\r", i, count);
+		bh_status status = rewrap_next(ctl, db, json_string_value(json_array_get(names, i)), list);
 		failed += status != BH_OK;
 		first = first != BH_OK ? first : status;
 	}
+	json_decref(names);
 	if (ctl->json) {
 		ctl->reported = true;
 		BH_TRY(out_json(json_pack("{s:o}", "rewraps", list)));
 	} else {
 		json_decref(list);
 	}
-	return first == BH_OK
-		       ? BH_OK
-		       : bh_fail(first, "%zu of %zu merchants were not rewrapped, or not wholly", failed, report->merchant_count);
+	return first == BH_OK ? BH_OK : bh_fail(first, "%zu of %zu merchants were not rewrapped, or not wholly", failed, count);
 }
 
 bh_status cmd_rewrap(bhctl *ctl, int argc, char **argv)
 {
-	BH_CLEANUP(bhctl_db_close) bh_db *db = NULL;
+	BH_CLEANUP(live_close) live db = LIVE_CLOSED;
 	BH_CLEANUP(bhctl_freep) char *uri = NULL;
 	bool all = false, platform = false, keep = false;
 	const char *cmk = NULL;
@@ -142,7 +138,7 @@ bh_status cmd_rewrap(bhctl *ctl, int argc, char **argv)
 		BH_TRY(bh_name_check("merchant", args[0]));
 	if (cmk != NULL)
 		BH_TRY(bhctl_cmk_uri(ctl->db, cmk, &uri));
-	BH_TRY(bhctl_open(ctl, 0, &db));
+	BH_TRY(live_open(ctl, &db));
 	const bh_rewrap_options rewrap = { .cmk_uri = uri, .keep_deks = keep };
-	return all ? rewrap_all(ctl, db) : rewrap_one(ctl, db, platform ? "" : args[0], &rewrap);
+	return all ? rewrap_all(ctl, &db) : rewrap_one(ctl, &db, platform ? "" : args[0], &rewrap);
 }

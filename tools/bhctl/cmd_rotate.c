@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "bhctl.h"
+#include "live.h"
 
 #define MIB_PER_S_MAX (1u << 20)
 
@@ -48,12 +49,12 @@ typedef struct outcome {
 	char needed_by[64]; /* one that an older generation is needed for; "" */
 } outcome;
 
-static bh_status look(bh_db *db, const char *name, outcome *out)
+static bh_status look(live *db, const char *name, outcome *out)
 {
 	bh_generation *all = NULL;
 	size_t count = 0;
 
-	BH_TRY(bh_merchant_generations(db, name, &all, &count));
+	BH_TRY(live_generations(db, name, &all, &count));
 	*out = (outcome){ 0 };
 	for (size_t i = 0; i < count; i++) {
 		out->newest = BH_MAX(out->newest, all[i].generation);
@@ -69,23 +70,23 @@ static bh_status look(bh_db *db, const char *name, outcome *out)
 
 /* A merchant that is detached keeps logs that are under the platform's older generations, and is no reason for a rotation to fail:
  * what is written from now on is under the new one. */
-static bh_status sweep(bh_db *db, const job *j)
+static bh_status sweep(live *db, const job *j)
 {
-	bh_status status = bh_merchant_sweep(db, j->name, &j->sweep);
+	bh_status status = live_sweep(db, j->name, &j->sweep);
 
 	return status == BH_E_BUSY && j->name[0] == '\0' && !j->only ? BH_OK : status;
 }
 
 static bh_status run(bhctl *ctl, job *j, outcome *out)
 {
-	BH_CLEANUP(bhctl_db_close) bh_db *db = NULL;
+	BH_CLEANUP(live_close) live db = LIVE_CLOSED;
 
-	BH_TRY(bhctl_open(ctl, 0, &db));
+	BH_TRY(live_open(ctl, &db));
 	if (!j->only)
-		BH_TRY(bh_merchant_rotate(db, j->name, &j->rotate));
+		BH_TRY(live_rotate(&db, j->name, &j->rotate));
 	if (j->now)
-		BH_TRY(sweep(db, j));
-	return look(db, j->name, out);
+		BH_TRY(sweep(&db, j));
+	return look(&db, j->name, out);
 }
 
 static bh_status print(const job *j, const outcome *found)

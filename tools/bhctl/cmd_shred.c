@@ -11,8 +11,10 @@
 #include "keyring/base/io.h"
 #include "keyring/manifest/pin.h"
 #include "bhctl.h"
-#include "recorded.h"
+#include "door.h"
 #include "inspect.h"
+#include "live.h"
+#include "recorded.h"
 
 #define PIN_BEGIN "bhpin1:"
 #define HEX_FILE_MAX 256 /* bytes of a file that holds a public key */
@@ -131,13 +133,13 @@ static bh_status print_shredded(const bhctl *ctl, const char *name, const bh_buf
 }
 
 /* The merchant is shredded, but not its CMK: that, too, is certified. Returns `status`, with its message. */
-static bh_status keep_pending(bh_db *db, const char *name, const place *to, bh_status status)
+static bh_status keep_pending(live *db, const char *name, const place *to, bh_status status)
 {
 	BH_CLEANUP(bh_buf_clear) bh_buf text = { 0 };
 	char message[512];
 
 	snprintf(message, sizeof(message), "%s", bh_status_message());
-	if (bh_merchant_certificate(db, name, &text) == BH_OK && place_write(to, bh_buf_view(&text)) != BH_OK)
+	if (live_certificate(db, name, &text) == BH_OK && place_write(to, bh_buf_view(&text)) != BH_OK)
 		fprintf(stderr, "bhctl: %s\n", bh_status_message());
 	return bh_fail(status, "%s", message);
 }
@@ -161,7 +163,7 @@ static bh_status record(bhctl *ctl, const char *name, const char *file)
 
 static bh_status shred(bhctl *ctl, const char *name, bool finalize, const char *file)
 {
-	BH_CLEANUP(bhctl_db_close) bh_db *db = NULL;
+	BH_CLEANUP(live_close) live db = LIVE_CLOSED;
 	BH_CLEANUP(bh_buf_clear) bh_buf text = { 0 };
 	BH_CLEANUP(place_close) place to = { .dir = BH_IO_DIR_CLOSED };
 	bh_status status;
@@ -169,13 +171,13 @@ static bh_status shred(bhctl *ctl, const char *name, bool finalize, const char *
 	/* Before there is no way back. */
 	if (file != NULL)
 		BH_TRY(place_open(file, &to));
-	status = bhctl_open(ctl, 0, &db);
+	status = live_open(ctl, &db);
 	if (!finalize && recorded_is_way(status))
 		return record(ctl, name, file);
 	BH_TRY(status);
-	status = finalize ? bh_merchant_shred_finalize(db, name, &text) : bh_merchant_shred(db, name, &text);
+	status = finalize ? live_shred_finalize(&db, name, &text) : live_shred(&db, name, &text);
 	if (file != NULL && is_certified(status))
-		return keep_pending(db, name, &to, status);
+		return keep_pending(&db, name, &to, status);
 	BH_TRY(status);
 	if (file != NULL)
 		BH_TRY(bh_fail_prefix(place_write(&to, bh_buf_view(&text)),
@@ -218,10 +220,27 @@ static bh_status print_certificate(const bhctl *ctl, const bh_buf *text)
 	return out_json(json_incref(certificate));
 }
 
-bh_status cmd_merchant_certificate(bhctl *ctl, int argc, char **argv)
+/* Of a closed database: out of its keyring and its directory, without RocksDB. */
+static bh_status read_certificate(bhctl *ctl, const char *name, bh_buf *out)
 {
 	BH_CLEANUP(inspect_clear) inspect in = { 0 };
 	BH_CLEANUP(bh_merchant_info_clear) bh_merchant_info merchant = { 0 };
+
+	BH_TRY(inspect_open(ctl, ctl->db, &in));
+	BH_TRY(bh_certificate_subject(in.keyring, name, false, &merchant));
+	return bh_certificate_get(ctl->db, in.keyring, &merchant, out);
+}
+
+static bh_status get_certificate(bhctl *ctl, const char *name, bh_buf *out)
+{
+	BH_CLEANUP(live_close) live db = { .ctl = ctl, .door = -1 };
+
+	BH_TRY(door_find(ctl, &db.door));
+	return db.door >= 0 ? live_certificate(&db, name, out) : read_certificate(ctl, name, out);
+}
+
+bh_status cmd_merchant_certificate(bhctl *ctl, int argc, char **argv)
+{
 	BH_CLEANUP(bh_buf_clear) bh_buf text = { 0 };
 	BH_CLEANUP(place_close) place to = { .dir = BH_IO_DIR_CLOSED };
 	const char *file = NULL;
@@ -232,9 +251,7 @@ bh_status cmd_merchant_certificate(bhctl *ctl, int argc, char **argv)
 	BH_TRY(bhctl_parse(ctl, argc, argv, options, 1, 1, &args, &count));
 	BH_TRY(bhctl_need_db(ctl));
 	BH_TRY(bh_name_check("merchant", args[0]));
-	BH_TRY(inspect_open(ctl, ctl->db, &in));
-	BH_TRY(bh_certificate_subject(in.keyring, args[0], false, &merchant));
-	BH_TRY(bh_certificate_get(ctl->db, in.keyring, &merchant, &text));
+	BH_TRY(get_certificate(ctl, args[0], &text));
 	if (file == NULL)
 		return print_certificate(ctl, &text);
 	BH_TRY(place_open(file, &to));

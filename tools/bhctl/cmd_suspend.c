@@ -5,49 +5,69 @@
 #include <stdio.h>
 
 #include "bhctl.h"
-#include "inspect.h"
+#include "live.h"
 #include "recorded.h"
+#include "keyring/ring/keyring.h"
 
-typedef bh_status (*change_fn)(bh_db *db, const char *name, const bh_suspend_options *options);
+typedef bh_status (*change_fn)(live *l, const char *name, const bh_suspend_options *options);
 
-/* The merchant as the keyring has it while no process has the database open. */
-static bh_status look(bhctl *ctl, const char *name, bh_merchant_info *out)
+/* The merchant as it is now, {"name": ..., "state": ...}; the caller releases the document. */
+static bh_status look(bhctl *ctl, const char *name, json_t **document_out, const json_t **merchant_out)
 {
-	BH_CLEANUP(inspect_clear) inspect in = { 0 };
+	const live_want want = { .merchant = name, .brief = true };
+	const json_t *merchants;
 
-	BH_TRY(inspect_open(ctl, ctl->db, &in));
-	return bh_keyring_merchant(in.keyring, name, out);
+	BH_TRY(live_document(ctl, &want, document_out));
+	merchants = json_object_get(*document_out, "merchants");
+	*merchant_out = json_array_get(merchants, json_array_size(merchants) - 1); /* shredded ones of that name come before */
+	return BH_OK;
+}
+
+static bh_status print_json(const char *name, const json_t *merchant, const bh_buf *salvaged)
+{
+	static const char *const kept[] = { "cause", "note", "note_hex", "since" };
+	json_t *document = json_pack("{s:s, s:s}", "merchant", name, "state", bh_json_text_of(merchant, "state"));
+
+	for (size_t i = 0; i < sizeof(kept) / sizeof(kept[0]); i++)
+		if (json_object_get(merchant, kept[i]) != NULL)
+			json_object_set(document, kept[i], json_object_get(merchant, kept[i]));
+	if (salvaged != NULL)
+		bh_json_set_bytes(document, "salvaged", bh_buf_view(salvaged), false);
+	return out_json(document);
+}
+
+static void print_text(const char *name, const json_t *merchant, const bh_buf *salvaged)
+{
+	printf("merchant '%s' is %s", name, bh_json_text_of(merchant, "state"));
+	suspension_print(merchant);
+	putchar('\n');
+	if (salvaged != NULL)
+		printf("%.*s", (int)salvaged->len, (const char *)salvaged->data);
 }
 
 /* `salvaged` NULL: nothing was. */
 static bh_status print_state(bhctl *ctl, const char *name, const bh_buf *salvaged)
 {
-	BH_CLEANUP(bh_merchant_info_clear) bh_merchant_info merchant = { 0 };
-	json_t *document;
+	const json_t *merchant;
+	json_t *document = NULL;
+	bh_status status = BH_OK;
 
-	BH_TRY(look(ctl, name, &merchant));
-	if (ctl->json) {
-		document = json_pack("{s:s, s:s}", "merchant", name, "state", bh_merchant_state_name(merchant.state));
-		suspension_json(document, &merchant);
-		if (salvaged != NULL)
-			out_set_bytes(document, "salvaged", bh_buf_view(salvaged), false);
-		return out_json(document);
-	}
-	printf("merchant '%s' is %s", name, bh_merchant_state_name(merchant.state));
-	suspension_print(&merchant);
-	putchar('\n');
-	if (salvaged != NULL)
-		printf("%.*s", (int)salvaged->len, (const char *)salvaged->data);
-	return BH_OK;
+	BH_TRY(look(ctl, name, &document, &merchant));
+	if (ctl->json)
+		status = print_json(name, merchant, salvaged);
+	else
+		print_text(name, merchant, salvaged);
+	json_decref(document);
+	return status;
 }
 
 /* Opens, changes, closes. */
 static bh_status change(bhctl *ctl, const char *name, const bh_suspend_options *options, change_fn fn)
 {
-	BH_CLEANUP(bhctl_db_close) bh_db *db = NULL;
+	BH_CLEANUP(live_close) live db = LIVE_CLOSED;
 
-	BH_TRY(bhctl_open(ctl, 0, &db));
-	return fn(db, name, options);
+	BH_TRY(live_open(ctl, &db));
+	return fn(&db, name, options);
 }
 
 /* What suspend and resume have in common: the command line. */
@@ -75,29 +95,35 @@ bh_status cmd_merchant_suspend(bhctl *ctl, int argc, char **argv)
 	bh_status status;
 
 	BH_TRY(parse(ctl, argc, argv, false, &options, &name));
-	status = change(ctl, name, &options, bh_merchant_suspend);
+	status = change(ctl, name, &options, live_suspend);
 	BH_TRY(recorded_is_way(status) ? recorded_suspend(ctl, name, &options) : status);
 	return print_state(ctl, name, NULL);
 }
 
 /* A merchant that no operator has suspended comes back when the database is opened, if its KMS lets it: then all is done. */
-static bool is_back(bh_status status, bh_merchant_state before)
+static bh_status was_off(bhctl *ctl, const char *name, bool *out)
 {
-	return status == BH_E_EXISTS && before != BH_MERCHANT_ACTIVE;
+	const json_t *merchant;
+	json_t *document = NULL;
+
+	BH_TRY(look(ctl, name, &document, &merchant));
+	*out = strcmp(bh_json_text_of(merchant, "state"), bh_merchant_state_name(BH_MERCHANT_ACTIVE)) != 0;
+	json_decref(document);
+	return BH_OK;
 }
 
 bh_status cmd_merchant_resume(bhctl *ctl, int argc, char **argv)
 {
-	BH_CLEANUP(bh_merchant_info_clear) bh_merchant_info before = { 0 };
 	BH_CLEANUP(bh_buf_clear) bh_buf salvaged = { 0 };
 	bh_suspend_options options = { .salvaged_out = &salvaged };
 	const char *name;
+	bool off = false;
 	bh_status status;
 
 	BH_TRY(parse(ctl, argc, argv, true, &options, &name));
-	BH_TRY(look(ctl, name, &before));
-	status = change(ctl, name, &options, bh_merchant_resume);
-	if (!is_back(status, before.state))
+	BH_TRY(was_off(ctl, name, &off));
+	status = change(ctl, name, &options, live_resume);
+	if (status != BH_E_EXISTS || !off)
 		BH_TRY(status);
 	return print_state(ctl, name, options.salvage ? &salvaged : NULL);
 }

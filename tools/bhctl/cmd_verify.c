@@ -21,9 +21,9 @@ static const check checks[] = {
 
 void report_failure(report *r, const char *file, const char *unit, uint64_t idx, uint64_t off, bh_status status)
 {
-	json_t *failure = out_error(status);
+	json_t *failure = bh_json_error(status);
 
-	out_set_text(failure, "file", file);
+	bh_json_set_text(failure, "file", file);
 	if (unit != NULL) {
 		json_object_set_new(failure, unit, json_integer((json_int_t)idx));
 		json_object_set_new(failure, "offset", json_integer((json_int_t)off));
@@ -39,7 +39,7 @@ void report_note(report *r, const char *fmt, ...)
 	va_start(ap, fmt);
 	vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
-	json_array_append_new(r->notes, out_sentence(text));
+	json_array_append_new(r->notes, bh_json_sentence(text));
 }
 
 static json_t *report_json(const report *r)
@@ -65,7 +65,7 @@ static void print_failure(const json_t *failure, const char *unit)
 {
 	const json_t *idx = unit != NULL ? json_object_get(failure, unit) : NULL;
 
-	printf("     %s", out_text_of(failure, "file"));
+	printf("     %s", bh_json_text_of(failure, "file"));
 	if (idx != NULL)
 		printf(": %s %lld at offset %lld", unit, (long long)json_integer_value(idx),
 		       (long long)json_integer_value(json_object_get(failure, "offset")));
@@ -124,7 +124,7 @@ static void verify_clear(verify *v)
 {
 	verify_roots_clear(v);
 	inspect_clear(&v->in);
-	tree_clear(&v->files);
+	bh_tree_clear(&v->files);
 	json_decref(v->checks);
 }
 
@@ -133,7 +133,7 @@ static bh_status open_all(verify *v)
 {
 	BH_TRY(inspect_open(v->ctl, v->ctl->db, &v->in));
 	BH_TRY(inspect_unlock(v->ctl->db, &v->in));
-	BH_TRY(tree_list(v->ctl->db, &v->files));
+	BH_TRY(bh_tree_list(v->ctl->db, &v->files));
 	return verify_roots_find(v);
 }
 
@@ -141,7 +141,7 @@ static bh_status print_json(const verify *v, size_t failures)
 {
 	json_t *document = json_pack("{s:b, s:I, s:O}", "ok", failures == 0, "failures", (json_int_t)failures, "checks", v->checks);
 
-	out_set_text(document, "database", v->ctl->db);
+	bh_json_set_text(document, "database", v->ctl->db);
 	return out_json(document);
 }
 

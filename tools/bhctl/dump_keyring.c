@@ -10,12 +10,12 @@
 
 static void show_head(dump *d, const bh_keyring_head *head)
 {
-	char database[BH_ID_HEX_SIZE], root[BH_ID_HEX_SIZE], created[OUT_TIME_SIZE], key[2 * BH_SIGN_PUBLIC_LEN + 1];
+	char database[BH_ID_HEX_SIZE], root[BH_ID_HEX_SIZE], created[BH_TIME_TEXT_SIZE], key[2 * BH_SIGN_PUBLIC_LEN + 1];
 
 	bh_hex(head->database_id, BH_ID_LEN, database);
 	bh_hex(head->root_id, BH_ID_LEN, root);
 	bh_hex(head->public_key, BH_SIGN_PUBLIC_LEN, key);
-	out_time(head->created_at_s, created);
+	bh_time_text(head->created_at_s, created);
 	if (d->ctl->json) {
 		json_object_set_new(d->head, "header",
 				    json_pack("{s:s, s:i, s:s, s:s, s:s, s:s, s:i, s:s, s:s}", "kind", "keyring", "version",
@@ -45,11 +45,11 @@ static void show_merchant(const dump *d, const bh_merchant_info *merchant, json_
 
 static bh_status show_dek(dump *d, const bh_dek_info *dek)
 {
-	char id[BH_ID_HEX_SIZE], owner[BH_CF_NAME_SIZE], created[OUT_TIME_SIZE];
+	char id[BH_ID_HEX_SIZE], owner[BH_CF_NAME_SIZE], created[BH_TIME_TEXT_SIZE];
 
 	bh_hex(dek->id, BH_ID_LEN, id);
 	inspect_owner(&d->in, dek->id, owner);
-	out_time(dek->created_at_s, created);
+	bh_time_text(dek->created_at_s, created);
 	if (d->ctl->json)
 		return out_array_item(&d->array, json_pack("{s:s, s:s, s:i, s:i, s:s, s:b}", "id", id, "owner", owner, "generation",
 							   (int)dek->generation, "cmk_version", (int)dek->cmk_version, "created_at",

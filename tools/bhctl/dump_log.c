@@ -115,7 +115,7 @@ static json_t *shares_json(const log_dump *l)
 		item = json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:b}", "owner", name, "family", (json_int_t)s->family, "spans",
 				 (json_int_t)s->spans, "bytes", (json_int_t)s->bytes, "first_offset", (json_int_t)s->first,
 				 "end_offset", (json_int_t)s->end, "key_available", available);
-		out_set_id(item, "dek", dek_id);
+		bh_json_set_id(item, "dek", dek_id);
 		json_array_append_new(shares, item);
 	}
 	return shares;
@@ -303,7 +303,7 @@ static void add_field(const edit_dump *e, const bh_version_field *f)
 	if (f->what == BH_VERSION_HISTORY_CUT_OFF)
 		dump_set_bytes(e->l->d, item, "timestamp", f->text, e->available);
 	else if (f->text.len > 0)
-		out_set_bytes(item, "text", f->text, false);
+		bh_json_set_bytes(item, "text", f->text, false);
 	set_internal_key(e, item, "smallest", f->smallest);
 	set_internal_key(e, item, "largest", f->largest);
 	json_array_append_new(e->fields, item);

@@ -46,10 +46,4 @@ bh_status inspect_why_locked(const inspect *in, const bh_dek_info *dek);
 /* "merchant/class" of a DEK, "platform", or "unknown". */
 void inspect_owner(const inspect *in, const uint8_t dek_id[BH_ID_LEN], char out[BH_CF_NAME_SIZE]);
 
-/* cmd_kms.c */
-json_t *kms_key_json(const bh_kms_key_info *info);
-/* cmd_status.c: why a merchant is switched off, where it is: members cause, note and since; or " (CAUSE, since TIME: NOTE)". */
-void suspension_json(json_t *object, const bh_merchant_info *merchant);
-void suspension_print(const bh_merchant_info *merchant);
-
 #endif

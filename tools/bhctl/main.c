@@ -78,7 +78,7 @@ static void report(const bhctl *ctl, bh_status status)
 {
 	print_message(bh_status_message());
 	if (ctl->json && !ctl->reported)
-		status = out_json(json_pack("{s:o}", "error", out_error(status)));
+		status = out_json(json_pack("{s:o}", "error", bh_json_error(status)));
 	(void)status;
 }
 

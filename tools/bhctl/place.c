@@ -141,6 +141,19 @@ bh_status bhctl_act_as_owner(const char *path)
 	return BH_OK;
 }
 
+bh_status bhctl_as_caller(bool caller)
+{
+	static uid_t owner; /* in whose stead it acts; 0: nobody's, since root's files need no stand-in */
+
+	if (getuid() != 0)
+		return BH_OK;
+	if (caller)
+		owner = geteuid();
+	if (seteuid(caller ? 0 : owner) != 0 || !tool_hide())
+		return bh_fail(BH_E_IO, "uid %lu cannot be stood in for: %s", (unsigned long)owner, strerror(errno));
+	return BH_OK;
+}
+
 void bhctl_callers_files(bool callers)
 {
 	setfsuid(callers ? getuid() : geteuid());
@@ -200,6 +213,7 @@ static bh_status open_db(bhctl *ctl, bh_db_options *options, bh_db **out)
 	options->pin_changed = bhctl_keep_pin;
 	options->pin_arg = ctl;
 	options->log = print_note;
+	options->no_admin = true;
 	options->maintenance_ms = UINT_MAX; /* one command, one thing: sweeps that others began are theirs */
 	return bh_db_open(ctl->db, options, out);
 }

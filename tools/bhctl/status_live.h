@@ -10,10 +10,7 @@
 
 #include "output.h"
 
-/* Adds to {"database": ..., "merchants": [...]}, as cmd_status.c makes it: database.background_errors, database.platform_kms, and
- * for each merchant that is there and not shredded `lease` and `kms`. */
-void status_live_add(json_t *document, const bh_db_report *report);
-/* These members as text, where an object has them. */
+/* As text, where an object has them (bh_document_add_live). */
 void status_live_print_database(const json_t *database);
 void status_live_print_merchant(const json_t *merchant);
 

@@ -17,7 +17,7 @@
 #include "env/fs/manifest_sum.h"
 #include "env/spans/records.h"
 #include "sealed.h"
-#include "tree.h"
+#include "engine/report/tree.h"
 
 #define VERIFY_PREFIX_SIZE (sizeof(BH_PARKED_DIR) + BH_NAME_MAX + 2)
 #define VERIFY_PATH_SIZE (VERIFY_PREFIX_SIZE + BH_MANIFEST_PATH_SIZE)
@@ -37,7 +37,7 @@ typedef struct verify_root {
 typedef struct verify {
 	bhctl *ctl;
 	inspect in;
-	tree files;
+	bh_tree files;
 	verify_root *roots; /* the live one first; owned */
 	size_t root_count;
 	json_t *checks; /* done; owned */

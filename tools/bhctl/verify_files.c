@@ -15,7 +15,7 @@ typedef struct target {
 	verify *v;
 	report *r;
 	verify_root *root;
-	const tree_entry *entry;
+	const bh_tree_entry *entry;
 	char *path; /* owned */
 	bh_path_info info;
 	sealed file;
@@ -224,12 +224,12 @@ static bh_status check_stream(target *t, const bh_scopes *scopes, bh_status (*ta
 /* ---- every file of a kind */
 
 /* Opens the file if it is one of `kind`. */
-static bh_status begin(verify *v, report *r, const tree_entry *entry, bh_file_kind kind, target *t, bool *wanted_out)
+static bh_status begin(verify *v, report *r, const bh_tree_entry *entry, bh_file_kind kind, target *t, bool *wanted_out)
 {
 	*t = (target){ .v = v, .r = r, .root = verify_root_of(v, entry->path), .entry = entry, .file = SEALED_CLOSED };
 	*wanted_out = false;
 	/* Strangers and leftovers are among the strays. */
-	if (entry->type != TREE_FILE || t->root == NULL || !verify_knows(t->root, entry->path) ||
+	if (entry->type != BH_TREE_FILE || t->root == NULL || !verify_knows(t->root, entry->path) ||
 	    strcmp(entry->path, BH_KEYRING_FILE) == 0 || strcmp(entry->path, BH_RESERVE_FILE) == 0 ||
 	    strcmp(entry->path, BH_FRESH_OLDER_FILE) == 0 || verify_is_audit(entry->path))
 		return BH_OK;
@@ -307,9 +307,9 @@ static void check_current(const verify *v, report *r, verify_root *root)
 	root->current[strcspn(root->current, "\n")] = '\0';
 	snprintf(current, sizeof(current), "%sCURRENT", root->prefix);
 	snprintf(named, sizeof(named), "%s%s", root->prefix, root->current);
-	if (!tree_has(&v->files, current))
+	if (!bh_tree_has(&v->files, current))
 		report_failure(r, current, NULL, 0, 0, bh_fail(BH_E_FORMAT, "is missing: RocksDB cannot find its MANIFEST"));
-	else if (root->current[0] != '\0' && !tree_has(&v->files, named))
+	else if (root->current[0] != '\0' && !bh_tree_has(&v->files, named))
 		report_failure(r, current, NULL, 0, 0, bh_fail(BH_E_FORMAT, "names %s, which is not there", root->current));
 }
 

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "engine/door/wire.h"
 #include "engine/shred/certificate.h"
 #include "engine/wall/inventory.h"
 #include "engine/wall/park.h"
@@ -115,7 +116,7 @@ static bool has_parked_dir(const verify *v, const bh_merchant_info *merchant)
 	char parked[VERIFY_PREFIX_SIZE];
 
 	snprintf(parked, sizeof(parked), BH_PARKED_DIR "/%s", merchant->name);
-	return tree_has(&v->files, parked);
+	return bh_tree_has(&v->files, parked);
 }
 
 static void check_parked(const verify *v, report *r, const bh_merchant_info *merchant)
@@ -129,7 +130,7 @@ static void check_parked(const verify *v, report *r, const bh_merchant_info *mer
 			       bh_fail(BH_E_NOT_FOUND, "merchant '%s' is suspended, but its files are not there; restore them",
 				       merchant->name));
 	/* Where that was interrupted, the next open removes it. */
-	if (merchant->state == BH_MERCHANT_SUSPENDED && tree_has(&v->files, live))
+	if (merchant->state == BH_MERCHANT_SUSPENDED && bh_tree_has(&v->files, live))
 		report_failure(r, live, NULL, 0, 0,
 			       bh_fail(BH_E_FORMAT,
 				       "is in the live database, but merchant '%s' is suspended; the next open removes it",
@@ -164,7 +165,7 @@ static bool is_certificate(const char *path)
 	size_t skip = strlen(BH_CERTIFICATES_DIR) + 1;
 
 	return strncmp(path, BH_CERTIFICATES_DIR "/", skip) == 0 && strchr(path + skip, '/') == NULL &&
-	       tree_has_suffix(path, ".json");
+	       bh_tree_has_suffix(path, ".json");
 }
 
 static bool is_certificate_of(const bh_merchant_info *merchant, const char *path)
@@ -189,9 +190,9 @@ static bh_status check_certificate(const verify *v, const char *path)
 bh_status verify_certificates(verify *v, report *r)
 {
 	for (size_t i = 0; i < v->files.count; i++) {
-		const tree_entry *entry = &v->files.entries[i];
+		const bh_tree_entry *entry = &v->files.entries[i];
 
-		if (entry->type != TREE_FILE || !is_certificate(entry->path))
+		if (entry->type != BH_TREE_FILE || !is_certificate(entry->path))
 			continue;
 		r->files++;
 		bh_status status = check_certificate(v, entry->path);
@@ -203,7 +204,7 @@ bh_status verify_certificates(verify *v, report *r)
 
 /* ---- what must be there */
 
-static const tree_entry *find_entry(const tree *files, const char *path)
+static const bh_tree_entry *find_entry(const bh_tree *files, const char *path)
 {
 	for (size_t i = 0; i < files->count; i++)
 		if (strcmp(files->entries[i].path, path) == 0)
@@ -211,7 +212,7 @@ static const tree_entry *find_entry(const tree *files, const char *path)
 	return NULL;
 }
 
-static bh_status content_size(const verify *v, const tree_entry *entry, uint64_t *out)
+static bh_status content_size(const verify *v, const bh_tree_entry *entry, uint64_t *out)
 {
 	BH_CLEANUP(bhctl_freep) char *path = NULL;
 	BH_CLEANUP(sealed_close) sealed file = SEALED_CLOSED;
@@ -227,7 +228,7 @@ static bh_status content_size(const verify *v, const tree_entry *entry, uint64_t
 static void check_file(const verify *v, report *r, const verify_root *root, const bh_manifest_sum_file *file)
 {
 	char path[VERIFY_PATH_SIZE];
-	const tree_entry *entry;
+	const bh_tree_entry *entry;
 	uint64_t size = 0;
 
 	verify_file_path(root, file, path);
@@ -237,7 +238,7 @@ static void check_file(const verify *v, report *r, const verify_root *root, cons
 		report_failure(r, path, NULL, 0, 0, bh_fail(BH_E_NOT_FOUND, "the MANIFEST has it, but it is not there"));
 		return;
 	}
-	if (entry->type != TREE_FILE) {
+	if (entry->type != BH_TREE_FILE) {
 		report_failure(r, path, NULL, 0, 0, bh_fail(BH_E_FORMAT, "the MANIFEST has it, but it is no regular file"));
 		return;
 	}
@@ -312,7 +313,7 @@ static bool is_staging(const char *path)
 	return strncmp(path, BH_STAGING_DIR, len) == 0 && (path[len] == '\0' || path[len] == '/');
 }
 
-static void check_staging(const verify *v, report *r, const tree_entry *entry)
+static void check_staging(const verify *v, report *r, const bh_tree_entry *entry)
 {
 	const char *below = entry->path + BH_MIN(strlen(BH_STAGING_DIR "/"), strlen(entry->path));
 	char merchant[BH_NAME_MAX + 1];
@@ -320,9 +321,9 @@ static void check_staging(const verify *v, report *r, const tree_entry *entry)
 	snprintf(merchant, sizeof(merchant), "%.*s", (int)BH_MIN(strcspn(below, "/"), sizeof(merchant) - 1), below);
 	if (*below != '\0' && verify_living(v, merchant) == NULL)
 		report_note(r, "%s: of no merchant that lives", entry->path);
-	else if (entry->type == TREE_FILE && bh_is_temp_name(entry->path))
+	else if (entry->type == BH_TREE_FILE && bh_is_temp_name(entry->path))
 		report_note(r, "%s: a leftover of a crash; the next open removes it", entry->path);
-	else if (entry->type == TREE_FILE)
+	else if (entry->type == BH_TREE_FILE)
 		report_note(r, "%s: waits to be ingested; it is looked at then", entry->path);
 }
 
@@ -340,8 +341,8 @@ bool verify_knows(const verify_root *root, const char *path)
 
 static bool is_leftover(const char *path)
 {
-	return bh_is_temp_name(path) || tree_has_suffix(path, ".dbtmp") || strcmp(path, BH_KEYRING_FILE ".tmp") == 0 ||
-	       strcmp(path, BH_RESERVE_PROBE) == 0 || tree_has_suffix(path, ".json" BH_CERTIFICATE_TEMP);
+	return bh_is_temp_name(path) || bh_tree_has_suffix(path, ".dbtmp") || strcmp(path, BH_KEYRING_FILE ".tmp") == 0 ||
+	       strcmp(path, BH_RESERVE_PROBE) == 0 || bh_tree_has_suffix(path, ".json" BH_CERTIFICATE_TEMP);
 }
 
 /* Whether the directory below the root is one that the layout has: tenants, a merchant's, a class's that has a family. */
@@ -394,11 +395,11 @@ static void check_dir(const verify *v, report *r, const verify_root *root, const
 		report_note(r, "%s: a directory that belongs to no column family", path);
 }
 
-static void check_known_place(const verify *v, report *r, const verify_root *root, const tree_entry *entry)
+static void check_known_place(const verify *v, report *r, const verify_root *root, const bh_tree_entry *entry)
 {
 	if (root->merchant == NULL && is_staging(entry->path))
 		check_staging(v, r, entry);
-	else if (entry->type == TREE_DIR)
+	else if (entry->type == BH_TREE_DIR)
 		check_dir(v, r, root, entry->path);
 	else if (is_certificate(entry->path))
 		return;
@@ -406,43 +407,48 @@ static void check_known_place(const verify *v, report *r, const verify_root *roo
 		report_note(r, "%s: a leftover of a crash; the next open removes it", entry->path);
 	else if (!verify_knows(root, entry->path))
 		report_note(r, "%s: no file of this database", entry->path);
-	else if ((tree_has_suffix(entry->path, ".sst") || tree_has_suffix(entry->path, ".blob")) && !verify_needs(v, entry->path))
+	else if ((bh_tree_has_suffix(entry->path, ".sst") || bh_tree_has_suffix(entry->path, ".blob")) &&
+		 !verify_needs(v, entry->path))
 		report_note(r, "%s: a leftover that the MANIFEST does not have; the next open removes it", entry->path);
 }
 
 /* Whether it is DB/parked/<merchant> itself, of a merchant that is suspended. */
-static bool is_parked_dir(const verify *v, const tree_entry *entry)
+static bool is_parked_dir(const verify *v, const bh_tree_entry *entry)
 {
 	const bh_merchant_info *merchant = verify_living(v, entry->path + strlen(BH_PARKED_DIR "/"));
 
-	return entry->type == TREE_DIR && merchant != NULL && verify_is_parked(v, merchant);
+	return entry->type == BH_TREE_DIR && merchant != NULL && verify_is_parked(v, merchant);
 }
 
 /* In DB/parked/, where no merchant that is suspended has its files: one note for all that is in a directory. */
-static void check_unknown_place(const verify *v, report *r, const tree_entry *entry)
+static void check_unknown_place(const verify *v, report *r, const bh_tree_entry *entry)
 {
 	const char *name = entry->path + strlen(BH_PARKED_DIR "/");
 
 	if (strchr(name, '/') != NULL || is_parked_dir(v, entry))
 		return;
-	if (bh_park_is_leftover(name) || (entry->type == TREE_DIR && verify_living(v, name) != NULL))
+	if (bh_park_is_leftover(name) || (entry->type == BH_TREE_DIR && verify_living(v, name) != NULL))
 		report_note(r, "%s: a leftover of a suspension or resumption that was interrupted; the next open removes it",
 			    entry->path);
 	else
 		report_note(r, "%s: belongs to no merchant that is suspended", entry->path);
 }
 
-static void check_stray(const verify *v, report *r, const tree_entry *entry)
+static void check_stray(const verify *v, report *r, const bh_tree_entry *entry)
 {
 	const verify_root *root = verify_root_of(v, entry->path);
 
-	if (entry->type != TREE_FILE && root != NULL && is_due_file(v, root, entry->path))
+	const bool strange = entry->type != BH_TREE_FILE && entry->type != BH_TREE_DIR;
+
+	if (entry->type == BH_TREE_SOCKET && strcmp(entry->path, BH_DOOR_SOCKET) == 0)
+		return; /* of a process that was killed; the next open replaces it */
+	if (entry->type != BH_TREE_FILE && root != NULL && is_due_file(v, root, entry->path))
 		report_failure(r, entry->path, NULL, 0, 0,
 			       bh_fail(BH_E_FORMAT, "is no regular file; nothing else is opened in its place"));
-	else if (entry->type == TREE_STRANGE && root != NULL && is_due_dir(v, root, entry->path))
+	else if (strange && root != NULL && is_due_dir(v, root, entry->path))
 		report_failure(r, entry->path, NULL, 0, 0,
 			       bh_fail(BH_E_FORMAT, "is no directory; a link is not followed in the place of one"));
-	else if (entry->type == TREE_STRANGE)
+	else if (strange)
 		report_note(r, "%s: is neither file nor directory; no file of this database", entry->path);
 	else if (root != NULL)
 		check_known_place(v, r, root, entry);

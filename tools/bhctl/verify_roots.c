@@ -28,7 +28,7 @@ bool verify_is_parked(const verify *v, const bh_merchant_info *merchant)
 	case BH_MERCHANT_SUSPENDED:
 	case BH_MERCHANT_RESUMING: return true;
 	/* What is there under that name is complete, and made after SUSPENDING was recorded. */
-	case BH_MERCHANT_SUSPENDING: return tree_has(&v->files, path);
+	case BH_MERCHANT_SUSPENDING: return bh_tree_has(&v->files, path);
 	default: return false;
 	}
 }

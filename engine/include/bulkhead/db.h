@@ -77,9 +77,15 @@ typedef struct bh_db_options {
 	const bh_clock *clock;       /* for tests alone; NULL: the system's. Copied */
 	const char *actor;           /* who acts, for the audit log; NULL: "uid:<login name or number>" of the process */
 	const char *audit_floor;     /* "SIZE:ROOT": refuse an audit log that does not begin with that; NULL: no floor */
-	const char *pin;             /* refuse another database, and an older state of this one (pin.h); NULL: no pin. Not for
-					bh_db_create() */
-	bh_pin_fn pin_changed;       /* is told of each new pin, which takes the place of the one before; NULL */
+	bool no_admin; /* do not listen at DB/ADMIN, where bhctl works on a database that is open (engine/README.md, "The
+			  door"). One that is read-only never does */
+	const uint32_t *admin_uids; /* users besides the process's own and root who may come in there. The socket is then open to
+				    everybody, and tells them apart by the kernel's word; they need a way into the directory
+				    (chmod o+x) */
+	size_t admin_uid_count;
+	const char *pin;       /* refuse another database, and an older state of this one (pin.h); NULL: no pin. Not for
+				  bh_db_create() */
+	bh_pin_fn pin_changed; /* is told of each new pin, which takes the place of the one before; NULL */
 	void *pin_arg;
 	bh_log_fn log; /* NULL: nothing is reported */
 	void *log_arg;

@@ -51,8 +51,11 @@ typedef struct bh_db_report {
 BH_API BH_MUST_CHECK bh_status bh_db_status(bh_db *db, bh_db_report **out);
 BH_API void bh_db_report_free(bh_db_report *report); /* NULL-safe */
 
-/* The report in Prometheus' text exposition format 0.0.4, metrics bulkhead_*, for node_exporter's textfile collector: `path` is
- * replaced whole or not at all (PATH.tmp, fsync, rename). Errors: as above, BH_E_INVALID (path of no or too many bytes). */
+/* The report in Prometheus' text exposition format 0.0.4, metrics bulkhead_*, appended to `out`: for a service that answers
+ * scrapes itself. Errors: as above. */
+BH_API BH_MUST_CHECK bh_status bh_db_metrics(bh_db *db, bh_buf *out);
+/* The same for node_exporter's textfile collector: `path` is replaced whole or not at all (PATH.tmp, fsync, rename). Errors: as
+ * above, BH_E_INVALID (path of no or too many bytes). */
 BH_API BH_MUST_CHECK bh_status bh_db_metrics_write(bh_db *db, const char *path);
 
 #ifdef __cplusplus

@@ -70,6 +70,7 @@ typedef enum bh_status {
 	BH_E_FULL,             /* a disk, a quota, its inodes or the descriptors are used up. Works again when there is room */
 	BH_E_KMS_THROTTLED,    /* the KMS takes no more calls for now. May be retried, later */
 	BH_E_KMS_SEALED,       /* the KMS is itself locked, and has to be opened by its operator. May be retried */
+	BH_E_DENIED,           /* this user may not do that */
 	BH_E_COUNT_            /* number of codes; not a code */
 } bh_status;
 
