@@ -33,13 +33,14 @@ uint64_t __wrap_rocksdb_get_latest_sequence_number(rocksdb_t *db)
 	return __real_rocksdb_get_latest_sequence_number(db) + (told == DATABASE);
 }
 
+static void *shorter[2];
+
 /* One without the second member that it has since 9.4: what lies behind the first one is not `true`. RocksDB 7.8 does not have this
  * call. */
 __attribute__((weak)) rocksdb_column_family_handle_t *__real_rocksdb_get_default_column_family_handle(rocksdb_t *db);
 rocksdb_column_family_handle_t *__wrap_rocksdb_get_default_column_family_handle(rocksdb_t *db);
 rocksdb_column_family_handle_t *__wrap_rocksdb_get_default_column_family_handle(rocksdb_t *db)
 {
-	static void *shorter[2];
 	rocksdb_column_family_handle_t *handle = __real_rocksdb_get_default_column_family_handle(db);
 
 	if (told != DEFAULT_FAMILY)
@@ -52,7 +53,7 @@ void __real_rocksdb_column_family_handle_destroy(rocksdb_column_family_handle_t 
 void __wrap_rocksdb_column_family_handle_destroy(rocksdb_column_family_handle_t *handle);
 void __wrap_rocksdb_column_family_handle_destroy(rocksdb_column_family_handle_t *handle)
 {
-	if (told != DEFAULT_FAMILY)
+	if (handle != (rocksdb_column_family_handle_t *)shorter)
 		__real_rocksdb_column_family_handle_destroy(handle);
 }
 
