@@ -86,12 +86,11 @@ static CK_RV cipher(const bh_p11_session *s, bool encrypt, CK_MECHANISM *mechani
 static CK_RV gcm(const bh_p11_session *s, bool encrypt, CK_OBJECT_HANDLE handle, const uint8_t *nonce, bh_view context,
 		 const uint8_t *in, uint8_t *out)
 {
-	CK_GCM_PARAMS params = { .iv_ptr = (unsigned char *)(uintptr_t)nonce,
-				 .iv_len = NONCE_LEN,
-				 .iv_bits = NONCE_LEN * 8,
-				 .aad_ptr = (unsigned char *)(uintptr_t)context.data,
-				 .aad_len = context.len,
-				 .tag_bits = 128 };
+	/* By place: p11-kit 0.24 and 0.25 name the members differently. Nonce, its bytes and bits, the context, the tag's bits. */
+	CK_GCM_PARAMS params = {
+		(unsigned char *)(uintptr_t)nonce,        NONCE_LEN,   NONCE_LEN * 8,
+		(unsigned char *)(uintptr_t)context.data, context.len, 128,
+	};
 	CK_MECHANISM mechanism = { CKM_AES_GCM, &params, sizeof(params) };
 
 	return cipher(s, encrypt, &mechanism, handle, in, encrypt ? BH_DEK_LEN : GCM_LEN, out, encrypt ? GCM_LEN : BH_DEK_LEN);
