@@ -118,8 +118,12 @@ bool bh_image_watch(const char *path)
 
 uint64_t bh_image_generation(void)
 {
+	bool jumped, moved;
+
 	pthread_once(&once, begin);
-	if (clocks_jumped() | marker_moved())
+	jumped = clocks_jumped();
+	moved = marker_moved(); /* looked at in any case: each remembers what it saw */
+	if (jumped || moved)
 		atomic_fetch_add(&generation, 1);
 	return atomic_load(&generation);
 }
