@@ -18,6 +18,7 @@
 
 #define LOOK_MS 100
 #define RETRY_MS 1000
+#define RECOVERY_END_MS 30000 /* RocksDB tries once a second */
 #define RESERVE_LEAST (1ull << 20)
 #define OPEN_FILES_LEAST 64
 #define OPEN_FILES_MOST 100000 /* RocksDB's cache of tables makes room for as many at once */
@@ -27,6 +28,7 @@ struct bh_watch {
 	bh_db *db;
 	_Atomic bool stopped;         /* RocksDB refuses writes */
 	_Atomic bool given_up;        /* ... and does nothing about it */
+	_Atomic bool recovering;      /* ... and tries, again and again */
 	_Atomic bool manifest_failed; /* and file deletions are off for it */
 	bool was_low;                 /* the thread's own, as the next */
 	int64_t retry_at_ms;
@@ -47,10 +49,12 @@ static int64_t now_ms(void)
 
 /* ---- what RocksDB tells */
 
-static void on_stopped(void *arg)
+static void on_stopped(void *arg, bool tried)
 {
 	bh_watch *watch = arg;
 
+	if (tried)
+		atomic_store(&watch->recovering, true);
 	atomic_store(&watch->stopped, true);
 }
 
@@ -60,6 +64,7 @@ static void on_ended(void *arg, bool recovered)
 
 	atomic_store(&watch->given_up, !recovered);
 	atomic_store(&watch->stopped, !recovered);
+	atomic_store(&watch->recovering, false);
 }
 
 bool bh_watch_is_stopped(const bh_watch *watch)
@@ -239,6 +244,20 @@ void bh_watch_stop(bh_watch *watch)
 	pthread_mutex_unlock(&watch->lock);
 	pthread_join(watch->thread, NULL);
 	watch->has_thread = false;
+}
+
+/* RocksDB 7.8 waits at its end for a recovery that it has told to end, and which then does not say that it has. One that sees the
+ * shutdown by itself, at its next try, does. */
+void bh_watch_end_recovery(bh_watch *watch)
+{
+	const struct timespec pause = { .tv_nsec = 1000000 };
+	const int64_t until = now_ms() + RECOVERY_END_MS;
+
+	if (watch == NULL || watch->db->rocks == NULL || !atomic_load(&watch->recovering))
+		return;
+	rocksdb_cancel_all_background_work(watch->db->rocks, 0);
+	while (atomic_load(&watch->recovering) && now_ms() < until)
+		nanosleep(&pause, NULL);
 }
 
 void bh_watch_free(bh_watch *watch)

@@ -22,6 +22,9 @@ BH_MUST_CHECK bh_status bh_watch_new(bh_db *db, bh_watch **out);
 BH_MUST_CHECK bh_status bh_watch_start(bh_watch *watch);
 /* Ends the thread; to be called before RocksDB is closed. NULL-safe. */
 void bh_watch_stop(bh_watch *watch);
+/* Right before RocksDB is closed: ends its tries to recover from an error, if there are any; waits up to some seconds for the one
+ * that is under way. NULL-safe. */
+void bh_watch_end_recovery(bh_watch *watch);
 void bh_watch_free(bh_watch *watch); /* after; NULL-safe */
 
 /* A call that writes to the MANIFEST outside of RocksDB's own jobs failed. */

@@ -97,6 +97,7 @@ void bh_db_close(bh_db *db)
 	bh_watch_stop(db->watch);
 	close_families(db);
 	bh_snapshot_end_all(db);
+	bh_watch_end_recovery(db->watch);
 	if (db->rocks != NULL) {
 		rocksdb_close(db->rocks);
 		if (!db->read_only)

@@ -24,7 +24,7 @@ public:
 	void OnBackgroundError(BackgroundErrorReason reason, Status *error) override
 	{
 		if (!error->ok() && reason != BackgroundErrorReason::kCompaction)
-			errors_.stopped(errors_.arg);
+			errors_.stopped(errors_.arg, IsTried(*error));
 	}
 	void OnErrorRecoveryEnd(const BackgroundErrorRecoveryInfo &info) override
 	{
@@ -32,6 +32,14 @@ public:
 	}
 
 private:
+	// As RocksDB's error handler has it.
+	static bool IsTried(const Status &error)
+	{
+		const IOStatus io = status_to_io_status(Status(error));
+		return io.subcode() != IOStatus::SubCode::kNoSpace &&
+		       (io.GetRetryable() || io.GetScope() == IOStatus::IOErrorScope::kIOErrorScopeFile);
+	}
+
 	const bh_bridge_errors errors_;
 };
 

@@ -15,8 +15,9 @@ extern "C" {
 
 /* Called from RocksDB's threads, which wait for it. `arg` outlives the database. */
 typedef struct bh_bridge_errors {
-	/* Something failed that stops writes; RocksDB tries to recover, or has given that up already. */
-	void (*stopped)(void *arg);
+	/* Something failed that stops writes. `tried`: RocksDB begins to recover by itself, again and again; else it has given that
+	 * up, or another try is under way. */
+	void (*stopped)(void *arg, bool tried);
 	/* The try has ended: writes go on, or it is given up. */
 	void (*ended)(void *arg, bool recovered);
 	void *arg;
