@@ -49,7 +49,7 @@ struct bh_audit {
 	char missed_why[MESSAGE_SIZE];
 };
 
-static int64_t now_ms(void)
+int64_t bh_audit_now_ms(void)
 {
 	struct timespec now;
 
@@ -85,7 +85,7 @@ static bh_status body_add(const bh_audit *audit, const bh_audit_event *event, bh
 	if (bh_audit_acting() != NULL)
 		snprintf(process.actor, sizeof(process.actor), "%s", bh_audit_acting());
 	BH_TRY(bh_buf_append_u32(bodies, 0));
-	bh_status status = bh_audit_body_encode(&process, now_ms(), event, bodies);
+	bh_status status = bh_audit_body_encode(&process, bh_audit_now_ms(), event, bodies);
 	size_t len = bodies->len - start - sizeof(uint32_t);
 	if (status == BH_OK && len > BODY_MAX)
 		status = bh_fail(BH_E_INVALID, "%s: an event of %zu bytes is more than a line can have", audit->path, len);
@@ -134,7 +134,7 @@ static bh_status lines_add_entry(place *at, bh_view body, bh_buf *lines)
 
 static bh_status lines_add_checkpoint(const bh_audit *audit, place *at, bh_buf *lines)
 {
-	bh_audit_checkpoint checkpoint = { .position.size = at->tree.size, .at_ms = now_ms() };
+	bh_audit_checkpoint checkpoint = { .position.size = at->tree.size, .at_ms = bh_audit_now_ms() };
 	uint8_t message[BH_AUDIT_ANCHOR_SIGNED_LEN];
 	size_t start = lines->len;
 	const uint64_t offset = at->len + start;
@@ -395,7 +395,7 @@ static bh_status set_aside(bh_audit *audit, const bh_io_dir *dir, const bh_audit
 {
 	char aside[40], root[2 * BH_SHA256_LEN + 1], detail[256];
 
-	snprintf(aside, sizeof(aside), BH_AUDIT_FILE ".%lld", (long long)now_ms());
+	snprintf(aside, sizeof(aside), BH_AUDIT_FILE ".%lld", (long long)bh_audit_now_ms());
 	bh_status moved = bh_io_rename(dir, BH_AUDIT_FILE, aside);
 	if (moved != BH_OK && moved != BH_E_NOT_FOUND)
 		return moved;
@@ -454,6 +454,14 @@ void bh_audit_close(bh_audit *audit)
 }
 
 /* Questions */
+
+bh_status bh_audit_check(bh_audit *audit)
+{
+	pthread_mutex_lock(&audit->lock);
+	bh_status status = bh_fail_prefix(refuse(audit), "audit log");
+	pthread_mutex_unlock(&audit->lock);
+	return status;
+}
 
 void bh_audit_position_get(bh_audit *audit, bh_audit_position *out)
 {

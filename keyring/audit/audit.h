@@ -59,6 +59,9 @@ BH_MUST_CHECK bh_status bh_audit_append(bh_audit *audit, const bh_audit_event *e
  * "log.gap", with the next append that succeeds. Leaves this thread's message alone. */
 void bh_audit_note(bh_audit *audit, const bh_audit_event *event);
 
+/* The clock by which entries have their times: CLOCK_REALTIME, milliseconds since 1970. */
+int64_t bh_audit_now_ms(void);
+
 /* Several events in one write and sync. All zero is an empty batch; an event's time is that of its add, and what it points to is
  * copied. A batch that was written is empty again. */
 typedef struct bh_audit_batch {
@@ -72,6 +75,8 @@ void bh_audit_batch_note(bh_audit *audit, bh_audit_batch *batch);               
 BH_MUST_CHECK bh_status bh_audit_batch_move(bh_audit_batch *to, bh_audit_batch *from);
 void bh_audit_batch_clear(bh_audit_batch *batch);
 
+/* Whether the log can be gone on with, as far as is known. Errors: BH_E_IO (an append failed), BH_E_INVALID (after a fork). */
+BH_MUST_CHECK bh_status bh_audit_check(bh_audit *audit);
 /* Where the log stands: of what is durable. */
 void bh_audit_position_get(bh_audit *audit, bh_audit_position *out);
 bool bh_audit_is_silent(const bh_audit *audit); /* nothing is recorded: see `optional` */

@@ -25,7 +25,7 @@ extern "C" {
 #define BH_AUDIT_DEK_RETIRED "dek.retired" /* its wrap is gone, its merchant lives on */
 #define BH_AUDIT_KEYS_GRANTED                                                                                                      \
 	"keys.granted" /* the merchant's DEKs are in this process's memory, from here to "wiped" or "closed" */
-#define BH_AUDIT_KEYS_RENEWED "keys.renewed" /* the KMS has said yes again */
+#define BH_AUDIT_KEYS_RENEWED "keys.renewed" /* the KMS has said yes again, `count` times since the last such entry */
 #define BH_AUDIT_KEYS_DENIED "keys.denied"   /* the KMS refused, gave no answer or a damaged one: `outcome` */
 #define BH_AUDIT_KEYS_WIPED "keys.wiped"
 #define BH_AUDIT_MERCHANT_ADDED "merchant.added"
@@ -54,6 +54,8 @@ typedef struct bh_audit_event {
 	const char *cmk_uri;
 	uint32_t cmk_version;
 	const char *kms_request_id, *kms_principal; /* of that call: the KMS's own id; as whom it was asked */
+	uint64_t count;                             /* so many of the same, of which this is the last; 0 and 1: itself alone */
+	int64_t until_ms; /* until then the same may happen without an entry, and is counted in the next one; 0: it does not */
 	uint64_t keyring; /* sequence of a commit mark of KEYRING's that was durable by then; 0: none is said */
 	bh_status outcome;
 	const char *detail;

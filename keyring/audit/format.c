@@ -196,6 +196,12 @@ bh_status bh_audit_body_encode(const bh_audit_process *process, int64_t at_ms, c
 		BH_TRY(bh_buf_printf(out, ",\"cmk_version\":%u", event->cmk_version));
 	BH_TRY(append_text("kms_request", event->kms_request_id, out));
 	BH_TRY(append_text("kms_principal", event->kms_principal, out));
+	if (event->count > 1)
+		BH_TRY(bh_buf_printf(out, ",\"count\":%llu", (unsigned long long)event->count));
+	if (event->until_ms != 0) {
+		bh_audit_time_format(event->until_ms, time);
+		BH_TRY(bh_buf_printf(out, ",\"until\":\"%s\"", time));
+	}
 	if (event->keyring != 0)
 		BH_TRY(bh_buf_printf(out, BH_AUDIT_KEYRING "%llu", (unsigned long long)event->keyring));
 	BH_TRY(append_text("outcome", bh_status_name(event->outcome), out));

@@ -14,6 +14,8 @@
 #include "keyring/manifest/file.h"
 #include "keyring.h"
 
+#define MESSAGE_SIZE 512 /* of a status message */
+
 /* Create, open, close */
 
 const char *bh_keyring_audit_name(const bh_merchant_record *merchant)
@@ -137,15 +139,24 @@ bh_status bh_keyring_audit_open(bh_keyring *keyring, const bh_keyring_options *o
 	return bh_keyring_audit_mark(keyring, true);
 }
 
-void bh_keyring_audit_close(bh_keyring *keyring)
+static void closed_note(bh_keyring *keyring)
 {
+	BH_CLEANUP(bh_audit_batch_clear) bh_audit_batch batch = { 0 };
 	const bh_audit_event closed = { .action = BH_AUDIT_CLOSED,
 					.region = keyring->file.head.region,
 					.keyring = atomic_load(&keyring->file.durable) };
 
+	if (bh_repeats_end_all(keyring->repeats, &batch) == BH_OK && bh_audit_batch_add(keyring->audit, &batch, &closed) == BH_OK)
+		bh_audit_batch_note(keyring->audit, &batch);
+	else
+		bh_audit_note(keyring->audit, &closed);
+}
+
+void bh_keyring_audit_close(bh_keyring *keyring)
+{
 	if (keyring->audit == NULL)
 		return;
-	bh_audit_note(keyring->audit, &closed);
+	closed_note(keyring);
 	if (keyring->file.writable)
 		bh_keyring_audit_mark_try(keyring);
 	else
@@ -188,7 +199,7 @@ bh_status bh_keyring_audit_mark(bh_keyring *keyring, bool now)
 
 void bh_keyring_audit_mark_try(bh_keyring *keyring)
 {
-	char message[512];
+	char message[MESSAGE_SIZE];
 
 	snprintf(message, sizeof(message), "%s", bh_status_message());
 	bh_status status = bh_keyring_audit_mark(keyring, true);
@@ -279,6 +290,7 @@ bh_status bh_keyring_audit_keys(const bh_keyring *keyring, bh_audit_batch *batch
 {
 	BH_CLEANUP(bh_buf_clear) bh_buf ids = { 0 };
 
+	BH_TRY(bh_repeats_end(keyring->repeats, merchant->id, batch));
 	for (size_t i = 0; i < merchant->dek_count; i++)
 		if (merchant->deks[i].retired_at_s == 0)
 			BH_TRY(bh_buf_append(&ids, merchant->deks[i].id, BH_ID_LEN));
@@ -291,9 +303,61 @@ bh_status bh_keyring_audit_denied(const bh_keyring *keyring, bh_audit_batch *bat
 {
 	bh_audit_event event = merchant_event(merchant, BH_AUDIT_KEYS_DENIED, outcome);
 
+	BH_TRY(bh_repeats_end(keyring->repeats, merchant->id, batch));
 	event.detail = bh_status_message();
 	last_call_set(&event);
 	return bh_audit_batch_add(keyring->audit, batch, &event);
+}
+
+/* What a renewal got for an answer: yes or no. Errors: those of bh_audit_batch_add(). */
+static bh_status answer_add(bh_keyring *keyring, const bh_merchant_record *merchant, bh_audit_event *event, bh_audit_batch *batch)
+{
+	last_call_set(event);
+	return bh_repeats_answer(keyring->repeats, merchant->id, keyring->audit, event, batch);
+}
+
+/* A renewal that cannot be logged is none, but where there is no room for it: reads go on where a disk is full. The KMS has said
+ * yes, and has that in a log of its own; how many entries there was no room for is logged when there is. */
+bh_status bh_keyring_audit_renewed(bh_keyring *keyring, const bh_merchant_record *merchant, const bh_dek_record *dek)
+{
+	BH_CLEANUP(bh_audit_batch_clear) bh_audit_batch batch = { 0 };
+	bh_audit_event event = merchant_event(merchant, BH_AUDIT_KEYS_RENEWED, BH_OK);
+
+	event.cls = dek->cls[0] != '\0' ? dek->cls : NULL;
+	event.dek_id = dek->id;
+	event.cmk_version = dek->cmk_version;
+	BH_TRY(answer_add(keyring, merchant, &event, &batch));
+	if (batch.count == 0) /* and the log will take it, as far as is known */
+		return bh_audit_check(keyring->audit);
+	bh_status status = bh_audit_batch_write(keyring->audit, &batch);
+	if (status == BH_E_FULL) {
+		bh_audit_batch_note(keyring->audit, &batch);
+		return BH_OK;
+	}
+	BH_TRY(status);
+	bh_repeats_told(keyring->repeats, merchant->id, &event);
+	return bh_keyring_audit_mark(keyring, false);
+}
+
+void bh_keyring_audit_not_renewed(bh_keyring *keyring, const bh_merchant_record *merchant, bh_status status)
+{
+	BH_CLEANUP(bh_audit_batch_clear) bh_audit_batch batch = { 0 };
+	bh_audit_event event = merchant_event(merchant, BH_AUDIT_KEYS_DENIED, status);
+	char message[MESSAGE_SIZE];
+
+	snprintf(message, sizeof(message), "%s", bh_status_message());
+	event.detail = message;
+	if (answer_add(keyring, merchant, &event, &batch) != BH_OK)
+		bh_audit_note(keyring->audit, &event);
+	if (batch.count > 0) {
+		if (bh_audit_batch_write(keyring->audit, &batch) == BH_OK)
+			bh_repeats_told(keyring->repeats, merchant->id, &event);
+		else
+			bh_audit_batch_note(keyring->audit, &batch);
+		if (!bh_kms_gave_no_answer(status))
+			bh_keyring_audit_mark_try(keyring);
+	}
+	(void)bh_fail(status, "%s", message);
 }
 
 void bh_keyring_audit_denied_note(bh_keyring *keyring, const bh_merchant_record *merchant, bh_status status)
@@ -330,6 +394,7 @@ bh_status bh_keyring_audit_moved(const bh_keyring *keyring, bh_audit_batch *batc
 	BH_CLEANUP(bh_buf_clear) bh_buf detail = { 0 };
 	bh_audit_event event = merchant_event(merchant, BH_AUDIT_MERCHANT_MOVED, BH_OK);
 
+	BH_TRY(bh_repeats_end(keyring->repeats, merchant->id, batch));
 	BH_TRY(bh_buf_printf(&detail, "from %s", merchant->cmk_uri));
 	BH_TRY(bh_buf_append_u8(&detail, 0));
 	event.cmk_uri = cmk_uri;

@@ -46,6 +46,11 @@ BH_MUST_CHECK bh_status bh_keyring_audit_denied(const bh_keyring *keyring, bh_au
 BH_MUST_CHECK bh_status bh_keyring_audit_some(const bh_keyring *keyring, bh_audit_batch *batch, const char *action,
 					      const bh_merchant_record *merchant, const uint8_t *ids, size_t count,
 					      const char *detail, bh_status outcome);
+/* A renewal came to this: the KMS said yes, by unwrapping `dek`; or it did not, with this thread's message, which stays. Written,
+ * or counted where the log has been told the same (repeats.h). Errors of a yes that counts for nothing then: those of
+ * bh_audit_append(), but for BH_E_FULL. */
+BH_MUST_CHECK bh_status bh_keyring_audit_renewed(bh_keyring *keyring, const bh_merchant_record *merchant, const bh_dek_record *dek);
+void bh_keyring_audit_not_renewed(bh_keyring *keyring, const bh_merchant_record *merchant, bh_status status);
 /* Writes that alone, whether it can be or not; and, but where the KMS gave no answer, lets the commit mark know. */
 void bh_keyring_audit_denied_note(bh_keyring *keyring, const bh_merchant_record *merchant, bh_status status);
 /* Adds that this thread's last call to a KMS made another wrap of the DEK. */

@@ -46,7 +46,8 @@ typedef struct bh_keyring_options {
 	/* Looks at what else lies in the directory `dir`, before a byte of it is changed: what this fails with ends the open. The
 	 * platform's DEKs can be had. NULL: nobody looks. */
 	bh_status (*inspect)(bh_keyring *keyring, const char *dir);
-	bool audit_restart; /* writable opens: give up the audit log that is there, lost or damaged; see audit.h */
+	int64_t repeats_span_ms; /* how long the same answer of a KMS is counted before the log is told again; 0: an hour */
+	bool audit_restart;      /* writable opens: give up the audit log that is there, lost or damaged; see audit.h */
 } bh_keyring_options;
 
 /* Makes DIR/KEYRING and DIR/AUDIT for a new database: fresh database id, root secret and platform DEK wrapped by

@@ -212,6 +212,7 @@ static bh_status keyring_open(const char *dir, const bh_keyring_options *options
 	keyring->kms = options->kms;
 	keyring->kms.passphrase = (const char *)keyring->passphrase.data;
 	BH_TRY(bh_cmk_table_new(&keyring->kms, &keyring->cmks));
+	BH_TRY(bh_repeats_new(options->repeats_span_ms, &keyring->repeats));
 	BH_TRY(bh_keyring_file_open(dir, writable, &keyring->file));
 	BH_TRY(pin_begin(keyring, options, &pin));
 	BH_TRY(look_elsewhere(options, &keyring->file.head));
@@ -258,6 +259,7 @@ void bh_keyring_close(bh_keyring *keyring)
 	bh_keyring_state_clear(&keyring->state);
 	bh_keyring_file_close(&keyring->file);
 	bh_cmk_table_free(keyring->cmks);
+	bh_repeats_free(keyring->repeats);
 	bh_secret_clear(&keyring->passphrase);
 	pthread_rwlock_destroy(&keyring->lock);
 	pthread_mutex_destroy(&keyring->change);

@@ -37,22 +37,6 @@ static bh_status compare(bh_keyring *keyring, const bh_dek *answer)
 	return bh_fail(BH_E_TAG, "DEK %s: its KMS answered with another key than before", hex);
 }
 
-/* A renewal that cannot be logged is none, but where there is no room for it: reads go on where a disk is full. The KMS has said
- * yes, and has that in a log of its own; how many entries there was no room for is logged when there is. */
-static bh_status renewed_write(bh_keyring *keyring, const bh_merchant_record *merchant, const bh_dek_record *record)
-{
-	BH_CLEANUP(bh_audit_batch_clear) bh_audit_batch batch = { 0 };
-
-	BH_TRY(bh_keyring_audit_dek(keyring, &batch, BH_AUDIT_KEYS_RENEWED, merchant, record));
-	bh_status status = bh_audit_batch_write(keyring->audit, &batch);
-	if (status == BH_E_FULL) {
-		bh_audit_batch_note(keyring->audit, &batch);
-		return BH_OK;
-	}
-	BH_TRY(status);
-	return bh_keyring_audit_mark(keyring, false);
-}
-
 static bh_status renew(bh_keyring *keyring, const bh_merchant_record *merchant)
 {
 	BH_CLEANUP(bh_kms_closep) bh_kms *kms = NULL;
@@ -64,7 +48,7 @@ static bh_status renew(bh_keyring *keyring, const bh_merchant_record *merchant)
 	BH_TRY(bh_keyring_kms_open(keyring, merchant->cmk_uri, &kms));
 	BH_TRY(bh_keyring_record_open(keyring, kms, merchant, record, &dek));
 	BH_TRY(compare(keyring, dek));
-	return renewed_write(keyring, merchant, record);
+	return bh_keyring_audit_renewed(keyring, merchant, record);
 }
 
 /* `*again_out`: the merchant was moved to another CMK meanwhile, so that the answer is none of the CMK it has. */
@@ -80,7 +64,7 @@ static bh_status renew_once(bh_keyring *keyring, const char *name, bool *again_o
 		status = BH_E_NO_KEY;
 	*again_out = status != BH_OK && bh_keyring_has_moved(keyring, &copy.merchants[0]);
 	if (status != BH_OK && !*again_out)
-		bh_keyring_audit_denied_note(keyring, &copy.merchants[0], status);
+		bh_keyring_audit_not_renewed(keyring, &copy.merchants[0], status);
 	return bh_fail_prefix(status, "merchant '%s'", name);
 }
 

@@ -18,6 +18,7 @@
 #include "keyring/audit/audit.h"
 #include "keyring/dek/dek_table.h"
 #include "cmks.h"
+#include "repeats.h"
 #include "keyring/manifest/file.h"
 #include "keyring/manifest/state.h"
 
@@ -25,8 +26,9 @@ struct bh_keyring {
 	bh_secret passphrase; /* for the KMS, with its NUL; empty if none was given */
 	bh_kms_options kms;   /* its passphrase lies there */
 	bh_cmk_table *cmks;
-	bh_signer *signer;     /* made from the root secret */
-	bh_audit *audit;       /* immutable after open */
+	bh_signer *signer; /* made from the root secret */
+	bh_audit *audit;   /* immutable after open, as the next */
+	bh_repeats *repeats;
 	bh_pin_fn pin_changed; /* NULL: nobody asked for pins */
 	void *pin_arg;
 	_Atomic uint64_t audit_marked; /* entries of AUDIT that KEYRING's commit mark knows of */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * door_service.c: a data service for the tests of an open database's door: `door_service DIR MERCHANT [ADMIN-UID]` has DIR open and
- * writes rows of MERCHANT, reading each back, until it is told to end (SIGTERM). It says "serving" when it does, and at the end how
- * many rows it wrote and how many calls failed.
+ * door_service.c: a data service for the tests of an open database's door: `door_service DIR MERCHANT [ADMIN-UID]` has DIR open,
+ * with leases of LEASE_MS (from the environment) if that is said, and writes rows of MERCHANT, reading each back, until it is told
+ * to end (SIGTERM). It says "serving" when it does, and at the end how many rows it wrote and how many calls failed.
  */
 #include <signal.h>
 #include <stdio.h>
@@ -53,7 +53,11 @@ int main(int argc, char **argv)
 	const struct sigaction action = { .sa_handler = end };
 	unsigned long rows = 0, errors = 0;
 	uint32_t admin = argc > 3 ? (uint32_t)strtoul(argv[3], NULL, 10) : 0;
-	const bh_db_options options = { .log = print_line, .admin_uids = &admin, .admin_uid_count = argc > 3 };
+	const char *lease = getenv("LEASE_MS");
+	const bh_db_options options = { .log = print_line,
+					.lease_ms = lease != NULL ? (uint32_t)strtoul(lease, NULL, 10) : 0,
+					.admin_uids = &admin,
+					.admin_uid_count = argc > 3 };
 	bh_db *db = NULL;
 	bh_cf *cf = NULL;
 

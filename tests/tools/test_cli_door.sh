@@ -162,6 +162,29 @@ the_service_is_gone() {
 	! grep -q ADMIN out || die "verify talks of what is harmless: $(<out)"
 }
 
+# Leases that are renewed every second are told once, ahead; who was killed can have had the keys to the end of what was told.
+renewals_are_told_by_spans() {
+	fresh_shop
+	serve env LEASE_MS=1000
+	sleep 5
+	"$bhctl" audit show db/AUDIT --merchant bob --json >out
+	json '[.entries[] | select(.action == "keys.renewed")] | length' 1
+	json '[.entries[] | select(.action == "keys.renewed" and .until > .time)] | length' 1
+	local told
+	told=$(jq -r '.entries[] | select(.action == "keys.renewed").until | sub("[.].*"; "Z") | fromdate' out)
+	kill -KILL "$served"
+	wait "$served" || :
+	run 0 --db db audit who-could-decrypt --merchant bob --at 2999-01-01T00:00:00Z --lease-limit 1 --json
+	json '.holders[0] | .certain, .end' $'false\nunknown'
+	json '.holders[0].lease_until | sub("[.].*"; "Z") | fromdate' "$((told + 1))"
+	serve env LEASE_MS=1000
+	sleep 3
+	served_well
+	"$bhctl" audit show db/AUDIT --merchant bob --json >out
+	json '[.entries[] | select(.action == "keys.renewed") | .count // 1] | length, .[-1] > 1' $'3\ntrue'
+	run 0 --db db audit verify
+}
+
 # Of root, of a user who is allowed and has no key, and of one who is not.
 users_are_told_apart() {
 	((EUID == 0)) || die "has to be run by root, since it takes three users"

@@ -4,7 +4,8 @@
  *
  * An instance that neither wiped the keys nor closed (it was killed, or runs) is held until unknown. What bounds it is said: the
  * next instance that opened, which the directory's lock let in only when the one before had ended; and the end of its lease, which
- * the process itself keeps, so an honest one has not used the keys beyond.
+ * the process itself keeps, so an honest one has not used the keys beyond. Renewals are told once for a span of time, ahead: of a
+ * killed process the lease can have gone on to the end of that span, and is said to.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -26,7 +27,7 @@ static const char *const end_names[] = { "unknown", "wiped", "closed", "the next
 typedef struct holding {
 	json_t *process; /* the entry of the grant */
 	int64_t from_ms;
-	int64_t yes_ms;  /* of the last grant or renewal */
+	int64_t yes_ms;  /* of the last grant or renewal; where the log says so, until then there may have been others */
 	int64_t last_ms; /* of the instance's last entry, of any kind */
 	int64_t until_ms;
 	end_kind end;
@@ -74,6 +75,16 @@ static bh_status begin(who *w, json_t *entry, int64_t at_ms)
 	return BH_OK;
 }
 
+/* An entry that begins a span of renewals says until when. */
+static int64_t yes_until(const json_t *entry, int64_t at_ms)
+{
+	int64_t until_ms;
+
+	if (bh_audit_time_parse(bh_view_str(audit_text(entry, "until")), &until_ms) != BH_OK)
+		return at_ms;
+	return BH_MAX(at_ms, until_ms);
+}
+
 static void end_at(holding *h, end_kind kind, int64_t at_ms)
 {
 	h->end = kind;
@@ -104,7 +115,7 @@ static bh_status take(who *w, json_t *entry, holding *h, const audit_glance *gla
 	else if (ours && strcmp(action, BH_AUDIT_KEYS_GRANTED) == 0 && h == NULL)
 		return begin(w, entry, at_ms);
 	else if (ours && h != NULL && (strcmp(action, BH_AUDIT_KEYS_RENEWED) == 0 || strcmp(action, BH_AUDIT_KEYS_GRANTED) == 0))
-		h->yes_ms = at_ms;
+		h->yes_ms = yes_until(entry, at_ms);
 	return BH_OK;
 }
 
@@ -187,7 +198,7 @@ static void print_holding(const json_t *item)
 	print_field("\n  until unknown: it did not close; last heard of at ", item, "last_heard_of");
 	if (json_object_get(item, "until") != NULL)
 		print_field("\n  at the latest until ", item, "until");
-	print_field("\n  its lease, which the process itself keeps, ended at ", item, "lease_until");
+	print_field("\n  its lease, which the process itself keeps, ended by ", item, "lease_until");
 	putchar('\n');
 }
 

@@ -104,6 +104,8 @@ static void print_entry(const json_t *entry)
 	print_text(" ", audit_text(entry, "merchant"));
 	print_text("/", audit_text(entry, "class"));
 	print_text(" DEK ", audit_text(entry, "dek"));
+	if (json_object_get(entry, "count") != NULL)
+		printf(" %lld times", (long long)json_integer_value(json_object_get(entry, "count")));
 	if (strcmp(outcome, "ok") != 0)
 		print_text(" ", outcome);
 	print_text(": ", audit_text(entry, "detail"));

@@ -320,6 +320,7 @@ static void renew_without_log(void *arg)
 	test_expect(cfs[1], "key", "bob's");
 	/* A log that failed at a sync is in doubt, and is not written any more until it was looked through, at an open. */
 	atomic_store(&log_fails, true);
+	test_status(bh_merchant_rotate(db, "ann", NULL), BH_E_FULL);
 	pass_until(db, cfs, BH_E_IO, BH_LEASE_LIMIT_DEFAULT_MS / 20);
 	test_message_names("audit log");
 	bh_cf_close(cfs[0]);
