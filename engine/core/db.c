@@ -35,6 +35,12 @@ bh_status bh_db_pin(bh_db *db, char out[BH_PIN_SIZE])
 	return bh_db_leave(db, bh_keyring_pin(db->keyring, out));
 }
 
+bh_status bh_db_audit_archive(bh_db *db, const char *to, bh_audit_archived *out)
+{
+	BH_TRY(bh_db_enter(db));
+	return bh_db_leave(db, bh_keyring_audit_archive(db->keyring, to, out));
+}
+
 void bh_db_check_locked(bh_db *db)
 {
 	struct rlimit limit = { 0 };

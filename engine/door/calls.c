@@ -98,6 +98,20 @@ static bh_status do_metrics(bh_door_call *call)
 	return BH_OK;
 }
 
+static bh_status do_archive(bh_door_call *call)
+{
+	BH_CLEANUP(bh_buf_clear) bh_buf to = { 0 };
+	bh_audit_archived made;
+
+	BH_TRY(bytes_of(call, "to", &to));
+	BH_TRY(bh_db_audit_archive(call->db, (const char *)to.data, &made));
+	set_number(call, "first", made.first);
+	set_number(call, "last", made.last);
+	set_number(call, "bytes", made.bytes);
+	json_object_set_new(call->result, "name", json_string(made.name));
+	return BH_OK;
+}
+
 /* ---- merchants */
 
 static bh_status do_add(bh_door_call *call)
@@ -361,6 +375,7 @@ static const struct row {
 	  do_status,
 	  { { "merchant", NAME, false }, { "database", FLAG, false }, { "brief", FLAG, false }, { "live", FLAG, false } } },
 	{ "metrics", do_metrics, { { 0 } } },
+	{ "audit archive", do_archive, { { "to", BYTES, true } } },
 	{ "merchant add", do_add, { MERCHANT, { "cmk", BYTES, true }, { "classes", NAMES, true } } },
 	{ "merchant suspend", do_suspend, { MERCHANT, { "reason", BYTES, false }, { "operator", BYTES, false } } },
 	{ "merchant resume",

@@ -29,6 +29,7 @@ typedef struct place {
 	bh_merkle tree;
 	uint8_t root[BH_SHA256_LEN]; /* of it; any, where it is empty */
 	uint8_t prev[BH_SHA256_LEN];
+	uint64_t base;     /* bytes of the log that were archived, and lie before the file */
 	uint64_t len;      /* bytes of the file */
 	uint64_t anchored; /* of these, up to the end of the last anchor */
 } place;
@@ -137,12 +138,12 @@ static bh_status lines_add_checkpoint(const bh_audit *audit, place *at, bh_buf *
 	bh_audit_checkpoint checkpoint = { .position.size = at->tree.size, .at_ms = bh_audit_now_ms() };
 	uint8_t message[BH_AUDIT_ANCHOR_SIGNED_LEN];
 	size_t start = lines->len;
-	const uint64_t offset = at->len + start;
+	const uint64_t lies = at->len + start, offset = at->base + lies;
 
 	BH_TRY(bh_merkle_root(&at->tree, at->root));
 	memcpy(checkpoint.position.root, at->root, BH_SHA256_LEN);
 	memcpy(checkpoint.prev, at->prev, BH_SHA256_LEN);
-	if (offset - at->anchored >= BH_AUDIT_ANCHOR_EVERY)
+	if (lies - at->anchored >= BH_AUDIT_ANCHOR_EVERY)
 		checkpoint.offset = offset;
 	size_t len = bh_audit_checkpoint_message(&checkpoint, message);
 	BH_TRY(bh_sign(audit->signer, bh_view_of(message, len), checkpoint.signature));
@@ -289,6 +290,59 @@ void bh_audit_note(bh_audit *audit, const bh_audit_event *event)
 		missed_add(audit, 1);
 }
 
+/* Cutting off what was archived */
+
+static bh_status stays_write(const bh_audit *audit, const bh_io_dir *dir, uint64_t off, int *fd_out)
+{
+	BH_CLEANUP(bh_buf_clear) bh_buf bytes = { 0 };
+	const size_t len = (size_t)(audit->at.len - off); /* what comes behind an anchor is some 256 KiB */
+
+	BH_TRY(bh_buf_reserve(&bytes, len));
+	BH_TRY(bh_io_read_at(audit->fd, audit->path, off, bytes.data, len));
+	bytes.len = len;
+	*fd_out = bh_io_make(dir->fd, BH_AUDIT_TEMP, O_RDWR | O_APPEND, 0640);
+	if (*fd_out < 0)
+		return bh_fail(bh_io_status(errno), "%s: cannot be made: %s", BH_AUDIT_TEMP, strerror(errno));
+	BH_TRY(bh_io_append(*fd_out, BH_AUDIT_TEMP, bh_buf_view(&bytes)));
+	BH_TRY(bh_io_sync(*fd_out, BH_AUDIT_TEMP));
+	bh_crash_point("audit.cut.tmp-synced");
+	return bh_io_rename(dir, BH_AUDIT_TEMP, BH_AUDIT_FILE);
+}
+
+static bh_status cut_locked(bh_audit *audit, const bh_io_dir *dir, uint64_t off)
+{
+	BH_CLEANUP(bh_io_closep) int fd = -1;
+
+	BH_TRY(refuse(audit));
+	if (audit->silent)
+		return bh_fail(BH_E_INVALID, "%s: is not written by this process", audit->path);
+	bh_status status = stays_write(audit, dir, off, &fd);
+	if (status != BH_OK) {
+		unlinkat(dir->fd, BH_AUDIT_TEMP, 0);
+		return status;
+	}
+	bh_crash_point("audit.cut.renamed");
+	/* From here on the file is the new one. After a power cut it may be the old one again, without what comes now. */
+	bh_io_closep(&audit->fd);
+	audit->fd = fd;
+	fd = -1;
+	audit->at.base += off;
+	audit->at.len -= off;
+	audit->at.anchored -= off;
+	audit->reserved = audit->at.len;
+	status = bh_io_dir_sync(dir);
+	audit->failed = status != BH_OK;
+	return status;
+}
+
+bh_status bh_audit_cut(bh_audit *audit, const bh_io_dir *dir, uint64_t off)
+{
+	pthread_mutex_lock(&audit->lock);
+	bh_status status = cut_locked(audit, dir, off);
+	pthread_mutex_unlock(&audit->lock);
+	return bh_fail_prefix(status, "audit log");
+}
+
 /* Opening */
 
 /* What is known of the log by others. */
@@ -357,15 +411,10 @@ static bh_status tail_cut(bh_audit *audit, const bh_audit_scan_result *found)
 
 static bh_status note_keyring(void *arg, uint64_t seq, bh_view line)
 {
-	const uint8_t *at = memmem(line.data, line.len, BH_AUDIT_KEYRING, strlen(BH_AUDIT_KEYRING));
-	const uint8_t *end = line.data + line.len;
 	bh_audit *audit = arg;
-	uint64_t sequence = 0;
 
 	(void)seq;
-	for (at = at != NULL ? at + strlen(BH_AUDIT_KEYRING) : end; at < end && *at >= '0' && *at <= '9'; at++)
-		sequence = sequence * 10 + (uint64_t)(*at - '0');
-	audit->keyring_known = BH_MAX(audit->keyring_known, sequence);
+	audit->keyring_known = BH_MAX(audit->keyring_known, bh_audit_line_number(line, BH_AUDIT_KEYRING));
 	return BH_OK;
 }
 
@@ -384,7 +433,7 @@ static bh_status file_check(bh_audit *audit, uint64_t len, const known *k)
 
 	bh_signer_public(audit->signer, public_key);
 	BH_TRY(bh_fail_prefix(bh_audit_scan(audit->fd, BH_AUDIT_FILE, len, &options, &found), "%s", audit->path));
-	audit->at = (place){ .tree = found.tree, .len = found.good_len, .anchored = found.anchored };
+	audit->at = (place){ .tree = found.tree, .base = found.base, .len = found.good_len, .anchored = found.anchored };
 	memcpy(audit->at.root, found.last.position.root, BH_SHA256_LEN);
 	memcpy(audit->at.prev, found.prev, BH_SHA256_LEN);
 	return tail_cut(audit, &found);

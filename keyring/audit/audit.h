@@ -27,6 +27,9 @@ extern "C" {
 #endif
 
 #define BH_AUDIT_FILE "AUDIT"
+#define BH_AUDIT_TEMP                                                                                                              \
+	BH_AUDIT_FILE ".tmp"               /* what a kill while the log was cut has left: of no use, and removed by who may write  \
+					    */
 #define BH_AUDIT_ANCHOR_EVERY (256u << 10) /* bytes after which a checkpoint is an anchor, from which an open can begin */
 #define BH_AUDIT_MARK_EVERY 64 /* entries after which KEYRING's commit mark follows, where nothing brings it along before */
 
@@ -74,6 +77,10 @@ void bh_audit_batch_note(bh_audit *audit, bh_audit_batch *batch);               
 /* Moves the events of `from`, which is empty then, to the end of `to`. Errors: BH_E_NOMEM. */
 BH_MUST_CHECK bh_status bh_audit_batch_move(bh_audit_batch *to, bh_audit_batch *from);
 void bh_audit_batch_clear(bh_audit_batch *batch);
+
+/* Lets the file begin at the anchor at byte `off`: what lies before was archived, and is gone from here on return. Where that fails
+ * the file stays as it was. Errors: BH_E_IO, BH_E_FULL, BH_E_INVALID (the log is silent; after a fork). */
+BH_MUST_CHECK bh_status bh_audit_cut(bh_audit *audit, const bh_io_dir *dir, uint64_t off);
 
 /* Whether the log can be gone on with, as far as is known. Errors: BH_E_IO (an append failed), BH_E_INVALID (after a fork). */
 BH_MUST_CHECK bh_status bh_audit_check(bh_audit *audit);

@@ -42,7 +42,10 @@ extern "C" {
 #define BH_AUDIT_PLUGIN_OPENED "plugin.opened"       /* a stock tool of RocksDB's shows the database, or has a scratch in a class */
 #define BH_AUDIT_LOG_TORN_TAIL "log.torn-tail"       /* an append that a crash cut short was removed */
 #define BH_AUDIT_LOG_GAP "log.gap"                   /* events before this line could not be written */
-#define BH_AUDIT_LOG_RESTARTED "log.restarted"       /* an operator gave up the log that was there */
+#define BH_AUDIT_LOG_ARCHIVED                                                                                                      \
+	"log.archived"                         /* the first `archived` entries are in an archive, and are about to leave this file \
+						*/
+#define BH_AUDIT_LOG_RESTARTED "log.restarted" /* an operator gave up the log that was there */
 
 /* What happened. All but `action` may be absent: NULL, 0. Texts that are no UTF-8, or longer than BH_AUDIT_TEXT_MAX bytes, are
  * mended or cut. */
@@ -55,8 +58,10 @@ typedef struct bh_audit_event {
 	uint32_t cmk_version;
 	const char *kms_request_id, *kms_principal; /* of that call: the KMS's own id; as whom it was asked */
 	uint64_t count;                             /* so many of the same, of which this is the last; 0 and 1: itself alone */
-	int64_t until_ms; /* until then the same may happen without an entry, and is counted in the next one; 0: it does not */
-	uint64_t keyring; /* sequence of a commit mark of KEYRING's that was durable by then; 0: none is said */
+	int64_t until_ms;  /* until then the same may happen without an entry, and is counted in the next one; 0: it does not */
+	uint64_t archived; /* the first so many entries lie in an archive, from which they can be proved (archive.h); 0: none is
+			      said */
+	uint64_t keyring;  /* sequence of a commit mark of KEYRING's that was durable by then; 0: none is said */
 	bh_status outcome;
 	const char *detail;
 } bh_audit_event;

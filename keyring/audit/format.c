@@ -202,11 +202,24 @@ bh_status bh_audit_body_encode(const bh_audit_process *process, int64_t at_ms, c
 		bh_audit_time_format(event->until_ms, time);
 		BH_TRY(bh_buf_printf(out, ",\"until\":\"%s\"", time));
 	}
+	if (event->archived != 0)
+		BH_TRY(bh_buf_printf(out, BH_AUDIT_ARCHIVED "%llu", (unsigned long long)event->archived));
 	if (event->keyring != 0)
 		BH_TRY(bh_buf_printf(out, BH_AUDIT_KEYRING "%llu", (unsigned long long)event->keyring));
 	BH_TRY(append_text("outcome", bh_status_name(event->outcome), out));
 	BH_TRY(append_text("detail", event->detail, out));
 	return bh_buf_printf(out, "}\n");
+}
+
+uint64_t bh_audit_line_number(bh_view line, const char *member)
+{
+	const uint8_t *at = memmem(line.data, line.len, member, strlen(member));
+	const uint8_t *end = line.data + line.len;
+	uint64_t number = 0;
+
+	for (at = at != NULL ? at + strlen(member) : end; at < end && *at >= '0' && *at <= '9'; at++)
+		number = number * 10 + (uint64_t)(*at - '0');
+	return number;
 }
 
 bh_status bh_audit_entry_encode(uint64_t seq, const uint8_t prev[BH_SHA256_LEN], bh_view body, bh_buf *out)

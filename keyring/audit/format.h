@@ -37,8 +37,11 @@ void bh_audit_time_format(int64_t at_ms, char out[BH_AUDIT_TIME_SIZE]);
 /* What format writes, exactly. Errors: BH_E_FORMAT. */
 BH_MUST_CHECK bh_status bh_audit_time_parse(bh_view text, int64_t *at_ms_out);
 
-/* How an entry says which commit mark of KEYRING's was durable. No text in an entry can look like that: its quotes are escaped. */
+/* How an entry has these numbers. No text in an entry can look like that: its quotes are escaped. */
 #define BH_AUDIT_KEYRING ",\"keyring\":"
+#define BH_AUDIT_ARCHIVED ",\"archived\":"
+/* The number that the entry has behind `member`, one of these; 0: it has none. */
+uint64_t bh_audit_line_number(bh_view line, const char *member);
 /* The part of an entry that does not depend on its place in the log. Appended to `out`. Errors: BH_E_INVALID (too many DEK ids),
  * BH_E_NOMEM. */
 BH_MUST_CHECK bh_status bh_audit_body_encode(const bh_audit_process *process, int64_t at_ms, const bh_audit_event *event,

@@ -92,7 +92,7 @@ static bh_status floors_check(const scan *s)
 static bh_status floors_reached(const scan *s)
 {
 	for (size_t i = 0; i < s->options->floor_count; i++)
-		if (s->options->floors[i].size > s->good.tree.size)
+		if (!s->options->more && s->options->floors[i].size > s->good.tree.size)
 			return bh_fail(BH_E_ROLLBACK,
 				       "ends at %llu entries, but %llu were recorded: it was cut, or an older one put back",
 				       (unsigned long long)s->good.tree.size, (unsigned long long)s->options->floors[i].size);
@@ -120,9 +120,10 @@ static bh_status take_checkpoint(scan *s, const bh_audit_checkpoint *checkpoint,
 	BH_TRY(bh_merkle_root(&s->tree, root));
 	if (memcmp(root, checkpoint->position.root, sizeof(root)) != 0)
 		return bh_fail(BH_E_TAG, "is a checkpoint over other entries than those before it");
-	if (checkpoint->offset != 0 && checkpoint->offset != s->line_end - line_len)
+	const uint64_t lies = s->line_end - line_len;
+	if (checkpoint->offset != 0 && checkpoint->offset != s->good.base + lies)
 		return bh_fail(BH_E_TAG, "is an anchor made for byte %llu, and lies at %llu",
-			       (unsigned long long)checkpoint->offset, (unsigned long long)(s->line_end - line_len));
+			       (unsigned long long)checkpoint->offset, (unsigned long long)(s->good.base + lies));
 	if (s->every_signature)
 		BH_TRY(signature_check(s, checkpoint));
 	s->good.last = *checkpoint;
@@ -131,8 +132,10 @@ static bh_status take_checkpoint(scan *s, const bh_audit_checkpoint *checkpoint,
 	s->good.lines = s->line_no;
 	s->good.checkpoints++;
 	s->good.tail_entries = 0;
-	if (checkpoint->offset != 0)
+	if (checkpoint->offset != 0) {
+		s->good.anchor = lies;
 		s->good.anchored = s->line_end;
+	}
 	return BH_OK;
 }
 
@@ -147,6 +150,7 @@ static bh_status take_entry(scan *s, uint64_t seq, bh_view line)
 	BH_TRY(bh_merkle_add(&s->tree, leaf));
 	BH_TRY(floors_check(s));
 	s->good.tail_entries++;
+	s->good.is_told = s->good.is_told || bh_audit_line_number(line, BH_AUDIT_ARCHIVED) == s->good.first;
 	return s->options->each != NULL ? s->options->each(s->options->arg, seq, line) : BH_OK;
 }
 
@@ -227,44 +231,99 @@ static bh_status run_named(scan *s)
 /* Where to begin. What looks like an anchor and is not to be trusted is passed over: a scan that begins before it says what is
  * wrong with it. */
 
-/* The size of the smallest floor; 0: there is none, and then nobody knows which of the anchors were durable. */
-static uint64_t lowest_floor(const bh_audit_scan_options *options)
+/* The size of the smallest floor that can be looked at; 0: there is none, and then nobody knows which of the anchors were durable.
+ */
+static uint64_t lowest_floor(const scan *s)
 {
+	const bh_audit_scan_options *options = s->options;
 	uint64_t lowest = 0;
 
-	for (size_t i = 0; i < options->floor_count; i++)
-		if (options->floors[i].size != 0 && (lowest == 0 || options->floors[i].size < lowest))
-			lowest = options->floors[i].size;
+	for (size_t i = 0; i < options->floor_count; i++) {
+		const uint64_t size = options->floors[i].size;
+
+		if (size != 0 && size >= s->good.first && (lowest == 0 || size < lowest))
+			lowest = size;
+	}
 	return lowest;
 }
 
-/* Begins the scan behind the anchor that may lie at `off`. */
-static bh_status anchor_try(scan *s, uint64_t off, bool *found)
+/* The anchor that may lie at `off`: its line, in `bytes`, and what that says; an empty view if it is none. */
+static bh_status anchor_read(const scan *s, uint64_t off, bh_buf *bytes, bh_view *text, bh_audit_line *line)
 {
-	BH_CLEANUP(bh_buf_clear) bh_buf bytes = { 0 };
-	size_t len = (size_t)BH_MIN(s->good.file_len - off, (uint64_t)BH_AUDIT_LINE_MAX);
-	bh_audit_line line;
+	const size_t len = (size_t)BH_MIN(s->good.file_len - off, (uint64_t)BH_AUDIT_LINE_MAX);
 
-	BH_TRY(bh_buf_reserve(&bytes, len));
-	BH_TRY(bh_io_read_at(s->fd, s->name, off, bytes.data, len));
-	const uint8_t *end = memchr(bytes.data, '\n', len);
-	bh_view text = bh_view_of(bytes.data, end != NULL ? (size_t)(end - bytes.data) + 1 : 0);
-	if (text.len == 0 || bh_audit_line_decode(text, &line) != BH_OK || !line.is_checkpoint || line.checkpoint.offset != off ||
-	    line.checkpoint.position.size > lowest_floor(s->options) || signature_check(s, &line.checkpoint) != BH_OK)
-		return BH_OK;
-	s->tree = line.tree;
+	*text = (bh_view){ 0 };
+	BH_TRY(bh_buf_reserve(bytes, len));
+	BH_TRY(bh_io_read_at(s->fd, s->name, off, bytes->data, len));
+	const uint8_t *end = len > 0 ? memchr(bytes->data, '\n', len) : NULL;
+	bh_view whole = bh_view_of(bytes->data, end != NULL ? (size_t)(end - bytes->data) + 1 : 0);
+	if (whole.len > 0 && bh_audit_line_decode(whole, line) == BH_OK && line->is_checkpoint && line->checkpoint.offset != 0)
+		*text = whole;
+	return BH_OK;
+}
+
+/* Begins the scan behind the anchor at `off`. */
+static bh_status begin_behind(scan *s, uint64_t off, bh_view text, const bh_audit_line *line)
+{
+	s->tree = line->tree;
 	BH_TRY(bh_sha256(text, s->prev));
 	s->read_off = s->line_end = off + text.len;
-	s->good = (bh_audit_scan_result){ .last = line.checkpoint,
-					  .tree = line.tree,
+	s->line_no = 0;
+	s->good = (bh_audit_scan_result){ .last = line->checkpoint,
+					  .tree = line->tree,
+					  .base = s->good.base,
+					  .first = s->good.first,
 					  .begin = off,
+					  .anchor = off,
 					  .anchored = s->line_end,
 					  .good_len = s->line_end,
 					  .file_len = s->good.file_len,
 					  .checkpoints = 1 };
 	memcpy(s->good.prev, s->prev, BH_SHA256_LEN);
-	*found = true;
 	return floors_check(s);
+}
+
+/* ... if there is one. */
+static bh_status anchor_try(scan *s, uint64_t off, bool *found)
+{
+	BH_CLEANUP(bh_buf_clear) bh_buf bytes = { 0 };
+	bh_audit_line line;
+	bh_view text;
+
+	BH_TRY(anchor_read(s, off, &bytes, &text, &line));
+	if (text.len == 0 || line.checkpoint.offset != s->good.base + off || line.checkpoint.position.size > lowest_floor(s) ||
+	    signature_check(s, &line.checkpoint) != BH_OK)
+		return BH_OK;
+	*found = true;
+	return begin_behind(s, off, text, &line);
+}
+
+static bh_status goes_on(const scan *s)
+{
+	const bh_audit_scan_result *before = s->options->before;
+
+	if (before == NULL || (s->good.base == before->base + before->anchor && before->good_len == before->anchored &&
+			       memcmp(s->good.prev, before->prev, BH_SHA256_LEN) == 0))
+		return BH_OK;
+	return bh_fail(BH_E_TAG, "begins behind entry %llu, and does not go on from the file before, which ends at %llu",
+		       (unsigned long long)s->good.first, (unsigned long long)before->tree.size);
+}
+
+/* A file whose first line is an anchor: what came before it was archived. */
+static bh_status begin_at_first(scan *s)
+{
+	BH_CLEANUP(bh_buf_clear) bh_buf bytes = { 0 };
+	bh_audit_line line;
+	bh_view text;
+
+	BH_TRY(anchor_read(s, 0, &bytes, &text, &line));
+	if (text.len > 0) {
+		s->good.base = line.checkpoint.offset;
+		s->good.first = line.checkpoint.position.size;
+		BH_TRY(begin_behind(s, 0, text, &line));
+		s->line_no = s->good.lines = 1;
+	}
+	return goes_on(s);
 }
 
 /* From the last of the lines that begin in bytes [off, off + len) as an anchor does. `len` has what tells so of the last one. */
@@ -286,7 +345,7 @@ static bh_status begin_at_anchor(scan *s)
 	uint64_t end = s->good.file_len;
 	bool found = false;
 
-	if (!s->options->from_anchor || s->options->public_key == NULL || lowest_floor(s->options) == 0)
+	if (!s->options->from_anchor || s->options->public_key == NULL || lowest_floor(s) == 0)
 		return BH_OK;
 	BH_TRY(bh_buf_reserve(&bytes, READ_STEP + overlap));
 	while (!found && end > 0) {
@@ -305,7 +364,9 @@ static bh_status scan_file(int fd, const char *name, uint64_t len, const bh_audi
 {
 	scan s = { .fd = fd, .name = name, .options = options, .every_signature = every_signature, .good.file_len = len };
 
-	bh_status status = begin_at_anchor(&s);
+	bh_status status = begin_at_first(&s);
+	if (status == BH_OK)
+		status = begin_at_anchor(&s);
 	if (status == BH_OK)
 		status = run_named(&s);
 	if (status == BH_OK)

@@ -42,28 +42,91 @@ static bh_status ends_well(const char *path, const bh_audit_scan_result *found)
 	return BH_OK;
 }
 
-bh_status bh_audit_verify(const char *path, const bh_audit_scan_options *options, bh_audit_scan_result *out)
+/* The last file of a log, which may be written meanwhile. */
+static bh_status last_scan(const char *path, const bh_audit_scan_options *options, bh_audit_scan_result *out)
 {
 	const struct timespec pause = { .tv_nsec = LOOK_PAUSE_NS };
-	bh_audit_scan_result found;
 	uint64_t before;
 
-	BH_TRY(file_scan(path, options, &found));
-	for (int look = 1; look < LOOKS && ends_well(path, &found) != BH_OK; look++) {
-		before = found.file_len;
+	BH_TRY(file_scan(path, options, out));
+	for (int look = 1; look < LOOKS && ends_well(path, out) != BH_OK; look++) {
+		before = out->file_len;
 		nanosleep(&pause, NULL);
-		BH_TRY(file_scan(path, options, &found));
-		if (found.file_len == before)
+		BH_TRY(file_scan(path, options, out));
+		if (out->file_len == before)
 			break;
 	}
-	BH_TRY(ends_well(path, &found));
+	return ends_well(path, out);
+}
+
+/* Those that lie beyond the file are not its to reach. */
+static bh_status floors_within(const char *path, const bh_audit_scan_options *options, const bh_audit_scan_result *first)
+{
+	for (size_t i = 0; i < options->floor_count; i++)
+		if (options->floors[i].size != 0 && options->floors[i].size < first->first)
+			return bh_fail(
+				BH_E_NOT_FOUND,
+				"%s: begins behind entry %llu, and a floor of %llu entries is to be looked at: give the files "
+				"of its archive, too, before it",
+				path, (unsigned long long)first->first, (unsigned long long)options->floors[i].size);
+	return BH_OK;
+}
+
+static bh_status begins_well(const char *path, const bh_audit_scan_result *first)
+{
+	if (first->first == 0 || first->is_told)
+		return BH_OK;
+	return bh_fail(BH_E_TAG,
+		       "%s: begins behind entry %llu, and has no entry that says that these were archived: they were cut off", path,
+		       (unsigned long long)first->first);
+}
+
+/* All but the last. */
+static bh_status scan_before(const char *path, const bh_audit_scan_options *options, bh_audit_scan_result *out)
+{
+	bh_audit_scan_options alone = *options;
+
+	alone.more = true;
+	BH_TRY(file_scan(path, &alone, out));
+	return out->anchored == out->file_len ? BH_OK
+					      : bh_fail(BH_E_TRUNCATED, "%s: does not end as a file of an archive does", path);
+}
+
+bh_status bh_audit_verify(const char *const *paths, size_t count, const bh_audit_scan_options *options, bh_audit_scan_result *out)
+{
+	bh_audit_scan_result first = { 0 }, before = { 0 }, found = { 0 };
+	bh_audit_scan_options each = *options;
+	uint64_t lines = 0, checkpoints = 0;
+
+	for (size_t i = 0; i < count; i++) {
+		each.before = i > 0 ? &before : NULL;
+		BH_TRY(i + 1 < count ? scan_before(paths[i], &each, &found) : last_scan(paths[i], &each, &found));
+		if (i == 0) {
+			BH_TRY(begins_well(paths[0], &found));
+			BH_TRY(floors_within(paths[0], options, &found));
+			first = found;
+		}
+		lines += found.lines - (i > 0);
+		checkpoints += found.checkpoints - (i > 0); /* the anchor that ends the one before */
+		before = found;
+	}
+	found.first = first.first;
+	found.base = first.base;
+	found.lines = lines;
+	found.checkpoints = checkpoints;
 	*out = found;
 	return BH_OK;
 }
 
-bh_status bh_audit_read(const char *path, bh_audit_each each, void *arg, bh_audit_scan_result *out)
+bh_status bh_audit_read(const char *const *paths, size_t count, bh_audit_each each, void *arg, bh_audit_scan_result *out)
 {
-	const bh_audit_scan_options options = { .each = each, .arg = arg };
+	bh_audit_scan_options options = { .each = each, .arg = arg };
+	bh_audit_scan_result before;
 
-	return file_scan(path, &options, out);
+	for (size_t i = 0; i < count; i++) {
+		BH_TRY(file_scan(paths[i], &options, out));
+		before = *out;
+		options.before = &before;
+	}
+	return BH_OK;
 }

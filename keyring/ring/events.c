@@ -122,6 +122,8 @@ bh_status bh_keyring_audit_open(bh_keyring *keyring, const bh_keyring_options *o
 					    *pinned };
 	bh_audit_position position;
 
+	if (writable)
+		BH_TRY(bh_io_unlink(&keyring->file.dir, BH_AUDIT_TEMP));
 	BH_TRY(bh_audit_open(&keyring->file.dir, keyring->signer, &audit_options, known, 3, &keyring->audit));
 	if (options->inspect != NULL) /* who does not, as verify, asks for himself */
 		BH_TRY(check_age(keyring));

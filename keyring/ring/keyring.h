@@ -14,6 +14,7 @@
 #ifndef BH_KEYRING_H
 #define BH_KEYRING_H
 
+#include <bulkhead/audit.h>
 #include <bulkhead/pin.h>
 
 #include "keyring/audit/audit.h"
@@ -84,6 +85,9 @@ BH_MUST_CHECK bh_status bh_keyring_cmk_uri(bh_keyring *keyring, const char *merc
 /* The log that every use of a key goes to, for what happens outside of the keyring (a CMK destroyed, a certificate issued).
  * Borrowed: lives as long as the keyring. */
 bh_audit *bh_keyring_audit(bh_keyring *keyring);
+/* Moves the beginning of AUDIT into the directory `to` (audit/archive.h), up to what KEYRING's commit mark knows. Errors: those of
+ * bh_audit_archive(), BH_E_BUSY (a call is under way), BH_E_INVALID (read-only). */
+BH_MUST_CHECK bh_status bh_keyring_audit_archive(bh_keyring *keyring, const char *to, bh_audit_archived *out);
 
 /* What the database signs with: Ed25519, its seed derived from the root secret, so that it needs no storage and whoever opens the
  * database has it. Borrowed: lives as long as the keyring. */

@@ -31,6 +31,7 @@ struct bh_keyring {
 	bh_repeats *repeats;
 	bh_pin_fn pin_changed; /* NULL: nobody asked for pins */
 	void *pin_arg;
+	_Atomic bool archiving;        /* the beginning of AUDIT is on its way to an archive */
 	_Atomic uint64_t audit_marked; /* entries of AUDIT that KEYRING's commit mark knows of */
 
 	pthread_mutex_t change;

@@ -378,13 +378,13 @@ static void test_no_audit_entry_is_forged(void **state)
 		OK(bh_keyring_signer_make(bh_dek_key(s->keys[k]), head.database_id, &signer));
 		bh_signer_public(signer, public_key);
 		assert_memory_not_equal(public_key, head.public_key, BH_SIGN_PUBLIC_LEN);
-		OK(bh_audit_read(path, ignore_line, NULL, &known));
+		OK(bh_audit_read((const char *const[]){ path }, 1, ignore_line, NULL, &known));
 		append_forged(&audit, &known, signer);
 		file_write(path, bh_buf_view(&audit));
 		/* All but the signature is as it should be. */
-		OK(bh_audit_read(path, ignore_line, NULL, &known));
+		OK(bh_audit_read((const char *const[]){ path }, 1, ignore_line, NULL, &known));
 		const bh_audit_scan_options options = { .public_key = head.public_key };
-		ENDS_WITH(BH_E_TAG, bh_audit_verify(path, &options, &known));
+		ENDS_WITH(BH_E_TAG, bh_audit_verify((const char *const[]){ path }, 1, &options, &known));
 		test_child_ok(expect_refused, s);
 		put_back(s);
 		bh_signer_free(signer);

@@ -168,6 +168,48 @@ a_lost_log_is_not_made_anew_by_itself() {
 	json '[.checks[] | select(.name == "strays").notes[] | select(test("AUDIT"))] | length' 0
 }
 
+# Its beginning is moved away: the log goes on, and both prove each other.
+archive() {
+	fresh
+	local floor first count
+	mkdir archive
+	run 0 --db db audit archive archive
+	has out "nothing to be archived"
+	run 2 --db db audit archive db/tenants
+	run 3 --db db audit archive nowhere
+	has err "nowhere"
+	run 0 --db db audit verify --json
+	floor=$(jq -r .floor out)
+	while (($(stat -c %s db/AUDIT) < 600 << 10)); do run 0 --db db status; done
+	run 0 --db db audit archive archive --json
+	json '.first, .last > 100' $'1\ntrue'
+	first=$(jq -r .name out)
+	[[ -s archive/$first ]] || die "no file in the archive"
+	(($(stat -c %s db/AUDIT) < 600 << 10)) || die "the log is as long as it was"
+	run 0 --db db audit verify
+	has out "are archived"
+	run 0 --db db audit verify archive/AUDIT-* db/AUDIT
+	! grep -q "are archived" out || die "something is still said to be archived: $(<out)"
+	run 0 --db db audit verify archive/AUDIT-* db/AUDIT --floor "$floor"
+	run 3 --db db audit verify --floor "$floor"
+	has err "archive"
+	run 0 --db db audit show archive/AUDIT-* db/AUDIT --json
+	count=$(jq '.entries | length' out)
+	json '[.entries[].seq] | . == [range(1; length + 1)]' true
+	run 0 --db db audit show --json
+	json ".entries | length < $count" true
+	run 0 --db db put ann/data later v
+	run 0 --db db verify
+	run 6 --db db audit verify db/AUDIT archive/AUDIT-*
+	flip "archive/$first" 5000
+	run 6 --db db audit verify archive/AUDIT-* db/AUDIT
+	has err "$first"
+	# Beside a service, too; the directory is taken from here.
+	flip "archive/$first" 5000
+	run 0 --db db audit archive archive
+	run 0 --db db audit verify archive/AUDIT-* db/AUDIT
+}
+
 who_could_decrypt() {
 	fresh
 	local granted closed

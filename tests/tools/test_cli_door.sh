@@ -172,6 +172,9 @@ renewals_are_told_by_spans() {
 	json '[.entries[] | select(.action == "keys.renewed" and .until > .time)] | length' 1
 	local told
 	told=$(jq -r '.entries[] | select(.action == "keys.renewed").until | sub("[.].*"; "Z") | fromdate' out)
+	run 0 --db db audit verify # by the key that the service says
+	mkdir archive
+	run 0 --db db audit archive archive
 	kill -KILL "$served"
 	wait "$served" || :
 	run 0 --db db audit who-could-decrypt --merchant bob --at 2999-01-01T00:00:00Z --lease-limit 1 --json

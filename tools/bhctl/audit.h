@@ -12,8 +12,21 @@
 #include "keyring/audit/verify.h"
 #include "bhctl.h"
 
-/* The log to look at: `file`, or the one of --db. malloc'ed. Errors: BH_E_INVALID (neither). */
-BH_MUST_CHECK bh_status audit_path(const bhctl *ctl, const char *file, char **out);
+#define AUDIT_FILES_MAX 4096
+
+/* The log to look at, in files one after the other. */
+typedef struct audit_files {
+	const char *const *paths;
+	size_t count;
+	const char *path; /* of the one file, where none was named */
+	char *own;        /* owned */
+} audit_files;
+/* The files that are named, or the one of --db. `args` is borrowed. audit_files_clear() it. Errors: BH_E_INVALID (neither). */
+BH_MUST_CHECK bh_status audit_files_of(const bhctl *ctl, char **args, int count, audit_files *out);
+void audit_files_clear(audit_files *files); /* idempotent */
+/* The newest, by which the log is called. */
+const char *audit_last(const audit_files *files);
+
 /* What can be seen of an entry without parsing it, which takes most of the time that a long log needs. */
 typedef struct audit_glance {
 	int64_t at_ms;

@@ -235,7 +235,7 @@ static bh_status report_text(const who *w)
 	return BH_OK;
 }
 
-static bh_status parse(bhctl *ctl, int argc, char **argv, who *w, char **path)
+static bh_status parse(bhctl *ctl, int argc, char **argv, who *w, audit_files *files)
 {
 	const char *at = NULL, *lease = NULL;
 	const bhctl_option options[] = {
@@ -248,7 +248,7 @@ static bh_status parse(bhctl *ctl, int argc, char **argv, who *w, char **path)
 	char **args;
 	int count;
 
-	BH_TRY(bhctl_parse(ctl, argc, argv, options, 0, 1, &args, &count));
+	BH_TRY(bhctl_parse(ctl, argc, argv, options, 0, AUDIT_FILES_MAX, &args, &count));
 	if (w->merchant == NULL || at == NULL)
 		return bhctl_usage_error(ctl, "whose keys, and when? give --merchant M and --at T");
 	BH_TRY(bh_name_check("merchant", w->merchant));
@@ -258,16 +258,16 @@ static bh_status parse(bhctl *ctl, int argc, char **argv, who *w, char **path)
 	if (lease_s > BH_LEASE_LIMIT_MAX_MS / 1000)
 		return bhctl_usage_error(ctl, "--lease-limit: a lease has %d seconds at most", BH_LEASE_LIMIT_MAX_MS / 1000);
 	w->lease_ms = (int64_t)lease_s * 1000;
-	return audit_path(ctl, count > 0 ? args[0] : NULL, path);
+	return audit_files_of(ctl, args, count, files);
 }
 
 bh_status cmd_audit_who(bhctl *ctl, int argc, char **argv)
 {
-	BH_CLEANUP(bhctl_freep) char *path = NULL;
+	BH_CLEANUP(audit_files_clear) audit_files files = { 0 };
 	BH_CLEANUP(who_clear) who w = { .ctl = ctl };
 	bh_audit_scan_result found;
 
-	BH_TRY(parse(ctl, argc, argv, &w, &path));
-	BH_TRY(bh_audit_read(path, take_line, &w, &found));
+	BH_TRY(parse(ctl, argc, argv, &w, &files));
+	BH_TRY(bh_audit_read(files.paths, files.count, take_line, &w, &found));
 	return ctl->json ? report_json(&w) : report_text(&w);
 }

@@ -2,21 +2,45 @@
  *
  * cmd_audit.c: the audit log: shown, proved, given up.
  */
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "audit.h"
+#include "door.h"
+#include "live.h"
 #include "keyring/manifest/pin.h"
 #include "inspect.h"
 #include "env/fs/fresh_check.h"
 
-bh_status audit_path(const bhctl *ctl, const char *file, char **out)
+void audit_files_clear(audit_files *files)
 {
-	if (file == NULL && ctl->db == NULL)
-		return bhctl_usage_error(ctl, "which log? give --db DIR or the log's file");
-	if ((file != NULL ? asprintf(out, "%s", file) : asprintf(out, "%s/" BH_AUDIT_FILE, ctl->db)) < 0)
+	free(files->own);
+	*files = (audit_files){ 0 };
+}
+
+bh_status audit_files_of(const bhctl *ctl, char **args, int count, audit_files *out)
+{
+	if (count > 0) {
+		out->paths = (const char *const *)args;
+		out->count = (size_t)count;
+		return BH_OK;
+	}
+	if (ctl->db == NULL)
+		return bhctl_usage_error(ctl, "which log? give --db DIR or the log's files");
+	if (asprintf(&out->own, "%s/" BH_AUDIT_FILE, ctl->db) < 0) {
+		out->own = NULL;
 		return bh_fail(BH_E_NOMEM, "no memory for a path");
+	}
+	out->path = out->own;
+	out->paths = &out->path;
+	out->count = 1;
 	return BH_OK;
+}
+
+const char *audit_last(const audit_files *files)
+{
+	return files->paths[files->count - 1];
 }
 
 static bh_status malformed(uint64_t seq)
@@ -159,7 +183,7 @@ static bh_status show_end_json(show *s, bh_status status, const bh_audit_scan_re
 
 bh_status cmd_audit_show(bhctl *ctl, int argc, char **argv)
 {
-	BH_CLEANUP(bhctl_freep) char *path = NULL;
+	BH_CLEANUP(audit_files_clear) audit_files files = { 0 };
 	const char *merchant = NULL, *since = NULL;
 	const bhctl_option options[] = { { .name = "merchant", .value = &merchant }, { .name = "since", .value = &since }, { 0 } };
 	show s = { .ctl = ctl };
@@ -168,16 +192,16 @@ bh_status cmd_audit_show(bhctl *ctl, int argc, char **argv)
 	char **args;
 	int count;
 
-	BH_TRY(bhctl_parse(ctl, argc, argv, options, 0, 1, &args, &count));
+	BH_TRY(bhctl_parse(ctl, argc, argv, options, 0, AUDIT_FILES_MAX, &args, &count));
 	if (merchant != NULL)
 		BH_TRY(bh_name_check("merchant", merchant));
 	if (since != NULL)
 		BH_TRY(bhctl_time("--since", since, &s.since_ms));
 	s.merchant = merchant;
-	BH_TRY(audit_path(ctl, count > 0 ? args[0] : NULL, &path));
+	BH_TRY(audit_files_of(ctl, args, count, &files));
 	if (ctl->json)
-		BH_TRY(out_array_begin(&s.array, bh_json_with_text("file", path), "entries"));
-	status = bh_audit_read(path, show_entry, &s, &found);
+		BH_TRY(out_array_begin(&s.array, bh_json_with_text("file", audit_last(&files)), "entries"));
+	status = bh_audit_read(files.paths, files.count, show_entry, &s, &found);
 	if (ctl->json)
 		return show_end_json(&s, status, &found);
 	return status == BH_OK ? show_end(&s, &found) : status;
@@ -185,14 +209,31 @@ bh_status cmd_audit_show(bhctl *ctl, int argc, char **argv)
 
 /* ---- verify */
 
+/* The key of a database that a service has open, by what that says. */
+static bh_status asked_key(bhctl *ctl, int door, uint8_t out[BH_SIGN_PUBLIC_LEN])
+{
+	json_t *document = NULL, *request = door_request("status");
+
+	json_object_set_new(request, "database", json_true());
+	json_object_set_new(request, "brief", json_true());
+	BH_TRY(door_ask(ctl, door, request, NULL, NULL, &document));
+	bh_status status = bhctl_public_key(bh_json_text_of(json_object_get(document, "database"), "public_key"), out);
+	json_decref(document);
+	return status;
+}
+
 /* The key of the database itself. Opening it proves the end of the log already, against KEYRING too. */
 static bh_status own_key(bhctl *ctl, uint8_t out[BH_SIGN_PUBLIC_LEN])
 {
 	BH_CLEANUP(inspect_clear) inspect in = { 0 };
+	int door = -1;
 
 	if (ctl->db == NULL)
 		return bhctl_usage_error(ctl,
 					 "whose log is it? give --public-key KEY, or --db DIR of a database that can be opened");
+	BH_TRY(door_find(ctl, &door));
+	if (door >= 0)
+		return asked_key(ctl, door, out);
 	BH_TRY(inspect_open(ctl, ctl->db, &in));
 	bh_signer_public(bh_keyring_signer(in.keyring), out);
 	return BH_OK;
@@ -201,9 +242,10 @@ static bh_status own_key(bhctl *ctl, uint8_t out[BH_SIGN_PUBLIC_LEN])
 static json_t *verified_json(const char *path, const bh_audit_scan_result *found, const char *time, const char *floor,
 			     const char *public_key)
 {
-	json_t *document = json_pack("{s:b, s:I, s:I, s:I, s:s, s:s, s:s}", "ok", 1, "entries", (json_int_t)found->tree.size,
-				     "checkpoints", (json_int_t)found->checkpoints, "bytes", (json_int_t)found->good_len,
-				     "last_checkpoint_at", time, "floor", floor, "public_key", public_key);
+	json_t *document =
+		json_pack("{s:b, s:I, s:I, s:I, s:I, s:s, s:s, s:s}", "ok", 1, "entries", (json_int_t)found->tree.size, "archived",
+			  (json_int_t)found->first, "checkpoints", (json_int_t)found->checkpoints, "bytes",
+			  (json_int_t)found->good_len, "last_checkpoint_at", time, "floor", floor, "public_key", public_key);
 
 	bh_json_set_text(document, "file", path);
 	return document;
@@ -219,12 +261,15 @@ static bh_status print_verified(const bhctl *ctl, const char *path, const uint8_
 	if (ctl->json)
 		return out_json(verified_json(path, found, time, floor, hex));
 	printf("%s: verified: %llu entries, signed at %s\nfloor %s\n", path, (unsigned long long)found->tree.size, time, floor);
+	if (found->first > 0)
+		printf("the first %llu of them are archived, and were not looked at: give their files, too, before this one\n",
+		       (unsigned long long)found->first);
 	return BH_OK;
 }
 
 bh_status cmd_audit_verify(bhctl *ctl, int argc, char **argv)
 {
-	BH_CLEANUP(bhctl_freep) char *path = NULL;
+	BH_CLEANUP(audit_files_clear) audit_files files = { 0 };
 	const char *key = NULL, *floor = NULL;
 	const bhctl_option options[] = { { .name = "public-key", .value = &key }, { .name = "floor", .value = &floor }, { 0 } };
 	uint8_t public_key[BH_SIGN_PUBLIC_LEN];
@@ -235,7 +280,7 @@ bh_status cmd_audit_verify(bhctl *ctl, int argc, char **argv)
 	char **args;
 	int count;
 
-	BH_TRY(bhctl_parse(ctl, argc, argv, options, 0, 1, &args, &count));
+	BH_TRY(bhctl_parse(ctl, argc, argv, options, 0, AUDIT_FILES_MAX, &args, &count));
 	if (floor != NULL)
 		BH_TRY(bh_audit_floor_parse(floor, &known[0]));
 	if (ctl->pin != NULL)
@@ -243,10 +288,48 @@ bh_status cmd_audit_verify(bhctl *ctl, int argc, char **argv)
 	known[1] = pin.audit;
 	if (key == NULL)
 		key = ctl->pin;
-	BH_TRY(audit_path(ctl, count > 0 ? args[0] : NULL, &path));
+	BH_TRY(audit_files_of(ctl, args, count, &files));
 	BH_TRY(key != NULL ? bhctl_public_key(key, public_key) : own_key(ctl, public_key));
-	BH_TRY(bh_audit_verify(path, &scan, &found));
-	return print_verified(ctl, path, public_key, &found);
+	BH_TRY(bh_audit_verify(files.paths, files.count, &scan, &found));
+	return print_verified(ctl, audit_last(&files), public_key, &found);
+}
+
+/* ---- archive */
+
+static void print_archived(const char *to, const bh_audit_archived *made)
+{
+	if (made->last == 0)
+		printf("nothing to be archived yet: the log goes in pieces of %u KiB or more\n", BH_AUDIT_ANCHOR_EVERY >> 10);
+	else
+		printf("entries %llu to %llu, %llu bytes, are in %s/%s\n", (unsigned long long)made->first,
+		       (unsigned long long)made->last, (unsigned long long)made->bytes, to, made->name);
+}
+
+bh_status cmd_audit_archive(bhctl *ctl, int argc, char **argv)
+{
+	BH_CLEANUP(bhctl_freep) char *to = NULL;
+	BH_CLEANUP(live_close) live l = LIVE_CLOSED;
+	const bhctl_option options[] = { { 0 } };
+	bh_audit_archived made;
+	char **args;
+	int count;
+
+	BH_TRY(bhctl_parse(ctl, argc, argv, options, 1, 1, &args, &count));
+	BH_TRY(bhctl_need_db(ctl));
+	to = realpath(args[0], NULL); /* a service is elsewhere */
+	if (to == NULL)
+		return bh_fail(bh_io_status(errno), "%s: %s; an archive is a directory that is there already", args[0],
+			       strerror(errno));
+	BH_TRY(live_open(ctl, &l));
+	BH_TRY(live_audit_archive(&l, to, &made));
+	if (!ctl->json) {
+		print_archived(to, &made);
+		return BH_OK;
+	}
+	json_t *document = json_pack("{s:I, s:I, s:I, s:s}", "first", (json_int_t)made.first, "last", (json_int_t)made.last,
+				     "bytes", (json_int_t)made.bytes, "name", made.name);
+	bh_json_set_text(document, "directory", to);
+	return out_json(document);
 }
 
 /* ---- restart */

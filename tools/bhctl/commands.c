@@ -110,23 +110,27 @@ static const bhctl_command commands[] = {
 	  "[NAME] [--live] [--prometheus FILE]" },
 	{ "verify", cmd_verify, "Checks every byte of a closed database; changes nothing", "" },
 	{ "audit show", cmd_audit_show, "Shows the log of every use of a key, and its floor",
-	  "[FILE] [--merchant M] [--since T]\n\n"
-	  "  FILE           the log; the default is that of --db. No key is needed, and nothing is proved\n"
+	  "[FILE...] [--merchant M] [--since T]\n\n"
+	  "  FILE...        the log, those of its archive first; the default is that of --db. No key is needed, and nothing is\n"
+	  "                 proved\n"
 	  "  --merchant M   only what concerns M\n"
 	  "  --since T      only from T on: 2026-01-31T12:00:00Z, seconds since 1970, or -90s, -30m, -1h, -2d" },
 	{ "audit verify", cmd_audit_verify, "Proves the audit log: every change is found",
-	  "[FILE] [--public-key KEY] [--floor SIZE:ROOT]\n\n"
-	  "  FILE                the log; the default is that of --db\n"
+	  "[FILE...] [--public-key KEY] [--floor SIZE:ROOT]\n\n"
+	  "  FILE...             the log, those of its archive first; the default is that of --db\n"
 	  "  --public-key KEY    the database's, as 'status' shows it: 64 hex digits, a file that holds them, or a pin; the\n"
 	  "                      default is that of --pin; without one the database is opened, and the log compared with its\n"
 	  "                      keyring\n"
 	  "  --floor SIZE:ROOT   as printed earlier: the log has to begin with those entries. Without one nobody can tell a log\n"
 	  "                      from its own beginning" },
 	{ "audit who-could-decrypt", cmd_audit_who, "Shows which processes had a merchant's keys at a time",
-	  "[FILE] --merchant M --at T [--lease-limit SECONDS]\n\n"
+	  "[FILE...] --merchant M --at T [--lease-limit SECONDS]\n\n"
 	  "  --merchant M            whose keys\n"
 	  "  --at T                  2026-01-31T12:00:00Z, seconds since 1970, or -90s, -30m, -1h, -2d\n"
 	  "  --lease-limit SECONDS   of the database's options; the default is 300" },
+	{ "audit archive", cmd_audit_archive, "Moves the beginning of the audit log to another directory",
+	  "DIR\n\n"
+	  "  DIR   an archive, outside of the database; what goes there is proved with 'audit verify DIR/AUDIT-* DB/AUDIT'" },
 	{ "audit restart", cmd_audit_restart, "Gives up an audit log that is lost or damaged for good, and begins another",
 	  "--yes\n\n"
 	  "  --yes   no question; what was there is kept beside the new log, whose first entry says what the keyring knew of it" },

@@ -221,6 +221,21 @@ bh_status live_names(live *l, json_t **out)
 	return BH_OK;
 }
 
+bh_status live_audit_archive(live *l, const char *to, bh_audit_archived *out)
+{
+	json_t *request, *result = NULL;
+
+	if (l->db != NULL)
+		return bh_db_audit_archive(l->db, to, out);
+	request = door_request("audit archive");
+	set_text(request, "to", to);
+	BH_TRY(ask(l, request, &result));
+	*out = (bh_audit_archived){ number_of(result, "first"), number_of(result, "last"), number_of(result, "bytes"), "" };
+	snprintf(out->name, sizeof(out->name), "%s", bh_json_text_of(result, "name"));
+	json_decref(result);
+	return BH_OK;
+}
+
 /* ---- merchants */
 
 bh_status live_add(live *l, const char *name, const char *cmk_uri, const bh_merchant_options *options)

@@ -52,8 +52,11 @@ bh_status verify_audit(verify *v, report *r)
 	BH_TRY(bh_buf_printf(&path, "%s/" BH_AUDIT_FILE, v->ctl->db));
 	BH_TRY(bh_buf_append_u8(&path, 0));
 	r->files = 1;
-	bh_status status = bh_audit_verify((const char *)path.data, &options, &found);
-	if (status == BH_OK)
+	bh_status status = bh_audit_verify((const char *const[]){ (const char *)path.data }, 1, &options, &found);
+	if (status == BH_OK && found.first > 0)
+		report_note(r, "%llu entries; the first %llu are archived, and are not looked at",
+			    (unsigned long long)found.tree.size, (unsigned long long)found.first);
+	else if (status == BH_OK)
 		report_note(r, "%llu entries", (unsigned long long)found.tree.size);
 	else
 		report_failure(r, BH_AUDIT_FILE, NULL, 0, 0, status);
@@ -342,7 +345,8 @@ bool verify_knows(const verify_root *root, const char *path)
 static bool is_leftover(const char *path)
 {
 	return bh_is_temp_name(path) || bh_tree_has_suffix(path, ".dbtmp") || strcmp(path, BH_KEYRING_FILE ".tmp") == 0 ||
-	       strcmp(path, BH_RESERVE_PROBE) == 0 || bh_tree_has_suffix(path, ".json" BH_CERTIFICATE_TEMP);
+	       strcmp(path, BH_AUDIT_TEMP) == 0 || strcmp(path, BH_RESERVE_PROBE) == 0 ||
+	       bh_tree_has_suffix(path, ".json" BH_CERTIFICATE_TEMP);
 }
 
 /* Whether the directory below the root is one that the layout has: tenants, a merchant's, a class's that has a family. */

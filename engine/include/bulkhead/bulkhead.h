@@ -12,6 +12,7 @@
 #include <bulkhead/erase.h>
 #include <bulkhead/kms.h>
 #include <bulkhead/kms_provider.h>
+#include <bulkhead/audit.h>
 #include <bulkhead/pin.h>
 #include <bulkhead/report.h>
 #include <bulkhead/rotation.h>

@@ -15,6 +15,7 @@
 #include <bulkhead/certificate.h>
 #include <bulkhead/env.h>
 #include <bulkhead/kms.h>
+#include <bulkhead/audit.h>
 #include <bulkhead/pin.h>
 
 #ifdef BH_FFI_BARE
@@ -157,6 +158,13 @@ BH_API BH_MUST_CHECK bh_status bh_merchant_certificate(bh_db *db, const char *na
 
 /* The public half of the Ed25519 key that signs this database's certificates; the same for the life of the database. */
 BH_API void bh_db_public_key(const bh_db *db, uint8_t out[BH_PUBLIC_KEY_LEN]);
+
+/* Moves the beginning of the audit log into the directory `to`, outside of the database's own: all up to the last of its anchors,
+ * of which there is one every 256 KiB. What was moved was read from there, and is proved together with what stays
+ * (`bhctl audit verify`). Where there is nothing to be moved yet, out->last is 0. Reads, writes and all other calls go on
+ * meanwhile. Errors: BH_E_NOT_FOUND (no such directory), BH_E_INVALID (within the database's directory), BH_E_BUSY (a call is under
+ * way), BH_E_EXISTS (other entries are archived there under that name), BH_E_FULL, BH_E_IO. */
+BH_API BH_MUST_CHECK bh_status bh_db_audit_archive(bh_db *db, const char *to, bh_audit_archived *out);
 
 typedef struct bh_suspend_options {
 	const char *reason;        /* text for people; NULL: none. At most 240 bytes together with the operator */

@@ -72,6 +72,20 @@ static inline bh_status audit_say(bh_audit *audit, const char *merchant)
 	return bh_audit_append(audit, &event);
 }
 
+/* One append of `count` large entries. */
+static inline void audit_say_much(bh_audit *audit, int count)
+{
+	char detail[BH_AUDIT_TEXT_MAX];
+	const bh_audit_event event = { .action = BH_AUDIT_KEYS_RENEWED, .merchant = "ann", .detail = detail };
+	bh_audit_batch batch = { 0 };
+
+	memset(detail, 'x', sizeof(detail) - 1);
+	detail[sizeof(detail) - 1] = '\0';
+	for (int i = 0; i < count; i++)
+		assert_done(bh_audit_batch_add(audit, &batch, &event));
+	assert_done(bh_audit_batch_write(audit, &batch));
+}
+
 /* A log of five entries in three appends, the middle one of three. */
 static inline bh_audit_position audit_small(const audit_fixture *f)
 {
@@ -96,7 +110,7 @@ static inline bh_status audit_check(const audit_fixture *f, const bh_audit_posit
 {
 	const bh_audit_scan_options options = { .public_key = f->public_key, .floors = known, .floor_count = known != NULL };
 
-	return bh_audit_verify(f->place.audit, &options, out);
+	return bh_audit_verify((const char *const[]){ f->place.audit }, 1, &options, out);
 }
 
 static inline bool audit_is_damage(bh_status status)

@@ -21,28 +21,14 @@ static bh_status scan_from_anchor(const audit_fixture *f, const bh_audit_positio
 	return status;
 }
 
-/* One append of `count` large entries. */
-static void say_much(bh_audit *audit, int count)
-{
-	char detail[BH_AUDIT_TEXT_MAX];
-	const bh_audit_event event = { .action = BH_AUDIT_KEYS_RENEWED, .merchant = "ann", .detail = detail };
-	bh_audit_batch batch = { 0 };
-
-	memset(detail, 'x', sizeof(detail) - 1);
-	detail[sizeof(detail) - 1] = '\0';
-	for (int i = 0; i < count; i++)
-		assert_done(bh_audit_batch_add(audit, &batch, &event));
-	assert_done(bh_audit_batch_write(audit, &batch));
-}
-
 /* Two anchors and a few entries behind each; *known_out: the end. */
 static bh_buf long_log(const audit_fixture *f, bh_audit_position *known_out)
 {
 	bh_audit *audit = audit_start(f);
 
 	for (int i = 0; i < 2; i++) {
-		say_much(audit, 70);
-		say_much(audit, 70);
+		audit_say_much(audit, 70);
+		audit_say_much(audit, 70);
 		for (int k = 0; k < 3; k++)
 			assert_done(audit_say(audit, "bob"));
 	}
@@ -120,7 +106,7 @@ static void a_log_goes_on_from_an_anchor_as_from_its_beginning(void **state)
 
 	for (int i = 0; i < 5; i++) {
 		assert_done(audit_try(f, &known, &audit));
-		say_much(audit, 50);
+		audit_say_much(audit, 50);
 		bh_audit_position_get(audit, &known);
 		bh_audit_close(audit);
 	}
@@ -198,10 +184,10 @@ static void an_anchor_that_the_keyring_has_not_passed_is_not_begun_at(void **sta
 	bh_audit *audit = audit_start(f);
 	bh_audit_position known;
 
-	say_much(audit, 70);
+	audit_say_much(audit, 70);
 	bh_audit_position_get(audit, &known);
 	bh_buf before = file_load(f->place.audit);
-	say_much(audit, 70);
+	audit_say_much(audit, 70);
 	bh_audit_close(audit);
 	bh_buf file = file_load(f->place.audit);
 	assert_int_equal(line_len(&file, last_anchor(&file)), file.len - last_anchor(&file));

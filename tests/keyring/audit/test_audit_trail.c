@@ -86,7 +86,7 @@ static void trail_is(const workspace *ws, const char *merchant, const char *want
 	char path[PATH_SIZE];
 
 	path_join(path, ws->db, BH_AUDIT_FILE);
-	test_ok(bh_audit_read(path, trail_take, &t, &found));
+	test_ok(bh_audit_read((const char *const[]){ path }, 1, trail_take, &t, &found));
 	if (strcmp(t.said, want) != 0)
 		test_fail_at(__FILE__, __LINE__, "'%s':\n    %s\n, not\n    %s", merchant, t.said, want);
 }
@@ -99,7 +99,7 @@ static void verify_log(const workspace *ws, const uint8_t key[BH_PUBLIC_KEY_LEN]
 	char path[PATH_SIZE];
 
 	path_join(path, ws->db, BH_AUDIT_FILE);
-	test_ok(bh_audit_verify(path, &options, &found));
+	test_ok(bh_audit_verify((const char *const[]){ path }, 1, &options, &found));
 	test_check(found.tree.size > 5);
 }
 

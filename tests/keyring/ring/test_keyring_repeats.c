@@ -90,7 +90,7 @@ static told log_of(const rig *r, const char *merchant, const char *action)
 	told t = { .merchant = merchant, .action = action };
 	bh_audit_scan_result found;
 
-	assert_done(bh_audit_read(r->f.audit, take, &t, &found));
+	assert_done(bh_audit_read((const char *const[]){ r->f.audit }, 1, take, &t, &found));
 	return t;
 }
 
