@@ -18,14 +18,12 @@
 typedef struct audit_files {
 	const char *const *paths;
 	size_t count;
-	const char *path; /* of the one file, where none was named */
-	char *own;        /* owned */
+	const char *last; /* the newest, by which the log is called */
+	char *own;        /* owned; NULL where files were named */
 } audit_files;
 /* The files that are named, or the one of --db. `args` is borrowed. audit_files_clear() it. Errors: BH_E_INVALID (neither). */
 BH_MUST_CHECK bh_status audit_files_of(const bhctl *ctl, char **args, int count, audit_files *out);
 void audit_files_clear(audit_files *files); /* idempotent */
-/* The newest, by which the log is called. */
-const char *audit_last(const audit_files *files);
 
 /* What can be seen of an entry without parsing it, which takes most of the time that a long log needs. */
 typedef struct audit_glance {

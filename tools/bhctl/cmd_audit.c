@@ -24,6 +24,7 @@ bh_status audit_files_of(const bhctl *ctl, char **args, int count, audit_files *
 	if (count > 0) {
 		out->paths = (const char *const *)args;
 		out->count = (size_t)count;
+		out->last = args[count - 1];
 		return BH_OK;
 	}
 	if (ctl->db == NULL)
@@ -32,15 +33,10 @@ bh_status audit_files_of(const bhctl *ctl, char **args, int count, audit_files *
 		out->own = NULL;
 		return bh_fail(BH_E_NOMEM, "no memory for a path");
 	}
-	out->path = out->own;
-	out->paths = &out->path;
+	out->last = out->own;
+	out->paths = &out->last;
 	out->count = 1;
 	return BH_OK;
-}
-
-const char *audit_last(const audit_files *files)
-{
-	return files->paths[files->count - 1];
 }
 
 static bh_status malformed(uint64_t seq)
@@ -200,7 +196,7 @@ bh_status cmd_audit_show(bhctl *ctl, int argc, char **argv)
 	s.merchant = merchant;
 	BH_TRY(audit_files_of(ctl, args, count, &files));
 	if (ctl->json)
-		BH_TRY(out_array_begin(&s.array, bh_json_with_text("file", audit_last(&files)), "entries"));
+		BH_TRY(out_array_begin(&s.array, bh_json_with_text("file", files.last), "entries"));
 	status = bh_audit_read(files.paths, files.count, show_entry, &s, &found);
 	if (ctl->json)
 		return show_end_json(&s, status, &found);
@@ -291,7 +287,7 @@ bh_status cmd_audit_verify(bhctl *ctl, int argc, char **argv)
 	BH_TRY(audit_files_of(ctl, args, count, &files));
 	BH_TRY(key != NULL ? bhctl_public_key(key, public_key) : own_key(ctl, public_key));
 	BH_TRY(bh_audit_verify(files.paths, files.count, &scan, &found));
-	return print_verified(ctl, audit_last(&files), public_key, &found);
+	return print_verified(ctl, files.last, public_key, &found);
 }
 
 /* ---- archive */
