@@ -184,6 +184,7 @@ private:
 		if (kind_ == BH_KIND_WAL || (kind_ == BH_KIND_MANIFEST && end == BH_STREAM_TORN)) {
 			uint8_t stub[BH_STREAM_STUB_MAX];
 			stub_.assign(reinterpret_cast<char *>(stub), bh_stream_end_stub(reader_.get(), stub));
+			bh_fs_bad_end(path_.c_str(), bh_stream_reader_offset(reader_.get()));
 			return IOStatus::OK();
 		}
 		return FromStatus(bh_fail(BH_E_TAG, "the file is torn or damaged; restore it from a backup"), path_);

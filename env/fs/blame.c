@@ -4,9 +4,12 @@
  */
 #include "blame.h"
 
+#include <stdio.h>
+
 #include "path.h"
 
 static _Thread_local bool hushed_here, sizes_hushed_here;
+static _Thread_local char bad_end_here[BH_BAD_END_SIZE];
 
 bool bh_fs_hush(bool hushed)
 {
@@ -62,6 +65,19 @@ void bh_fs_blame(const bh_fs *fs, const bh_scope *owner, const char *path, bh_st
 	if (bh_is_damage(fs, owner, status))
 		bh_fs_damaged(fs, &damage);
 	bh_message_restore(&message);
+}
+
+void bh_fs_bad_end(const char *path, uint64_t off)
+{
+	snprintf(bad_end_here, sizeof(bad_end_here), "%s: what lies behind byte %llu is no whole part of it", path,
+		 (unsigned long long)off);
+}
+
+bool bh_fs_bad_end_take(char out[BH_BAD_END_SIZE])
+{
+	snprintf(out, BH_BAD_END_SIZE, "%s", bad_end_here);
+	bad_end_here[0] = '\0';
+	return out[0] != '\0';
 }
 
 /* .../staging/<merchant>/<class>/NAME, in whatever database. */

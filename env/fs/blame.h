@@ -28,6 +28,13 @@ bool bh_fs_hush(bool hushed);
 /* The same for a file whose size cannot be told, and nothing else. While RocksDB opens, it asks for the sizes of what a kill has
  * left as well (since 9.3, before it removes that); of a file that it needs it fails, and names it. */
 bool bh_fs_hush_sizes(bool hushed);
+
+/* A log that this thread read ends badly above what was synced: RocksDB has rules for that, by recovery mode, and where it then
+ * refuses the database it does not say which file it was. `off`: bytes of the file that are whole. */
+#define BH_BAD_END_SIZE 512
+void bh_fs_bad_end(const char *path, uint64_t off);
+/* What was said of the last of them since the last call, for people. False: of none. */
+bool bh_fs_bad_end_take(char out[BH_BAD_END_SIZE]);
 /* A size is asked for: hushes, if sizes are. Returns what bh_fs_hush() gets when it is told. */
 bool bh_fs_hush_for_size(void);
 
