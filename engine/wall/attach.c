@@ -11,8 +11,8 @@
  *     ACTIVE recorded                           done; the next open removes the parked files
  *     parked files removed                      done
  * RocksDB recovers the links with its own code, seen through a view of the Env in which this merchant is alone. Its SSTs are then
- * imported by hard link. Import would forget range tombstones and blobs (env/bridge/move.h): where there are any, they are
- * compacted away first, among the links. What was parked stays as it was.
+ * imported by hard link. Import would forget blobs, and with RocksDB 7.8 range tombstones (env/bridge/move.h): where there are
+ * any, they are compacted away first, among the links. What was parked stays as it was.
  */
 
 #include "attach.h"

@@ -58,7 +58,7 @@ bh_status bh_bridge_export(rocksdb_t *db, rocksdb_column_family_handle_t *cf, bh
 			       family.file_count, tables.size());
 	std::unique_ptr<bh_export> made(new bh_export{});
 	made->files.db_comparator_name = cf->rep->GetComparator()->Name();
-	made->lossy = HasRangeTombstones(tables) || family.blob_file_count > 0;
+	made->lossy = (!bridge::kImportKeepsTombstones && HasRangeTombstones(tables)) || family.blob_file_count > 0;
 	for (const LevelMetaData &level : family.levels)
 		for (const SstFileMetaData &file : level.files)
 			made->files.files.push_back(ToLive(file, level.level, family.name));

@@ -2,8 +2,8 @@
  *
  * move.h: a column family carried from one database to another, for the C side. move.cc converts and forwards.
  *
- * RocksDB 7.8's import takes a file's bounds from its point keys and knows no blob files: what has range tombstones or blobs must
- * be compacted until it has neither (bh_bridge_settle), or deleted rows come back.
+ * RocksDB's import knows no blob files, and that of 7.8 takes a file's bounds from its point keys: what has blobs there, or range
+ * tombstones with 7.8, must be compacted until it has neither (bh_bridge_settle), or deleted rows come back.
  */
 #ifndef BH_BRIDGE_MOVE_H
 #define BH_BRIDGE_MOVE_H
@@ -24,7 +24,7 @@ size_t bh_export_count(const bh_export *export_);
 /* The name of a file, "NNNNNN.sst", and the directory it lies in; borrowed. */
 const char *bh_export_name(const bh_export *export_, size_t i);
 const char *bh_export_dir(const bh_export *export_, size_t i);
-/* Whether import would lose something: a range tombstone, a blob. */
+/* Whether import would lose something: a blob, and with RocksDB 7.8 a range tombstone. */
 bool bh_export_is_lossy(const bh_export *export_);
 
 /* Whether the first and the last entry of each exported file can be read, which is what an import looks at, without a look at how

@@ -107,6 +107,10 @@ inline ROCKSDB_NAMESPACE::Status KeyVersions(ROCKSDB_NAMESPACE::DB *db, ROCKSDB_
 // The newest format_version of a block-based table that can be read.
 constexpr unsigned kNewestTableFormat = BH_ROCKSDB_SINCE(10, 4) ? 7 : BH_ROCKSDB_SINCE(8, 6) ? 6 : 5;
 
+// Whether an import takes a file's bounds as it is told them, those of its range tombstones included. Before 8.1 it takes those of
+// the point keys, and forgets tombstones that lie outside of them.
+constexpr bool kImportKeepsTombstones = BH_ROCKSDB_SINCE(8, 1);
+
 // Whether a log has records of their own about the sizes of timestamps in keys.
 constexpr bool kLogsNameTimestamps = BH_ROCKSDB_SINCE(8, 3);
 
