@@ -118,31 +118,20 @@ static rocksdb_t *open_set(const rocksdb_options_t *options, const char *dir, bo
 	return rocksdb_open_column_families(options, dir, (int)set->count, names, each, set->handles, error);
 }
 
-/* RocksDB says that a log does not reach where tables do, and not which. */
-static bh_status name_bad_end(bh_status status)
-{
-	char bad_end[BH_BAD_END_SIZE];
-
-	if (status == BH_OK || !bh_fs_bad_end_take(bad_end))
-		return status;
-	const bh_message message = bh_message_keep();
-	return bh_fail(status, "%s; %s: put the right one back, or all of the directory from one backup", message.text, bad_end);
-}
-
 bh_status bh_family_set_open(const rocksdb_options_t *options, bh_block_caches *caches, const char *dir, bool read_only,
 			     bh_family_set *out, rocksdb_t **rocks_out)
 {
 	BH_CLEANUP(bh_family_set_clear) bh_family_set set = { 0 };
-	char *error = NULL, bad_end[BH_BAD_END_SIZE];
+	char *error = NULL;
 	rocksdb_t *rocks;
 	bool before;
 
 	BH_TRY(prepare(options, caches, dir, &set));
-	(void)bh_fs_bad_end_take(bad_end);
+	bh_fs_bad_end_forget();
 	before = bh_fs_hush_sizes(true);
 	rocks = open_set(options, dir, read_only, &set, &error);
 	(void)bh_fs_hush_sizes(before);
-	BH_TRY(name_bad_end(bh_status_of_rocksdb(error)));
+	BH_TRY(bh_fs_bad_end_named(bh_status_of_rocksdb(error)));
 	*rocks_out = rocks;
 	*out = set;
 	set = (bh_family_set){ 0 };

@@ -15,7 +15,7 @@ bh_status bh_settings_check(const bh_db_options *options)
 	if (options->rocksdb == NULL)
 		return BH_OK;
 	BH_TRY(bh_options_check(options->rocksdb));
-	return bh_bridge_check_snapshots(options->rocksdb);
+	return bh_bridge_check_promises(options->rocksdb);
 }
 
 /* What stands as RocksDB has it of its own accord gets a value that suits many families in one database: its own lets 1,000 info

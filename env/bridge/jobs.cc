@@ -138,22 +138,6 @@ uint64_t Flushed(JobListener *listener, rocksdb_t *db, rocksdb_column_family_han
 	return sealed > waiting ? sealed - waiting : 0;
 }
 
-// With atomic_flush RocksDB 7.8 asserts that all families of a flush have the same reason for it, and a flush of one of them that
-// is asked for gives that one another reason while a flush of all is still waiting for its turn.
-void AwaitFlushes(DB *db, const bool *stop)
-{
-	uint64_t pending = 1, running = 1;
-	if (!db->GetDBOptions().atomic_flush)
-		return;
-	// Not for ever: one that fails stays pending until its merchant is taken out.
-	for (int ms = 0; ms < 200 && !__atomic_load_n(stop, __ATOMIC_ACQUIRE); ms++) {
-		if (db->GetAggregatedIntProperty(DB::Properties::kMemTableFlushPending, &pending) && pending == 0 &&
-		    db->GetIntProperty(DB::Properties::kNumRunningFlushes, &running) && running == 0)
-			return;
-		Env::Default()->SleepForMicroseconds(1000);
-	}
-}
-
 Status Flush(JobListener *listener, rocksdb_t *db, rocksdb_column_family_handle_t *cf, bool now, const bool *stop)
 {
 	FlushOptions options;
@@ -161,7 +145,6 @@ Status Flush(JobListener *listener, rocksdb_t *db, rocksdb_column_family_handle_
 	options.allow_write_stall = now;
 	const uint64_t errors = listener->Errors();
 	Status s;
-	AwaitFlushes(db->rep, stop);
 	while ((s = db->rep->Flush(options, cf->rep)).IsTryAgain() && !__atomic_load_n(stop, __ATOMIC_ACQUIRE))
 		Env::Default()->SleepForMicroseconds(1000); // writes are stopped for a moment
 	const uint64_t sealed = listener->Sealed(cf->rep->GetName());

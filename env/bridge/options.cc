@@ -193,12 +193,17 @@ bh_status bh_bridge_check_options(const rocksdb_options_t *options)
 	return CheckShape(options->rep);
 }
 
-bh_status bh_bridge_check_snapshots(const rocksdb_options_t *options)
+bh_status bh_bridge_check_promises(const rocksdb_options_t *options)
 {
-	const Rule rule = { options->rep.unordered_write, "unordered_write",
-			    "snapshots and iterators would not keep to their point in time; leave it off" };
+	const Rule rules[] = {
+		{ options->rep.unordered_write, "unordered_write",
+		  "snapshots and iterators would not keep to their point in time; leave it off" },
+		{ options->rep.atomic_flush, "atomic_flush",
+		  "all merchants' rows are flushed together or none, so one's damaged file would hold up everybody's; leave it "
+		  "off" },
+	};
 
-	return Apply(&rule, 1);
+	return Apply(rules, sizeof(rules) / sizeof(rules[0]));
 }
 
 bh_status bh_bridge_merge_operator(const rocksdb_options_t *options, bh_buf *out)

@@ -15,8 +15,9 @@ extern "C" {
 
 /* Refuses options that break Bulkhead's promises, naming the option. Errors: BH_E_UNSUPPORTED. */
 BH_MUST_CHECK bh_status bh_bridge_check_options(const rocksdb_options_t *options);
-/* The same of those with which a snapshot is no point in time, which is for who drives RocksDB to know. */
-BH_MUST_CHECK bh_status bh_bridge_check_snapshots(const rocksdb_options_t *options);
+/* The same of those that break what bh_db promises and the Env alone does not: snapshots, merchants that do not wait for each
+ * other. */
+BH_MUST_CHECK bh_status bh_bridge_check_promises(const rocksdb_options_t *options);
 
 /* The name of the merge operator ("": none), or of the comparator, appended to `out`. Errors: BH_E_NOMEM. */
 BH_MUST_CHECK bh_status bh_bridge_merge_operator(const rocksdb_options_t *options, bh_buf *out);

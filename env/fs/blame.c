@@ -9,7 +9,7 @@
 #include "path.h"
 
 static _Thread_local bool hushed_here, sizes_hushed_here;
-static _Thread_local char bad_end_here[BH_BAD_END_SIZE];
+static _Thread_local char bad_end_here[512];
 
 bool bh_fs_hush(bool hushed)
 {
@@ -73,11 +73,18 @@ void bh_fs_bad_end(const char *path, uint64_t off)
 		 (unsigned long long)off);
 }
 
-bool bh_fs_bad_end_take(char out[BH_BAD_END_SIZE])
+void bh_fs_bad_end_forget(void)
 {
-	snprintf(out, BH_BAD_END_SIZE, "%s", bad_end_here);
 	bad_end_here[0] = '\0';
-	return out[0] != '\0';
+}
+
+bh_status bh_fs_bad_end_named(bh_status status)
+{
+	if (status == BH_OK || bad_end_here[0] == '\0')
+		return status;
+	const bh_message message = bh_message_keep();
+	return bh_fail(status, "%s; %s: put the right one back, or all of the directory from one backup", message.text,
+		       bad_end_here);
 }
 
 /* .../staging/<merchant>/<class>/NAME, in whatever database. */

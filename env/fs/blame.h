@@ -31,10 +31,10 @@ bool bh_fs_hush_sizes(bool hushed);
 
 /* A log that this thread read ends badly above what was synced: RocksDB has rules for that, by recovery mode, and where it then
  * refuses the database it does not say which file it was. `off`: bytes of the file that are whole. */
-#define BH_BAD_END_SIZE 512
 void bh_fs_bad_end(const char *path, uint64_t off);
-/* What was said of the last of them since the last call, for people. False: of none. */
-bool bh_fs_bad_end_take(char out[BH_BAD_END_SIZE]);
+void bh_fs_bad_end_forget(void);
+/* `status` of an open since then, with this thread's message of it, to which the last of those logs is added. */
+BH_MUST_CHECK bh_status bh_fs_bad_end_named(bh_status status);
 /* A size is asked for: hushes, if sizes are. Returns what bh_fs_hush() gets when it is told. */
 bool bh_fs_hush_for_size(void);
 

@@ -11,6 +11,7 @@
 
 #include "env/bridge/bridge.h"
 #include "env/bridge/look.h"
+#include "env/fs/blame.h"
 #include "verify.h"
 
 #define NOBODY "" /* no merchant has that name: the default family alone */
@@ -102,9 +103,10 @@ static bh_status open_and_read(const opening *o, const char *merchant)
 	char *error = NULL;
 
 	BH_TRY(choose(o, merchant, &c));
+	bh_fs_bad_end_forget();
 	c.rocks = rocksdb_open_for_read_only_column_families(o->options, o->dir, (int)c.count, c.names,
 							     (const rocksdb_options_t *const *)c.options, c.handles, 0, &error);
-	BH_TRY(bh_status_of_rocksdb(error));
+	BH_TRY(bh_fs_bad_end_named(bh_status_of_rocksdb(error)));
 	error = NULL;
 	bh_bridge_check_blocks(c.rocks, &error);
 	return bh_status_of_rocksdb(error);

@@ -23,17 +23,16 @@ void run_config_make(test_random *random, bool direct_works, run_config *out)
 	out->max_open_files = test_random_below(random, 2) ? 20 : -1;
 	out->blobs = test_random_below(random, 2);
 	out->direct = test_random_below(random, 2) && direct_works;
-	out->atomic_flush = test_random_below(random, 3) == 0;
 	out->manual_wal_flush = test_random_below(random, 3) == 0;
-	out->pipelined = test_random_below(random, 3) == 0 && !out->atomic_flush; /* RocksDB takes just one of the two */
+	out->pipelined = test_random_below(random, 3) == 0;
 }
 
 void run_config_print(const run_config *config)
 {
-	fprintf(stderr, "  write_buffer %zu, compression %d, max_open_files %d%s%s%s%s%s\n", config->write_buffer,
+	fprintf(stderr, "  write_buffer %zu, compression %d, max_open_files %d%s%s%s%s\n", config->write_buffer,
 		config->compression, config->max_open_files, config->blobs ? ", blob files" : "",
-		config->direct ? ", direct I/O" : "", config->atomic_flush ? ", atomic flush" : "",
-		config->manual_wal_flush ? ", manual WAL flush" : "", config->pipelined ? ", pipelined writes" : "");
+		config->direct ? ", direct I/O" : "", config->manual_wal_flush ? ", manual WAL flush" : "",
+		config->pipelined ? ", pipelined writes" : "");
 }
 
 static rocksdb_options_t *make_options(const run_config *config)
@@ -51,7 +50,6 @@ static rocksdb_options_t *make_options(const run_config *config)
 	rocksdb_options_set_blob_gc_age_cutoff(options, 0.5);
 	rocksdb_options_set_use_direct_reads(options, config->direct);
 	rocksdb_options_set_use_direct_io_for_flush_and_compaction(options, config->direct);
-	rocksdb_options_set_atomic_flush(options, config->atomic_flush);
 	rocksdb_options_set_manual_wal_flush(options, config->manual_wal_flush);
 	rocksdb_options_set_enable_pipelined_write(options, config->pipelined);
 	rocksdb_options_set_merge_operator(options, test_append_operator());

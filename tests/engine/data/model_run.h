@@ -17,7 +17,7 @@ typedef struct run_config {
 	size_t write_buffer; /* bytes */
 	int compression;
 	int max_open_files;
-	bool blobs, direct, atomic_flush, manual_wal_flush, pipelined;
+	bool blobs, direct, manual_wal_flush, pipelined;
 } run_config;
 
 void run_config_make(test_random *random, bool direct_works, run_config *out);

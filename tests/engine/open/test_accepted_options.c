@@ -96,7 +96,6 @@ static const accepted cases[] = {
 	{ "avoid_flush_during_recovery=true;avoid_flush_during_shutdown=true", NULL, false },
 	{ "allow_2pc=true", NULL, false },
 	{ "manual_wal_flush=true", NULL, false },
-	{ "atomic_flush=true", NULL, false },
 	{ "two_write_queues=true", NULL, false },
 	{ "enable_pipelined_write=true", NULL, false },
 	{ "write_dbid_to_manifest=true", NULL, false },

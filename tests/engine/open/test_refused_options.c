@@ -188,6 +188,7 @@ static const struct refusal {
 	{ "", set_hash_skip_list, "memtable_factory" },
 	{ "", set_hash_link_list, "memtable_factory" },
 	{ "inplace_update_support=true;allow_concurrent_memtable_write=false", NULL, "inplace_update_support" },
+	{ "atomic_flush=true", NULL, "atomic_flush" },
 	{ "unordered_write=true", NULL, "unordered_write" },
 	{ "persist_stats_to_disk=true", NULL, "persist_stats_to_disk" },
 	{ "", set_row_cache, "row_cache" },

@@ -112,16 +112,14 @@ typedef struct run {
 	bh_status (*meet)(bh_cf *a);
 	int error;      /* errno of writes; 0: what is read is damaged */
 	unsigned spare; /* writes that succeed before */
-	bool atomic;
-	bool no_dir; /* the directory takes no new files instead */
+	bool no_dir;    /* the directory takes no new files instead */
 } run;
 
-static rocksdb_options_t *options_of(const run *r)
+static rocksdb_options_t *small_buffers(void)
 {
 	rocksdb_options_t *options = rocksdb_options_create();
 
 	rocksdb_options_set_write_buffer_size(options, 256 << 10);
-	rocksdb_options_set_atomic_flush(options, r->atomic);
 	return options;
 }
 
@@ -162,7 +160,7 @@ static void wait_off(bh_db *db)
 static void a_job_fails(void *arg)
 {
 	const run *r = arg;
-	rocksdb_options_t *options = options_of(r);
+	rocksdb_options_t *options = small_buffers();
 	char path[PATH_SIZE];
 	bh_cf *a, *b_cf;
 	neighbour b;
@@ -215,7 +213,6 @@ static void a_compaction_meets_a_damaged_page(void **state)
 {
 	(void)state;
 	in_a_child((run){ .meet = by_compaction });
-	in_a_child((run){ .meet = by_compaction, .atomic = true });
 }
 
 static void a_flush_cannot_write(void **state)
@@ -232,12 +229,6 @@ static void a_flush_of_rocksdbs_own_cannot_write(void **state)
 {
 	(void)state;
 	in_a_child((run){ .meet = by_writing, .error = EIO });
-}
-
-static void an_atomic_flush_cannot_write(void **state)
-{
-	(void)state;
-	in_a_child((run){ .meet = by_flush, .error = EIO, .atomic = true });
 }
 
 static void a_compaction_cannot_write(void **state)
@@ -259,7 +250,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_compaction_cannot_write),  cmocka_unit_test(a_compaction_meets_a_damaged_page),
 		cmocka_unit_test(a_flush_cannot_write),       cmocka_unit_test(a_flush_of_rocksdbs_own_cannot_write),
-		cmocka_unit_test(a_directory_takes_no_files), cmocka_unit_test(an_atomic_flush_cannot_write),
+		cmocka_unit_test(a_directory_takes_no_files),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
