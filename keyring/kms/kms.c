@@ -12,6 +12,7 @@
 
 #include "keyring/base/crashpoint.h"
 #include "keyring/kms/agent/agent.h"
+#include "keyring/kms/aws/aws.h"
 #include "keyring/kms/local/local.h"
 #include "keyring/kms/pkcs11/pkcs11.h"
 #include "keyring/kms/provider/registry.h"
@@ -29,16 +30,18 @@ struct bh_kms {
 };
 
 static const bh_kms_known known[] = {
-	{ "local", &bh_kms_provider_local, NULL },   { "agent", &bh_kms_provider_agent, NULL },
+	{ "local", &bh_kms_provider_local, NULL },           { "agent", &bh_kms_provider_agent, NULL },
 #ifdef BH_HAVE_P11KIT
 	{ "pkcs11", &bh_kms_provider_pkcs11, NULL },
 #else
 	{ "pkcs11", NULL, "p11-kit 0.24 or later" },
 #endif
 #ifdef BH_HAVE_CURL
-	{ "vault", &bh_kms_provider_vault, NULL },   { "vault+http", &bh_kms_provider_vault_http, NULL },
+	{ "aws-kms", &bh_kms_provider_aws, NULL },           { "vault", &bh_kms_provider_vault, NULL },
+	{ "vault+http", &bh_kms_provider_vault_http, NULL },
 #else
-	{ "vault", NULL, "libcurl 7.85 or later" },  { "vault+http", NULL, "libcurl 7.85 or later" },
+	{ "aws-kms", NULL, "libcurl 7.85 or later" },    { "vault", NULL, "libcurl 7.85 or later" },
+	{ "vault+http", NULL, "libcurl 7.85 or later" },
 #endif
 };
 #define KNOWN_COUNT (sizeof(known) / sizeof(known[0]))

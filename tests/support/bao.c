@@ -4,33 +4,18 @@
  */
 #include "bao.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <netinet/in.h>
 #include <signal.h>
 #include <sys/prctl.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "keyring/kms/http/json.h"
+#include "port.h"
 
 #define START_MS 60000 /* a loaded machine is slow */
-
-/* One that nobody has now. */
-static int port_find(void)
-{
-	struct sockaddr_in in = { .sin_family = AF_INET, .sin_addr = { htonl(INADDR_LOOPBACK) } };
-	socklen_t len = sizeof(in);
-	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-
-	test_check(fd >= 0 && bind(fd, (const struct sockaddr *)&in, sizeof(in)) == 0);
-	test_check(getsockname(fd, (struct sockaddr *)&in, &len) == 0);
-	close(fd);
-	return ntohs(in.sin_port);
-}
 
 static void exec_server(const bao *b)
 {
@@ -85,7 +70,7 @@ void bao_start(bao *b, const char *home, bool tls)
 	path_join(b->log, home, "log");
 	path_join(b->ca, home, "vault-ca.pem");
 	test_check(mkdir(home, 0700) == 0 || errno == EEXIST);
-	b->port = port_find();
+	b->port = test_port_find();
 	b->pid = fork();
 	test_check(b->pid >= 0);
 	if (b->pid == 0)

@@ -9,6 +9,8 @@
  * describes, and destroys where its operator allows it; what else a key's owner does, he does at the directory, with bhctl(1).
  *     vault://HOST:PORT/MOUNT/keys/NAME[?region=R], vault+http://127.0.0.1:PORT/...   a derived key of the transit engine of
  * HashiCorp Vault or OpenBao, if this build was made with libcurl; keyring/README.md says how it signs in.
+ *     aws-kms://arn:aws:kms:REGION:ACCOUNT:key/ID   a symmetric key of one region in AWS KMS, if this build was made with libcurl;
+ * keyring/README.md says where its credentials come from.
  *     pkcs11:token=T;object=K?module-path=/M.so&pin-source=file:/P[&region=R]   an AES key in a PKCS#11 token (RFC 7512), if this
  * build was made with p11-kit; keyring/README.md has all of it.
  * A service can bring another one: kms_provider.h.

@@ -58,10 +58,23 @@ static bool copy_text(const char *from, char **out)
 	return from == NULL || *out != NULL;
 }
 
+/* Where AWS tells a machine its credentials: link-local, so that no router passes it on. */
+static const char *const link_local[] = { "http://169.254.169.254:", "http://169.254.170.2:", "http://169.254.170.23:",
+					  "http://[fd00:ec2::254]:", "http://[fd00:ec2::23]:" };
+
+static bool is_link_local(const char *base)
+{
+	for (size_t i = 0; i < sizeof(link_local) / sizeof(link_local[0]); i++)
+		if (strncmp(base, link_local[i], strlen(link_local[i])) == 0)
+			return true;
+	return false;
+}
+
 /* The callers parse URIs, and know what is a loopback address; this is the last look. */
 static bool is_plain_elsewhere(const char *base)
 {
-	return strncmp(base, "https://", 8) != 0 && strncmp(base, "http://127.", 11) != 0 && strncmp(base, "http://[::1]", 12) != 0;
+	return strncmp(base, "https://", 8) != 0 && strncmp(base, "http://127.", 11) != 0 &&
+	       strncmp(base, "http://[::1]", 12) != 0 && !is_link_local(base);
 }
 
 bh_status bh_http_origin_new(const char *base, const bh_http_tls *tls, bh_http_origin **out)
@@ -285,7 +298,8 @@ static void options_connection(call *c)
 	const char *proxy = getenv("BULKHEAD_KMS_PROXY");
 
 	set_text(c, CURLOPT_PROTOCOLS_STR, strncmp(origin->base, "https:", 6) == 0 ? "https" : "http");
-	set_text(c, CURLOPT_PROXY, proxy != NULL ? proxy : ""); /* and none of http_proxy and its family */
+	/* None of http_proxy and its family; nor any for what does not leave the machine's own link. */
+	set_text(c, CURLOPT_PROXY, proxy != NULL && !is_link_local(origin->base) ? proxy : "");
 	set_long(c, CURLOPT_SSLVERSION, CURL_SSLVERSION_TLSv1_2);
 	set_long(c, CURLOPT_SSL_VERIFYPEER, 1);
 	set_long(c, CURLOPT_SSL_VERIFYHOST, 2);

@@ -4,9 +4,9 @@
  *
  * An origin is one server as one client sees it: its connections, which are kept, and whether it answers. What always holds: the
  * server's certificate is verified, by the system's authorities or a file of one's own; TLS 1.2 or later; plain HTTP for loopback
- * addresses alone; no redirect is followed; no proxy is used but BULKHEAD_KMS_PROXY; nothing of ~/.netrc or cookies; an answer has
- * a bound, and a call a deadline, half a second of it at most for the connection. Memory that libcurl and jansson free is wiped,
- * unless the host program has given them allocators of its own.
+ * addresses, and the link-local ones of AWS's machine credentials, alone; no redirect is followed; no proxy is used but
+ * BULKHEAD_KMS_PROXY; nothing of ~/.netrc or cookies; an answer has a bound, and a call a deadline, half a second of it at most for
+ * the connection. Memory that libcurl and jansson free is wiped, unless the host program has given them allocators of its own.
  *
  * While an origin does not answer, one call at a time tries it; all others end at once (BH_E_KMS_UNREACHABLE). While it says that
  * it takes no more calls, nobody asks it, for as long as it said, or a second (BH_E_KMS_THROTTLED). Other origins are not

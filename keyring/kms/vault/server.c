@@ -4,14 +4,12 @@
  */
 #include "server.h"
 
-#include <fcntl.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
-#include <unistd.h>
 
-#include "keyring/crypto/kdf.h"
+#include "keyring/kms/http/shared.h"
 
 #define TOKEN_MAX 2000 /* bytes of a token or a secret id */
 
@@ -23,9 +21,7 @@ typedef enum sign_in {
 } sign_in;
 
 struct bh_vault_server {
-	bh_vault_server *next;     /* guarded by `servers_lock`, as is `refs` */
-	size_t refs;               /* keys that are open */
-	uint8_t id[BH_SHA256_LEN]; /* of all that tells one server from another */
+	bh_shared shared; /* first: by the keys that are open */
 	bh_http_origin *origin;
 	sign_in by;
 	char *name_space, *auth_mount, *role_id, *file; /* file: of the token or the secret id */
@@ -38,8 +34,7 @@ struct bh_vault_server {
 	char principal[BH_KMS_PRINCIPAL_SIZE];
 };
 
-static pthread_mutex_t servers_lock = PTHREAD_MUTEX_INITIALIZER;
-static bh_vault_server *servers;
+static bh_shared_list servers = { .lock = PTHREAD_MUTEX_INITIALIZER };
 
 static int64_t now_s(void)
 {
@@ -51,13 +46,6 @@ static int64_t now_s(void)
 
 /* ---- what the environment says */
 
-static const char *env(const char *name, const char *otherwise)
-{
-	const char *value = getenv(name);
-
-	return value != NULL && value[0] != '\0' ? value : otherwise;
-}
-
 static bool env_copy(const char *value, char **out)
 {
 	*out = value != NULL ? strdup(value) : NULL;
@@ -66,7 +54,7 @@ static bool env_copy(const char *value, char **out)
 
 static bool home_token_file(char **out)
 {
-	const char *home = env("HOME", NULL);
+	const char *home = bh_env("HOME", NULL);
 	BH_CLEANUP(bh_buf_clear) bh_buf path = { 0 };
 
 	*out = NULL;
@@ -80,25 +68,25 @@ static bool home_token_file(char **out)
 
 static bool sign_in_read(bh_vault_server *s)
 {
-	const char *token = env("VAULT_TOKEN", NULL);
+	const char *token = bh_env("VAULT_TOKEN", NULL);
 
-	if (env("BULKHEAD_VAULT_ROLE_ID", NULL) != NULL) {
+	if (bh_env("BULKHEAD_VAULT_ROLE_ID", NULL) != NULL) {
 		s->by = BY_APPROLE;
-		return env_copy(env("BULKHEAD_VAULT_ROLE_ID", NULL), &s->role_id) &&
-		       env_copy(env("BULKHEAD_VAULT_SECRET_ID_FILE", NULL), &s->file) &&
-		       env_copy(env("BULKHEAD_VAULT_AUTH_MOUNT", "approle"), &s->auth_mount);
+		return env_copy(bh_env("BULKHEAD_VAULT_ROLE_ID", NULL), &s->role_id) &&
+		       env_copy(bh_env("BULKHEAD_VAULT_SECRET_ID_FILE", NULL), &s->file) &&
+		       env_copy(bh_env("BULKHEAD_VAULT_AUTH_MOUNT", "approle"), &s->auth_mount);
 	}
 	if (token != NULL) {
 		s->by = BY_TOKEN;
 		return bh_secret_copy(&s->token, bh_view_of(token, strlen(token) + 1)) == BH_OK;
 	}
-	if (env("BULKHEAD_VAULT_TOKEN_FILE", NULL) != NULL) {
+	if (bh_env("BULKHEAD_VAULT_TOKEN_FILE", NULL) != NULL) {
 		s->by = BY_TOKEN_FILE;
-		return env_copy(env("BULKHEAD_VAULT_TOKEN_FILE", NULL), &s->file);
+		return env_copy(bh_env("BULKHEAD_VAULT_TOKEN_FILE", NULL), &s->file);
 	}
-	if (env("VAULT_CLIENT_CERT", NULL) != NULL) {
+	if (bh_env("VAULT_CLIENT_CERT", NULL) != NULL) {
 		s->by = BY_CERT;
-		return env_copy(env("BULKHEAD_VAULT_AUTH_MOUNT", "cert"), &s->auth_mount);
+		return env_copy(bh_env("BULKHEAD_VAULT_AUTH_MOUNT", "cert"), &s->auth_mount);
 	}
 	s->by = BY_TOKEN_FILE;
 	return home_token_file(&s->file);
@@ -117,7 +105,7 @@ static bh_status identify(bh_vault_server *s, const char *base, const bh_http_tl
 		views[count++] = bh_view_str(parts[i] != NULL ? parts[i] : "");
 		views[count++] = bh_view_of("", 1); /* its end */
 	}
-	return bh_sha256_parts(views, count, s->id);
+	return bh_sha256_parts(views, count, s->shared.id);
 }
 
 static void server_free(bh_vault_server *s)
@@ -141,21 +129,20 @@ static void server_freep(bh_vault_server **s)
 
 static bh_status server_new(const char *base, bh_vault_server **out)
 {
-	const bh_http_tls tls = { env("VAULT_CACERT", NULL), env("VAULT_CAPATH", NULL), env("VAULT_CLIENT_CERT", NULL),
-				  env("VAULT_CLIENT_KEY", NULL) };
+	const bh_http_tls tls = { bh_env("VAULT_CACERT", NULL), bh_env("VAULT_CAPATH", NULL), bh_env("VAULT_CLIENT_CERT", NULL),
+				  bh_env("VAULT_CLIENT_KEY", NULL) };
 	BH_CLEANUP(server_freep) bh_vault_server *s = calloc(1, sizeof(*s));
 
 	if (s == NULL)
 		return bh_fail(BH_E_NOMEM, "%s: no memory to call it", base);
 	pthread_mutex_init(&s->lock, NULL);
-	if (!sign_in_read(s) || !env_copy(env("VAULT_NAMESPACE", NULL), &s->name_space))
+	if (!sign_in_read(s) || !env_copy(bh_env("VAULT_NAMESPACE", NULL), &s->name_space))
 		return bh_fail(BH_E_NOMEM, "%s: no memory to sign in", base);
 	if (s->by == BY_APPROLE && s->file == NULL)
 		return bh_fail(BH_E_KMS_REFUSED, "%s: BULKHEAD_VAULT_ROLE_ID is set, and BULKHEAD_VAULT_SECRET_ID_FILE is not",
 			       base);
 	BH_TRY(identify(s, base, &tls));
 	BH_TRY(bh_http_origin_new(base, &tls, &s->origin));
-	s->refs = 1;
 	*out = s;
 	s = NULL;
 	return BH_OK;
@@ -163,38 +150,18 @@ static bh_status server_new(const char *base, bh_vault_server **out)
 
 bh_status bh_vault_server_get(const char *base, bh_vault_server **out)
 {
-	bh_vault_server *made = NULL, *found;
+	bh_vault_server *made = NULL;
 
 	BH_TRY(server_new(base, &made));
-	pthread_mutex_lock(&servers_lock);
-	for (found = servers; found != NULL && memcmp(found->id, made->id, sizeof(made->id)) != 0;)
-		found = found->next;
-	if (found != NULL) {
-		found->refs++;
-	} else {
-		made->next = servers;
-		servers = made;
-	}
-	pthread_mutex_unlock(&servers_lock);
-	if (found != NULL)
+	*out = (bh_vault_server *)(void *)bh_shared_join(&servers, &made->shared);
+	if (*out != made)
 		server_free(made);
-	*out = found != NULL ? found : made;
 	return BH_OK;
 }
 
 void bh_vault_server_unref(bh_vault_server *server)
 {
-	if (server == NULL)
-		return;
-	pthread_mutex_lock(&servers_lock);
-	bool last = --server->refs == 0;
-	bh_vault_server **at = &servers;
-	while (last && *at != server)
-		at = &(*at)->next;
-	if (last)
-		*at = server->next;
-	pthread_mutex_unlock(&servers_lock);
-	if (last)
+	if (server != NULL && bh_shared_leave(&servers, &server->shared))
 		server_free(server);
 }
 
@@ -256,21 +223,16 @@ static bool is_plain(const char *text)
 static bh_status secret_file(const bh_vault_server *s, const char *path, bh_secret *out)
 {
 	BH_CLEANUP(bh_secret_clear) bh_secret text = { 0 };
-	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
-	bh_status status = bh_secret_init(&text, TOKEN_MAX);
-	ssize_t got = fd >= 0 && status == BH_OK ? read(fd, text.data, TOKEN_MAX - 1) : -1;
+	bool read = false;
 
-	if (fd >= 0)
-		close(fd);
-	BH_TRY(status);
-	if (got < 0)
-		return bh_fail(BH_E_KMS_REFUSED, "%s: there is nothing to sign in by: %s cannot be read",
+	BH_TRY(bh_secret_file(path, TOKEN_MAX, &read, &text));
+	if (!read)
+		return bh_fail(BH_E_KMS_REFUSED, "%s: there is nothing to sign in by: %s cannot be read, or is empty",
 			       bh_http_origin_base(s->origin), path);
-	while (got > 0 && (text.data[got - 1] == '\n' || text.data[got - 1] == '\r' || text.data[got - 1] == ' '))
-		text.data[--got] = '\0';
 	if (!is_plain((const char *)text.data))
 		return bh_fail(BH_E_KMS_REFUSED, "%s: %s holds nothing to sign in by", bh_http_origin_base(s->origin), path);
-	return bh_secret_copy(out, bh_view_of(text.data, (size_t)got + 1));
+	*out = bh_secret_take(&text);
+	return BH_OK;
 }
 
 static void life_take(bh_vault_server *s, bool renewable, int64_t ttl_s)
