@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Which RocksDB this is, and whether Bulkhead is made for it. RocksDB's ways to break a plugin mostly compile in silence, and what a
 # new one writes to disk is refused only when it is written; so a version that nobody has tested is not built with by accident.
-set(bh_rocksdb_tested 7.8 9.10) # by tools/dev test [--on SUITE]; the newest last
+set(bh_rocksdb_tested 7.8 9.10 9.11) # by tools/dev test [--on SUITE]; the newest last
 option(BULKHEAD_ROCKSDB_UNTESTED "Build with a RocksDB that Bulkhead was not tested with" OFF)
 
 find_file(bh_rocksdb_version_file rocksdb/version.h HINTS ${ROCKSDB_INCLUDE_DIRS} NO_CACHE REQUIRED)

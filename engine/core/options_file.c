@@ -2,10 +2,10 @@
  *
  * options_file.c: RocksDB's OPTIONS file is written when nobody waits for it.
  *
- * RocksDB writes it anew, all column families in it, whenever one is made or dropped, reads it back to check it, and lets no writer
- * in meanwhile: 0.25 ms for each family there is. So it is held back while merchants come and go, and written when the database is
- * closed; an open writes it in any case. After a kill it names families of the past until then: it is for tools and people, RocksDB
- * itself goes by the MANIFEST.
+ * RocksDB writes it anew, all column families in it, whenever one is made or dropped, and reads it back to check it: 0.25 ms for
+ * each family there is, in which 7.8 lets no writer in, and no version whoever wants to make or drop one. So it is held back while
+ * merchants come and go, and written when the database is closed; an open writes it in any case. After a kill it names families of
+ * the past until then: it is for tools and people, RocksDB itself goes by the MANIFEST.
  */
 #include "options_file.h"
 

@@ -91,7 +91,7 @@ refuses() {
 	! configure -DBULKHEAD_TESTS=OFF "${@:3}" || fail "RocksDB $1 is taken"
 	tr -s '\n ' ' ' <"$work/log" | grep -qF "$2" || fail "why RocksDB $1 is refused is not said"
 }
-for version in 9.11 10.4 11.0 12.0; do
+for version in 10.0 10.4 11.0 12.0; do
 	refuses "$version" BULKHEAD_ROCKSDB_UNTESTED=ON
 	must_configure -DBULKHEAD_TESTS=OFF -DBULKHEAD_ROCKSDB_UNTESTED=ON
 done
@@ -100,7 +100,7 @@ for version in 7.9 8.0 8.8; do
 	refuses "$version" 'neither those of 7.8 nor' -DBULKHEAD_ROCKSDB_UNTESTED=ON
 done
 refuses 7.7 rocksdb
-for version in 7.8 9.10; do
+for version in 7.8 9.10 9.11; do
 	rocksdb_is "$version" "$version"
 	must_configure -DBULKHEAD_TESTS=OFF
 	compiles -std=gnu++17 || fail "RocksDB $version is not built with in C++17"
