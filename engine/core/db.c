@@ -3,6 +3,7 @@
  * db.c: see db.h.
  */
 #include "db.h"
+#include "home.h"
 #include "keyring/ring/keyring.h"
 
 #include <stdarg.h>
@@ -33,6 +34,23 @@ bh_status bh_db_pin(bh_db *db, char out[BH_PIN_SIZE])
 {
 	BH_TRY(bh_db_enter(db));
 	return bh_db_leave(db, bh_keyring_pin(db->keyring, out));
+}
+
+static bh_status adopt(bh_db *db)
+{
+	const bh_audit_event adopted = { .action = BH_AUDIT_DATABASE_ADOPTED, .region = bh_keyring_region(db->keyring) };
+
+	BH_TRY(bh_db_check_writable(db));
+	if (bh_home_is_here(db->dir))
+		return BH_OK;
+	BH_TRY(bh_audit_append(bh_keyring_audit(db->keyring), &adopted));
+	return bh_home_set(db->dir);
+}
+
+bh_status bh_db_adopt(bh_db *db)
+{
+	BH_TRY(bh_db_enter(db));
+	return bh_db_leave(db, adopt(db));
 }
 
 bh_status bh_db_audit_archive(bh_db *db, const char *to, bh_audit_archived *out)

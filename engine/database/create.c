@@ -12,6 +12,7 @@
 #include "engine/core/db.h"
 #include "keyring/base/base.h"
 #include "engine/core/files.h"
+#include "engine/core/home.h"
 #include "settings.h"
 
 bh_status bh_db_create(const char *dir, const char *region, const char *platform_cmk_uri, const bh_db_options *options)
@@ -35,10 +36,14 @@ bh_status bh_db_create(const char *dir, const char *region, const char *platform
 		return bh_fail(BH_E_EXISTS, "%s: holds a RocksDB already; choose an empty directory", dir);
 	keyring_options.kms = options->kms;
 	keyring_options.actor = options->actor;
+	/* First, so that there is no database without one. */
+	BH_TRY(bh_home_set(dir));
 	status = bh_keyring_create(dir, region, platform_cmk_uri, &keyring_options);
 	/* Refused before anything was written: what is empty can go again. */
-	if (status != BH_OK && made)
+	if (status != BH_OK && made) {
+		bh_home_unset(dir);
 		(void)rmdir(dir);
+	}
 	BH_TRY(status);
 	/* A kill here leaves a keyring without a database: the next open makes it. */
 	BH_TRY(bh_db_open(dir, options, &db));

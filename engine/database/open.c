@@ -30,6 +30,7 @@
 #include "engine/core/family.h"
 #include "engine/core/family_set.h"
 #include "engine/core/files.h"
+#include "engine/core/home.h"
 #include "engine/core/merchant.h"
 #include "engine/core/class.h"
 #include "engine/erase/erase_open.h"
@@ -301,6 +302,7 @@ static bh_status open_steps(bh_db *db, const char *dir, const bh_db_options *opt
 	if (db->read_only)
 		return show(db);
 	BH_TRY(bh_cold_start(db));
+	bh_home_tidy(db->dir);
 	BH_TRY(remove_leftovers(db->dir));
 	bh_cold_inspect(db);
 	BH_TRY(bh_cold_detach_hurt(db, &any));

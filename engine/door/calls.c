@@ -98,6 +98,11 @@ static bh_status do_metrics(bh_door_call *call)
 	return BH_OK;
 }
 
+static bh_status do_adopt(bh_door_call *call)
+{
+	return bh_db_adopt(call->db);
+}
+
 static bh_status do_archive(bh_door_call *call)
 {
 	BH_CLEANUP(bh_buf_clear) bh_buf to = { 0 };
@@ -375,6 +380,7 @@ static const struct row {
 	  do_status,
 	  { { "merchant", NAME, false }, { "database", FLAG, false }, { "brief", FLAG, false }, { "live", FLAG, false } } },
 	{ "metrics", do_metrics, { { 0 } } },
+	{ "adopt", do_adopt, { { 0 } } },
 	{ "audit archive", do_archive, { { "to", BYTES, true } } },
 	{ "merchant add", do_add, { MERCHANT, { "cmk", BYTES, true }, { "classes", NAMES, true } } },
 	{ "merchant suspend", do_suspend, { MERCHANT, { "reason", BYTES, false }, { "operator", BYTES, false } } },

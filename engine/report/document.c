@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "engine/core/home.h"
 #include "engine/rotation/survey.h"
 #include "env/fs/path.h"
 #include "json.h"
@@ -263,6 +264,7 @@ static json_t *database_json(const bh_document *d)
 			  "platform_cmk", cmk_json(d, platform), "platform_deks", platform_deks_json(d), "logs", logs_json(d));
 
 	bh_json_set_text(database, "path", d->place.dir);
+	json_object_set_new(database, "home", json_boolean(bh_home_is_here(d->place.dir)));
 	bh_json_set_id(database, "id", bh_keyring_database_id(keyring));
 	bh_signer_public(bh_keyring_signer(keyring), public_key);
 	bh_hex(public_key, sizeof(public_key), hex);

@@ -27,6 +27,7 @@
 #include "keyring/base/crashpoint.h"
 #include "certificate.h"
 #include "engine/core/alarm.h"
+#include "engine/core/home.h"
 #include "shred_files.h"
 #include "keyring/manifest/shred_record.h"
 #include "engine/core/merchant.h"
@@ -207,6 +208,12 @@ static bh_status cmk_outcome(const shred *s)
 		return BH_OK;
 	const bh_shred_answer *answer = own ? &s->record.cmk : &former->answer;
 	const char *uri = own ? s->merchant.cmk_uri : former->uri;
+	if (!bh_home_is_here(s->db->dir))
+		return bh_fail(BH_E_KMS_REFUSED,
+			       "merchant '%s' is shredded here, and the CMK %s is left alone: this database was copied here, or "
+			       "moved, and the one it comes from may need it. If this is the one that lives on, say so with "
+			       "'bhctl adopt', then finalize",
+			       name, uri);
 	if (answer->status == BH_OK && answer->state != BH_KMS_DESTROYED)
 		return bh_fail(BH_E_BUSY,
 			       "merchant '%s' is shredded, and its KMS has not destroyed the CMK %s yet; finalize it later", name,
@@ -224,6 +231,15 @@ static bh_status ask_kms(shred *s)
 
 	if (cmks_are_gone(s))
 		return BH_OK;
+	if (!bh_home_is_here(s->db->dir)) {
+		const bh_audit_event kept = { .action = BH_AUDIT_CMK_KEPT,
+					      .merchant = s->merchant.name,
+					      .region = s->merchant.region,
+					      .cmk_uri = s->merchant.cmk_uri,
+					      .detail = "this database was copied here, or moved: its KMS is not asked" };
+		bh_audit_note(bh_keyring_audit(s->db->keyring), &kept);
+		return BH_OK;
+	}
 	BH_TRY(bh_keyring_shred_ask_former(s->db->keyring, s->merchant.id));
 	BH_TRY(load_former(s));
 	if (!bh_shred_is_final(&record))

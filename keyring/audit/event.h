@@ -34,6 +34,8 @@ extern "C" {
 #define BH_AUDIT_STATE_CHANGED "state.changed"
 #define BH_AUDIT_CMK_DESTROY_ASKED "cmk.destroy-asked"
 #define BH_AUDIT_CMK_DESTROY_ANSWERED "cmk.destroy-answered"
+#define BH_AUDIT_CMK_KEPT "cmk.kept"                 /* a shred has not had it destroyed, since the database is a copy */
+#define BH_AUDIT_DATABASE_ADOPTED "database.adopted" /* an operator says that it lives on where it is now */
 #define BH_AUDIT_CERTIFICATE_ISSUED "certificate.issued"
 #define BH_AUDIT_ERASE_BEGUN "erase.begun"           /* rows of a class are about to be erased; no key changes by it */
 #define BH_AUDIT_ERASE_ENDED "erase.ended"           /* no file holds them any more; or: what still does */

@@ -36,6 +36,49 @@ the_certificate_is_put_printed_and_holds_offline() {
 	"$bhctl" certificate verify - <ann.json >out || die "not from standard input"
 }
 
+# A copy has the same CMKs as the database that lives on.
+a_copy_leaves_the_cmk_alone() {
+	fresh
+	run 0 --db db get bob/data key1
+	cp out first
+	cp -a db copy
+	run 0 --db copy status
+	has out "bhctl adopt"
+	run 7 --db copy merchant shred bob --yes
+	has err "left alone"
+	has err "bhctl adopt"
+	run 5 --db copy get bob/data key1
+	run 0 --db copy merchant certificate bob --json
+	json .status PENDING
+	run 0 kms list "local:kms" --json
+	json '.keys[] | select(.name == "bob").state' enabled
+	# Where it comes from nothing has changed.
+	run 0 --db db get bob/data key1
+	cmp out first || die "the copied one has lost a row: $(<out)"
+	run 7 --db copy merchant shred bob --finalize
+	# A kill before the new HOME is there is none of it; afterwards it is the one.
+	{ BH_CRASH_AT=home.tmp-synced "$bhctl" --db copy adopt; } >/dev/null 2>&1
+	run 7 --db copy merchant shred bob --finalize
+	[[ ! -e copy/HOME.tmp ]] || die "an open leaves what a kill has left"
+	run 0 --db copy adopt
+	run 0 --db copy status
+	! grep -q adopt out || die "status still asks for it: $(<out)"
+	run 0 --db copy verify
+	run 0 --db copy merchant shred bob --finalize
+	run 0 kms list "local:kms" --json
+	json '.keys[] | select(.name == "bob").state' destroyed
+	# Renamed is not copied.
+	mv db renamed
+	run 0 --db renamed merchant shred ann --yes
+	run 0 kms list "local:kms" --json
+	json '.keys[] | select(.name == "ann").state' destroyed
+	# Without HOME nobody knows.
+	mv renamed db
+	rm db/HOME
+	run 0 --db db status --json
+	json .database.home false
+}
+
 a_forged_certificate_ends_with_6() {
 	fresh
 	run 0 --db db merchant shred ann --yes --certificate ann.json

@@ -68,6 +68,7 @@ bh_status cmd_verify(bhctl *ctl, int argc, char **argv);
 bh_status cmd_audit_show(bhctl *ctl, int argc, char **argv);
 bh_status cmd_audit_verify(bhctl *ctl, int argc, char **argv);
 bh_status cmd_audit_who(bhctl *ctl, int argc, char **argv);
+bh_status cmd_adopt(bhctl *ctl, int argc, char **argv);
 bh_status cmd_audit_archive(bhctl *ctl, int argc, char **argv);
 bh_status cmd_audit_restart(bhctl *ctl, int argc, char **argv);
 bh_status cmd_help(bhctl *ctl, int argc, char **argv);

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "engine/core/home.h"
 #include "dump.h"
 
 #define SHOWN_BYTES 64 /* of a key or value, without --full */
@@ -273,6 +274,8 @@ static bh_status check_name(const char *path)
 		return bh_fail(BH_E_UNSUPPORTED, "%s: a lock file, which holds nothing", path);
 	if (strcmp(name, BH_RESERVE_FILE) == 0)
 		return bh_fail(BH_E_UNSUPPORTED, "%s: room that is kept for a full disk, which holds nothing", path);
+	if (strcmp(name, BH_HOME_FILE) == 0)
+		return bh_fail(BH_E_UNSUPPORTED, "%s: says where the database is at home, by a digest", path);
 	if (strcmp(name, BH_AUDIT_FILE) == 0)
 		return bh_fail(BH_E_UNSUPPORTED, "%s: the audit log is plain text; 'bhctl audit show' reads it", path);
 	return BH_OK;

@@ -150,6 +150,8 @@ static void print_database(const json_t *database)
 	printf("  signs certificates and the audit log with key %s\n", bh_json_text_of(database, "public_key"));
 	printf("  audit floor %s\n", bh_json_text_of(database, "audit_floor"));
 	printf("  pin %s\n", bh_json_text_of(database, "pin"));
+	if (json_is_false(json_object_get(database, "home")))
+		printf("  copied here, or moved: a shred leaves CMKs alone until 'bhctl adopt' says that it lives on here\n");
 	print_cmk("platform CMK", json_object_get(database, "platform_cmk"));
 	print_deks(json_object_get(database, "platform_deks"));
 	status_live_print_database(database);

@@ -16,6 +16,9 @@ static const bhctl_command commands[] = {
 	  "--region R [--platform-cmk URI]\n\n"
 	  "  --region R           home region: where this database and its keys live\n"
 	  "  --platform-cmk URI   the operator's own key; without it a local KMS is made in DIR-kms" },
+	{ "adopt", cmd_adopt, "Says that a database that was copied or moved lives on where it is now",
+	  "\n\n"
+	  "Until then a shred in it leaves the merchant's CMK alone, which the database that it comes from may need" },
 	{ "kms create", cmd_kms_create, "Makes a key in a KMS",
 	  "URI [--region R] [--deletion-window-days N]\n\n"
 	  "  --region R                 region of the key; the default is that of --db, if it is given and can be read\n"

@@ -221,6 +221,11 @@ bh_status live_names(live *l, json_t **out)
 	return BH_OK;
 }
 
+bh_status live_adopt(live *l)
+{
+	return l->db != NULL ? bh_db_adopt(l->db) : tell(l, door_request("adopt"));
+}
+
 bh_status live_audit_archive(live *l, const char *to, bh_audit_archived *out)
 {
 	json_t *request, *result = NULL;

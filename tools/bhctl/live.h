@@ -40,6 +40,7 @@ BH_MUST_CHECK bh_status live_document(bhctl *ctl, const live_want *want, json_t 
 /* The merchants' names that are not shredded, an array of texts, which the caller releases. */
 BH_MUST_CHECK bh_status live_names(live *l, json_t **out);
 
+BH_MUST_CHECK bh_status live_adopt(live *l);
 BH_MUST_CHECK bh_status live_audit_archive(live *l, const char *to, bh_audit_archived *out);
 
 BH_MUST_CHECK bh_status live_add(live *l, const char *name, const char *cmk_uri, const bh_merchant_options *options);

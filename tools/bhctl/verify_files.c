@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "engine/core/home.h"
 #include "verify.h"
 
 #define FAILURES_PER_FILE 16 /* pages that are named; what is beyond is counted in a note */
@@ -231,7 +232,7 @@ static bh_status begin(verify *v, report *r, const bh_tree_entry *entry, bh_file
 	/* Strangers and leftovers are among the strays. */
 	if (entry->type != BH_TREE_FILE || t->root == NULL || !verify_knows(t->root, entry->path) ||
 	    strcmp(entry->path, BH_KEYRING_FILE) == 0 || strcmp(entry->path, BH_RESERVE_FILE) == 0 ||
-	    strcmp(entry->path, BH_FRESH_OLDER_FILE) == 0 || verify_is_audit(entry->path))
+	    strcmp(entry->path, BH_FRESH_OLDER_FILE) == 0 || strcmp(entry->path, BH_HOME_FILE) == 0 || verify_is_audit(entry->path))
 		return BH_OK;
 	if (asprintf(&t->path, "%s/%s", v->ctl->db, entry->path) < 0)
 		return bh_fail(BH_E_NOMEM, "%s: no memory", entry->path);

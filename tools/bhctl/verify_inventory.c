@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "engine/core/home.h"
 #include "engine/door/wire.h"
 #include "engine/shred/certificate.h"
 #include "engine/wall/inventory.h"
@@ -305,7 +306,7 @@ static bool is_rocksdbs(const char *path)
 static bool is_live_only(const char *path)
 {
 	return strcmp(path, BH_KEYRING_FILE) == 0 || strcmp(path, BH_RESERVE_FILE) == 0 || strcmp(path, BH_FRESH_OLDER_FILE) == 0 ||
-	       verify_is_audit(path);
+	       strcmp(path, BH_HOME_FILE) == 0 || verify_is_audit(path);
 }
 
 /* staging, and what is below it: files that wait to be ingested are looked at when they are. */
@@ -345,7 +346,7 @@ bool verify_knows(const verify_root *root, const char *path)
 static bool is_leftover(const char *path)
 {
 	return bh_is_temp_name(path) || bh_tree_has_suffix(path, ".dbtmp") || strcmp(path, BH_KEYRING_FILE ".tmp") == 0 ||
-	       strcmp(path, BH_AUDIT_TEMP) == 0 || strcmp(path, BH_RESERVE_PROBE) == 0 ||
+	       strcmp(path, BH_AUDIT_TEMP) == 0 || strcmp(path, BH_HOME_TEMP) == 0 || strcmp(path, BH_RESERVE_PROBE) == 0 ||
 	       bh_tree_has_suffix(path, ".json" BH_CERTIFICATE_TEMP);
 }
 

@@ -159,6 +159,13 @@ BH_API BH_MUST_CHECK bh_status bh_merchant_certificate(bh_db *db, const char *na
 /* The public half of the Ed25519 key that signs this database's certificates; the same for the life of the database. */
 BH_API void bh_db_public_key(const bh_db *db, uint8_t out[BH_PUBLIC_KEY_LEN]);
 
+/* Says that the database lives on where it lies now. A database that was copied, restored from a backup or moved to another file
+ * system or host is not at home: a shred in it ends the merchant there, and leaves its CMK alone, which the database that it comes
+ * from may need; the certificate stays PENDING, and bh_merchant_shred() ends with BH_E_KMS_REFUSED. After this call
+ * bh_merchant_shred_finalize() asks for the CMK's destruction. Logged. Nothing is done where it is at home. Errors: BH_E_IO,
+ * BH_E_FULL, BH_E_UNSUPPORTED (read-only). */
+BH_API BH_MUST_CHECK bh_status bh_db_adopt(bh_db *db);
+
 /* Moves the beginning of the audit log into the directory `to`, outside of the database's own: all up to the last of its anchors,
  * of which there is one every 256 KiB. What was moved was read from there, and is proved together with what stays
  * (`bhctl audit verify`). Where there is nothing to be moved yet, out->last is 0. Reads, writes and all other calls go on

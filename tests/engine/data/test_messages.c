@@ -305,6 +305,7 @@ CALL(bh_erase_markers, bh_erase_markers(good ? s->b : s->a, each_marker, NULL))
 CALL(bh_erase_unsuppress, bh_erase_unsuppress(s->b, v("user:1")))
 CALL(bh_db_status, report(s))
 CALL(bh_db_pin, bh_db_pin(s->db, (char[BH_PIN_SIZE]){ 0 }))
+CALL(bh_db_adopt, bh_db_adopt(s->db))
 CALL(bh_db_audit_archive, bh_db_audit_archive(s->db, good ? s->ws->root : below(s, "no/such/place"), &(bh_audit_archived){ 0 }))
 CALL(bh_db_metrics, bh_db_metrics(s->db, &s->value))
 CALL(bh_db_metrics_write, bh_db_metrics_write(s->db, below(s, good ? "metrics" : "no/such/place")))
@@ -371,6 +372,7 @@ static const call calls[] = {
 	ROW(bh_erase_unsuppress),
 	ROW(bh_db_status),
 	ROW(bh_db_pin),
+	ROW(bh_db_adopt),
 	ROW(bh_db_audit_archive),
 	ROW(bh_db_metrics),
 	ROW(bh_db_metrics_write),

@@ -3,6 +3,7 @@
  * test_engine.c: a merchant's life. A shred ends everything of the merchant that is open and nothing of anybody else's; a name used
  * again is somebody new; a creation or a shred that is killed at any step is finished by the next open.
  */
+#include "engine/core/home.h"
 #include "tests/support/harness.h"
 
 #include <pthread.h>
@@ -364,6 +365,7 @@ static void killed_creation_is_whole_or_absent(void **state)
 		tree_remove(c.ws->db);
 		tree_remove(c.ws->kms);
 		assert_int_equal(rename(copy.db, c.ws->db), 0);
+		assert_int_equal(bh_home_set(c.ws->db), BH_OK);
 		assert_int_equal(rename(copy.kms, c.ws->kms), 0);
 	}
 }
@@ -385,6 +387,7 @@ static void killed_shred_is_finished_by_the_next_open(void **state)
 		tree_remove(c.ws->db);
 		tree_remove(c.ws->kms);
 		assert_int_equal(rename(copy.db, c.ws->db), 0);
+		assert_int_equal(bh_home_set(c.ws->db), BH_OK);
 		assert_int_equal(rename(copy.kms, c.ws->kms), 0);
 	}
 }

@@ -3,6 +3,7 @@
  * test_shred.c: a shred and its certificate: FINAL when the KMS destroys the CMK, PENDING when it sets a date, refuses or is away,
  * and finalized later; of active merchants and of suspended ones, killed at every step.
  */
+#include "engine/core/home.h"
 #include "tests/support/harness.h"
 
 #include <jansson.h>
@@ -428,6 +429,8 @@ static void keep(const workspace *ws, const char *suffix, bool back)
 		if (back)
 			tree_remove(tree);
 		tree_copy(back ? copy : tree, back ? tree : copy);
+		if (back && i == 0)
+			test_ok(bh_home_set(tree));
 	}
 }
 
