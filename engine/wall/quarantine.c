@@ -110,6 +110,12 @@ void bh_quarantine_settle(bh_merchant *merchant)
 	atomic_store(&merchant->relaxing, false);
 }
 
+/* Its merchant is about to leave, and its keys have. */
+static bool leaves(const bh_job_failure *failure)
+{
+	return strstr(failure->text, "bulkhead[suspended]") != NULL;
+}
+
 static bh_job_verdict judge(void *arg, const bh_job_failure *failure)
 {
 	bh_db *db = arg;
@@ -117,7 +123,8 @@ static bh_job_verdict judge(void *arg, const bh_job_failure *failure)
 	bh_job_verdict verdict = BH_JOB_EVERYBODYS;
 
 	if (merchant != NULL) {
-		bh_hurt(merchant, bh_hurt_shorter(db, failure->text));
+		if (!leaves(failure))
+			bh_hurt(merchant, bh_hurt_shorter(db, failure->text));
 		if (failure->flush && (atomic_load(&merchant->waiting) > 0 || !relax(db, merchant)))
 			verdict = BH_JOB_AWAITED;
 		else

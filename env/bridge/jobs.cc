@@ -8,6 +8,7 @@
 #include <rocksdb/listener.h>
 
 #include <atomic>
+#include <chrono>
 #include <cstring>
 #include <map>
 #include <memory>
@@ -138,19 +139,25 @@ uint64_t Flushed(JobListener *listener, rocksdb_t *db, rocksdb_column_family_han
 	return sealed > waiting ? sealed - waiting : 0;
 }
 
-Status Flush(JobListener *listener, rocksdb_t *db, rocksdb_column_family_handle_t *cf, bool now, const bool *stop)
+Status Flush(JobListener *listener, rocksdb_t *db, rocksdb_column_family_handle_t *cf, bool now, const bool *stop, int limit_ms)
 {
+	const auto begun = std::chrono::steady_clock::now();
+	auto is_late = [&]() {
+		return limit_ms >= 0 && std::chrono::steady_clock::now() - begun > std::chrono::milliseconds(limit_ms);
+	};
 	FlushOptions options;
 	options.wait = false;
 	options.allow_write_stall = now;
 	const uint64_t errors = listener->Errors();
 	Status s;
-	while ((s = db->rep->Flush(options, cf->rep)).IsTryAgain() && !__atomic_load_n(stop, __ATOMIC_ACQUIRE))
+	while ((s = db->rep->Flush(options, cf->rep)).IsTryAgain() && !__atomic_load_n(stop, __ATOMIC_ACQUIRE) && !is_late())
 		Env::Default()->SleepForMicroseconds(1000); // writes are stopped for a moment
 	const uint64_t sealed = listener->Sealed(cf->rep->GetName());
 	for (int round = 0; s.ok() && Flushed(listener, db, cf) < sealed; round++) {
 		if (__atomic_load_n(stop, __ATOMIC_ACQUIRE))
 			return Status::Aborted("its merchant is taken out");
+		if (is_late())
+			return Status::TimedOut("it is not flushed within the time that there is");
 		if (listener->Errors() != errors)
 			return Status::IOError(listener->Last());
 		Env::Default()->SleepForMicroseconds(round < 20 ? 100 : 1000);
@@ -160,9 +167,10 @@ Status Flush(JobListener *listener, rocksdb_t *db, rocksdb_column_family_handle_
 
 } // namespace
 
-void bh_jobs_flush(bh_jobs *jobs, rocksdb_t *db, rocksdb_column_family_handle_t *cf, bool now, const bool *stop, char **error)
+void bh_jobs_flush(bh_jobs *jobs, rocksdb_t *db, rocksdb_column_family_handle_t *cf, bool now, const bool *stop, int limit_ms,
+		   char **error)
 {
-	Status s = Flush(jobs->listener.get(), db, cf, now, stop);
+	Status s = Flush(jobs->listener.get(), db, cf, now, stop, limit_ms);
 	if (!s.ok())
 		*error = strdup(s.ToString().c_str());
 }

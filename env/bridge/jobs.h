@@ -39,8 +39,9 @@ uint64_t bh_jobs_forgotten(const bh_jobs *jobs); /* how many were OWN */
 
 /* As rocksdb_flush_cf() with wait, but ends, as a failure, once *stop becomes true: it may be set by an atomic store. `now`:
  * without waiting for a time when one more memtable or file would hold no writes back, which is right where nobody writes any more.
- */
-void bh_jobs_flush(bh_jobs *jobs, rocksdb_t *db, rocksdb_column_family_handle_t *cf, bool now, const bool *stop, char **error);
+ * `limit_ms`: ends then as well; negative: never. */
+void bh_jobs_flush(bh_jobs *jobs, rocksdb_t *db, rocksdb_column_family_handle_t *cf, bool now, const bool *stop, int limit_ms,
+		   char **error);
 /* The family holds nobody's writes back any more, however many memtables and files it gathers, and is not compacted by itself. Who
  * waits is not woken by it. Waits for writers itself. Errors: those of RocksDB. */
 BH_MUST_CHECK bh_status bh_jobs_relax(rocksdb_t *db, rocksdb_column_family_handle_t *cf);
