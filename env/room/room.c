@@ -28,6 +28,7 @@
 #define LOOK_AGAIN_MS 10
 #define DESCRIPTORS_EVERY_MS 500 /* with 10,000 of them, counting takes some ms */
 #define PROBE_EVERY_MS 50
+#define HAD_ROOM_MS 500
 #define PROBE_BYTES (1u << 20) /* a log's step */
 #define GREW_MIN (256ull << 10)
 
@@ -44,6 +45,8 @@ struct bh_room {
 	bh_room_log log;
 	char log_why[512];
 	int64_t probe_at_ms, descriptors_at_ms; /* not before that */
+	int64_t had_room_until_ms;              /* for who uses the reserve: it was tried */
+	_Atomic bool lacks;                     /* the try failed */
 	bh_room_info seen;
 	uint64_t total_bytes;
 	DIR *descriptors;              /* /proc/self/fd, kept open: opening it would need one. NULL: there is no /proc */
@@ -165,7 +168,8 @@ bool bh_room_is_low(const bh_room *room)
 
 bool bh_room_fits(const bh_room *room, uint64_t bytes)
 {
-	return bytes < atomic_load_explicit(&room->above, memory_order_relaxed) -
+	return !atomic_load_explicit(&room->lacks, memory_order_relaxed) &&
+	       bytes < atomic_load_explicit(&room->above, memory_order_relaxed) -
 			       BH_MIN(atomic_load_explicit(&room->above, memory_order_relaxed),
 				      atomic_load_explicit(&room->grew, memory_order_relaxed));
 }
@@ -319,6 +323,18 @@ static void reserve_make(bh_room *room, uint64_t wanted)
 		}
 	}
 	room->seen.reserve_bytes = len;
+	room->had_room_until_ms = 0;
+	atomic_store(&room->lacks, false);
+}
+
+/* A quota is met by trying alone; not at each renewal of a lease, and not while the reserve is what there is to be had. */
+static bool has_room(bh_room *room)
+{
+	if (!atomic_load(&room->lacks) && now_ms() >= room->had_room_until_ms) {
+		atomic_store(&room->lacks, !probe(room));
+		room->had_room_until_ms = now_ms() + HAD_ROOM_MS;
+	}
+	return !atomic_load(&room->lacks);
 }
 
 void bh_room_refill(bh_room *room, uint64_t bytes)
@@ -334,9 +350,12 @@ void bh_room_refill(bh_room *room, uint64_t bytes)
 
 void bh_room_use(bh_room *room)
 {
+	bool has;
+
 	atomic_fetch_add(&room->users, 1);
 	pthread_mutex_lock(&room->lock);
-	if (look(room)) {
+	has = has_room(room);
+	if (look(room) || !has) {
 		reserve_remove(room);
 		(void)descriptors_lend(room);
 		(void)look(room);
