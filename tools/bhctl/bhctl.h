@@ -64,6 +64,7 @@ bh_status cmd_rotate(bhctl *ctl, int argc, char **argv);
 bh_status cmd_erase(bhctl *ctl, int argc, char **argv);
 bh_status cmd_compact(bhctl *ctl, int argc, char **argv);
 bh_status cmd_status(bhctl *ctl, int argc, char **argv);
+bh_status cmd_report(bhctl *ctl, int argc, char **argv);
 bh_status cmd_verify(bhctl *ctl, int argc, char **argv);
 bh_status cmd_audit_show(bhctl *ctl, int argc, char **argv);
 bh_status cmd_audit_verify(bhctl *ctl, int argc, char **argv);
@@ -102,6 +103,10 @@ BH_MUST_CHECK bh_status bhctl_number(const char *option, const char *text, uint6
 BH_MUST_CHECK bh_status bhctl_time(const char *option, const char *text, int64_t *at_ms_out);
 /* A public key: 64 hex digits, a file that holds them, or a pin (cmd_shred.c). Errors: BH_E_INVALID, those of reading. */
 BH_MUST_CHECK bh_status bhctl_public_key(const char *given, uint8_t out[BH_PUBLIC_KEY_LEN]);
+/* The certificate of a shred, as it was signed, appended to `out` (cmd_shred.c). Errors: those of bh_merchant_certificate(). */
+BH_MUST_CHECK bh_status bhctl_certificate(bhctl *ctl, const char *name, bh_buf *out);
+/* Replaces the caller's file, or makes it, whole (cmd_shred.c). Errors: BH_E_INVALID (names no file), those of bh_io. */
+BH_MUST_CHECK bh_status bhctl_write_file(const char *path, bh_view bytes);
 /* BH_E_INVALID with the command's usage line. */
 bh_status bhctl_usage_error(const bhctl *ctl, const char *fmt, ...) BH_PRINTF(2, 3);
 

@@ -65,7 +65,7 @@ static bh_status place_open(const char *path, place *out)
 
 	out->name = slash != NULL ? slash + 1 : path;
 	if (out->name[0] == '\0' || strcmp(out->name, ".") == 0 || strcmp(out->name, "..") == 0)
-		return bh_fail(BH_E_INVALID, "'%s': names no file to put the certificate in", path);
+		return bh_fail(BH_E_INVALID, "'%s': names no file to write", path);
 	out->path = slash == NULL ? strdup(".") : strndup(path, (size_t)(slash - path) + 1);
 	if (out->path == NULL)
 		return bh_fail(BH_E_NOMEM, "%s: no memory", path);
@@ -94,6 +94,14 @@ static bh_status place_write(const place *p, bh_view bytes)
 	status = write_whole(p, bytes);
 	bhctl_callers_files(false);
 	return status;
+}
+
+bh_status bhctl_write_file(const char *path, bh_view bytes)
+{
+	BH_CLEANUP(place_close) place p = { .dir = BH_IO_DIR_CLOSED };
+
+	BH_TRY(place_open(path, &p));
+	return place_write(&p, bytes);
 }
 
 /* ---- shred */
@@ -231,7 +239,7 @@ static bh_status read_certificate(bhctl *ctl, const char *name, bh_buf *out)
 	return bh_certificate_get(ctl->db, in.keyring, &merchant, out);
 }
 
-static bh_status get_certificate(bhctl *ctl, const char *name, bh_buf *out)
+bh_status bhctl_certificate(bhctl *ctl, const char *name, bh_buf *out)
 {
 	BH_CLEANUP(live_close) live db = { .ctl = ctl, .door = -1 };
 
@@ -242,7 +250,6 @@ static bh_status get_certificate(bhctl *ctl, const char *name, bh_buf *out)
 bh_status cmd_merchant_certificate(bhctl *ctl, int argc, char **argv)
 {
 	BH_CLEANUP(bh_buf_clear) bh_buf text = { 0 };
-	BH_CLEANUP(place_close) place to = { .dir = BH_IO_DIR_CLOSED };
 	const char *file = NULL;
 	const bhctl_option options[] = { { .name = "out", .value = &file }, { 0 } };
 	char **args;
@@ -251,11 +258,8 @@ bh_status cmd_merchant_certificate(bhctl *ctl, int argc, char **argv)
 	BH_TRY(bhctl_parse(ctl, argc, argv, options, 1, 1, &args, &count));
 	BH_TRY(bhctl_need_db(ctl));
 	BH_TRY(bh_name_check("merchant", args[0]));
-	BH_TRY(get_certificate(ctl, args[0], &text));
-	if (file == NULL)
-		return print_certificate(ctl, &text);
-	BH_TRY(place_open(file, &to));
-	return place_write(&to, bh_buf_view(&text));
+	BH_TRY(bhctl_certificate(ctl, args[0], &text));
+	return file != NULL ? bhctl_write_file(file, bh_buf_view(&text)) : print_certificate(ctl, &text);
 }
 
 /* ---- verify */

@@ -111,6 +111,11 @@ static const bhctl_command commands[] = {
 	{ "compact", cmd_compact, "Rewrites a class without what was deleted or replaced", "NAME/CLASS" },
 	{ "status", cmd_status, "Shows the database, its merchants, their keys and their sizes",
 	  "[NAME] [--live] [--prometheus FILE]" },
+	{ "report", cmd_report, "Writes a page for an auditor, or for one customer: keys, who had them and when, rotations, shreds",
+	  "[FILE...] --html FILE [--merchant M]\n\n"
+	  "  FILE...        the audit log, those of its archive first; the default is that of --db\n"
+	  "  --html FILE    the page: one file, for a browser and for paper; or, with --json, the same as JSON\n"
+	  "  --merchant M   for M, with nothing of others" },
 	{ "verify", cmd_verify, "Checks every byte of a closed database; changes nothing", "" },
 	{ "audit show", cmd_audit_show, "Shows the log of every use of a key, and its floor",
 	  "[FILE...] [--merchant M] [--since T]\n\n"
