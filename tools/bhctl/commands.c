@@ -104,7 +104,7 @@ static const bhctl_command commands[] = {
 	  "  --prefix P   what the keys of the rows begin with\n"
 	  "  --hex        P is written in hex\n"
 	  "  --wait S     waits up to S seconds for who still reads the rows\n"
-	  "  --rotate     destroys the keys, too, that older copies of the files lie under\n"
+	  "  --rotate     destroys the keys, too, that older copies of the files lie under, in this KEYRING\n"
 	  "  --suppress   refuses to write rows under P from then on, so that no import brings them back\n"
 	  "  --lift       erases nothing: lets rows under P in again\n"
 	  "  --list       erases nothing: shows what is suppressed, by digests as in the audit log" },

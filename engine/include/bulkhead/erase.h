@@ -4,9 +4,10 @@
  *
  * An ordinary delete leaves the bytes where they are until RocksDB comes by. An erasure deletes the rows of a key prefix, then has
  * every file rewritten that may hold them, in SSTs, blob files, WALs and the MANIFEST, and looks whether they are gone. It is a
- * workflow on data: no key changes by it, and copies of the files from before still hold the rows, under keys that still exist
- * (`rotate` is for those). An erased prefix can be suppressed: a late import then cannot bring its rows back. Thread-safety: as of
- * db.h; one erasure at a time in a database.
+ * workflow on data: no key changes by it, and copies of the files from before still hold the rows, under keys that still exist.
+ * `rotate` destroys those in this database's KEYRING; with a KEYRING of before beside them the copies open as long as the CMK
+ * unwraps. An erased prefix can be suppressed: a late import then cannot bring its rows back. Thread-safety: as of db.h; one
+ * erasure at a time in a database.
  */
 #ifndef BULKHEAD_ERASE_H
 #define BULKHEAD_ERASE_H
