@@ -24,6 +24,13 @@ static bool is_taken(const bh_db *db, const bh_claim *claim)
 	return false;
 }
 
+bh_status bh_cmk_resolve(bh_db *db, const char *uri, char *room, const char **out)
+{
+	BH_TRY(bh_kms_resolve(uri, bh_keyring_kms_options(db->keyring), room));
+	*out = room[0] != '\0' ? room : uri;
+	return BH_OK;
+}
+
 void bh_claim_take(bh_db *db, bh_claim *claim)
 {
 	pthread_mutex_lock(&db->admin);

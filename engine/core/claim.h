@@ -16,6 +16,9 @@ typedef struct bh_claim {
 	struct bh_claim *next;
 } bh_claim;
 
+/* The URI that a CMK is claimed and recorded by: `uri`, or what its alias stands for, in `room` of BH_KMS_URI_MAX + 1 bytes.
+ * Errors: those of bh_kms_open(), for an alias. */
+BH_MUST_CHECK bh_status bh_cmk_resolve(bh_db *db, const char *uri, char *room, const char **out);
 void bh_claim_take(bh_db *db, bh_claim *claim); /* waits for others that conflict with it */
 void bh_claim_end(bh_db *db, const bh_claim *claim);
 

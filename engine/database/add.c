@@ -97,7 +97,8 @@ static bh_status add_claimed(bh_db *db, const char *name, const char *cmk_uri, c
 
 static bh_status merchant_add_inside(bh_db *db, const char *name, const char *cmk_uri, const bh_merchant_options *options)
 {
-	bh_claim claim = { .name = name, .cmk_uri = cmk_uri };
+	char room[BH_KMS_URI_MAX + 1];
+	bh_claim claim = { .name = name };
 	bh_status status;
 
 	BH_TRY(bh_db_check_writable(db));
@@ -106,8 +107,9 @@ static bh_status merchant_add_inside(bh_db *db, const char *name, const char *cm
 		return bh_fail(BH_E_INVALID, "merchant '%s': needs at least one data class", name);
 	if (cmk_uri == NULL)
 		return bh_fail(BH_E_INVALID, "merchant '%s': no CMK URI was given; one looks like local:DIR#KEY", name);
+	BH_TRY(bh_fail_prefix(bh_cmk_resolve(db, cmk_uri, room, &claim.cmk_uri), "merchant '%s'", name));
 	bh_claim_take(db, &claim);
-	status = add_claimed(db, name, cmk_uri, options);
+	status = add_claimed(db, name, claim.cmk_uri, options);
 	bh_claim_end(db, &claim);
 	return status;
 }

@@ -32,18 +32,23 @@ static bh_status merchant_rewrap_inside(bh_db *db, const char *name, const bh_re
 {
 	const char *cmk_uri = options != NULL ? options->cmk_uri : NULL;
 	const bool keeps_deks = options != NULL && options->keep_deks;
-	bh_claim claim = { .name = name, .cmk_uri = cmk_uri };
+	char room[BH_KMS_URI_MAX + 1];
+	bh_claim claim = { .name = name };
 	bh_rewrap_result result = { 0 };
 	bh_status status = BH_OK;
 
 	BH_TRY(bh_db_check_writable(db));
 	if (name[0] != '\0')
 		BH_TRY(bh_name_check("merchant", name));
+	if (cmk_uri != NULL)
+		status = bh_cmk_resolve(db, cmk_uri, room, &claim.cmk_uri);
+	if (status != BH_OK) /* "not found" would say that there is no such merchant */
+		return bh_fail_prefix(status == BH_E_NOT_FOUND ? BH_E_NO_KEY : status, "rewrap");
 	bh_claim_take(db, &claim);
 	if (cmk_uri != NULL)
-		status = bh_cmk_check_free(db, cmk_uri, name);
+		status = bh_cmk_check_free(db, claim.cmk_uri, name);
 	if (status == BH_OK)
-		status = bh_keyring_merchant_rewrap(db->keyring, name, cmk_uri, &result);
+		status = bh_keyring_merchant_rewrap(db->keyring, name, claim.cmk_uri, &result);
 	bh_claim_end(db, &claim);
 	if (status == BH_OK && result.moved && !keeps_deks)
 		status = rotate_moved(db, name, &result);

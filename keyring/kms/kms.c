@@ -297,6 +297,16 @@ bh_status bh_kms_list(const char *uri, const bh_kms_options *options, bh_status 
 	return bh_done(ops->list(uri, options != NULL ? options : &default_options, each, arg));
 }
 
+bh_status bh_kms_resolve(const char *uri, const bh_kms_options *options, char *out)
+{
+	const bh_kms_provider *ops = NULL;
+
+	out[0] = '\0';
+	if (provider_find(uri, &ops) != BH_OK || ops->resolve == NULL)
+		return BH_OK;
+	return ops->resolve(uri, options != NULL ? options : &default_options, out);
+}
+
 bool bh_kms_same_key(const char *uri, const char *other)
 {
 	const bh_kms_provider *ops = NULL, *other_ops = NULL;

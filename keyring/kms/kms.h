@@ -28,6 +28,10 @@ bool bh_kms_has_failed(const bh_kms *kms); /* whether its last call did */
 BH_MUST_CHECK bh_status bh_kms_wrap(bh_kms *kms, bh_view plaintext, bh_view context, bh_buf *wrapped_out, uint32_t *version_out);
 /* Unwraps. Further errors: BH_E_TAG (wrong context, key or damaged blob), BH_E_FORMAT, BH_E_VERSION. */
 BH_MUST_CHECK bh_status bh_kms_unwrap(bh_kms *kms, bh_view wrapped, bh_view context, bh_secret *out);
+/* The URI by which the CMK is recorded, if it is another one: what an alias in `uri` stands for now, in BH_KMS_URI_MAX + 1 bytes;
+ * else
+ * "". A URI that is none is found out by its use. Errors: those of bh_kms_open(). */
+BH_MUST_CHECK bh_status bh_kms_resolve(const char *uri, const bh_kms_options *options, char *out);
 /* Whether both name the same CMK, however they are spelled. What cannot be found out counts as another CMK; so does a URI that is
  * no URI. */
 bool bh_kms_same_key(const char *uri, const char *other);

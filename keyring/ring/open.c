@@ -78,10 +78,14 @@ bh_status bh_keyring_create(const char *dir, const char *region, const char *pla
 	BH_CLEANUP(bh_buf_clear) bh_buf snapshot = { 0 };
 	BH_CLEANUP(bh_io_dir_close) bh_io_dir locked = BH_IO_DIR_CLOSED;
 	bh_keyring_head head = { 0 };
+	char room[BH_KMS_URI_MAX + 1];
 
 	BH_TRY(bh_name_check("region", region));
 	if (options == NULL)
 		options = &default_options;
+	BH_TRY(bh_fail_prefix(bh_kms_resolve(platform_cmk_uri, &options->kms, room), "platform CMK"));
+	if (room[0] != '\0')
+		platform_cmk_uri = room;
 	BH_TRY(bh_fail_prefix(bh_kms_open(platform_cmk_uri, &options->kms, &kms), "platform CMK"));
 	BH_TRY(bh_fail_prefix(bh_keyring_region_check(kms, platform_cmk_uri, region), "platform CMK"));
 	BH_TRY(bh_fail_prefix(head_make(kms, region, platform_cmk_uri, &head, &root), "platform CMK"));

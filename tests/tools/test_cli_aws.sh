@@ -41,14 +41,18 @@ unset AWS_PROFILE AWS_SESSION_TOKEN
 server
 AWS_ENDPOINT_URL=$endpoint
 
-# A key; its ARN into `arn`.
-key() { arn=$(kms create_key | jq -r .KeyMetadata.Arn); }
+# A key, with an alias; its ARN into `arn`.
+key() {
+	arn=$(kms create_key | jq -r .KeyMetadata.Arn)
+	kms create_alias "AliasName=alias/$1" "TargetKeyId=$arn" >/dev/null
+}
+alias_of() { echo "aws-kms://${arn%%:key/*}:alias/$1"; }
 
 # A database with the merchant "amy", whose key is AWS's, and "bob", whose key lies in files.
 amy() {
-	key
+	key "$1"
 	run 0 --db db init --region eu-west-1
-	run 0 --db db merchant add amy --cmk "aws-kms://$arn" --class data
+	run 0 --db db merchant add amy --cmk "$(alias_of "$1")" --class data
 	run 0 --db db put amy/data key1 "value of amy"
 	run 0 --db db kms create local:kms#bob
 	run 0 --db db merchant add bob --cmk local:kms#bob --class data
@@ -65,10 +69,10 @@ no_secret_is_written() {
 	found=$(grep -rlF -e "$secret" .)
 	[[ -z $found ]] || die "the secret is in $found"
 }
-helpers+=(kms server key amy bob_is_served no_secret_is_written)
+helpers+=(kms server key alias_of amy bob_is_served no_secret_is_written)
 
 its_owner_takes_the_key_away_and_gives_it_back() {
-	amy
+	amy taken
 	kms disable_key "KeyId=$arn" >/dev/null
 	run 0 --db db status
 	has out disabled
@@ -85,14 +89,34 @@ its_owner_takes_the_key_away_and_gives_it_back() {
 	no_secret_is_written
 }
 
+# Whatever its alias is pointed at later, and by whichever name it is given again.
+an_alias_is_recorded_as_the_key() {
+	local first
+	amy alias
+	first=$arn
+	run 0 --db db merchant show amy
+	has out "$first"
+	if grep -q alias/ out; then die "the alias is recorded: $(<out)"; fi
+	run 2 --db db merchant add eve --cmk "aws-kms://$first" --class data
+	has err "merchant 'amy'"
+	run 2 --db db merchant add eve --cmk "$(alias_of alias)" --class data
+	has err "merchant 'amy'"
+	key other
+	kms update_alias AliasName=alias/alias "TargetKeyId=$arn" >/dev/null
+	run 0 --db db get amy/data key1
+	has out "value of amy"
+	run 0 --db db merchant add eve --cmk "$(alias_of alias)" --class data
+	bob_is_served
+}
+
 it_rotates_and_moves_and_is_shredded() {
-	amy
+	amy shredded
 	run 0 --db db rotate amy
 	run 0 --db db get amy/data key1
 	has out "value of amy"
 	local amys=$arn
-	key
-	run 0 --db db rewrap bob --cmk "aws-kms://$arn"
+	key bobs
+	run 0 --db db rewrap bob --cmk "$(alias_of bobs)"
 	run 0 --db db merchant show bob
 	has out "$arn"
 	bob_is_served
@@ -109,9 +133,9 @@ it_rotates_and_moves_and_is_shredded() {
 }
 
 a_key_of_another_region_is_refused() {
-	amy
+	amy region
 	run 0 --db other init --region eu-north-1
-	key
+	key elsewhere
 	run 9 --db other merchant add amy --cmk "aws-kms://$arn" --class data
 	has err eu-west-1
 	bob_is_served

@@ -76,6 +76,10 @@ typedef struct bh_kms_provider {
 	/* Whether two well-formed URIs of its scheme that differ name the same key. NULL: never. */
 	bool (*same_key)(const char *uri, const char *other);
 
+	/* Where `uri` names its key by something that its owner can point elsewhere: the URI that names the key itself, which is
+	 * recorded and compared, into `out` of BH_KMS_URI_MAX + 1 bytes; else "". NULL: every URI names the key itself. */
+	bh_status (*resolve)(const char *uri, const bh_kms_options *options, char *out);
+
 	/* The owner's console, for `bhctl kms`. Any may be NULL: BH_E_UNSUPPORTED, with `console`. */
 	bh_status (*create)(const char *uri, const char *region, const bh_kms_options *options);
 	bh_status (*rotate)(void *self, uint32_t *version_out);

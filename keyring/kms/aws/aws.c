@@ -123,6 +123,20 @@ static bh_status aws_open(const char *uri, const bh_kms_options *options, bh_kms
 	return BH_OK;
 }
 
+static bh_status aws_resolve(const char *uri, const bh_kms_options *options, char *out)
+{
+	void *self = NULL;
+	bh_aws_arn arn;
+
+	out[0] = '\0';
+	if (bh_aws_uri_parse(uri, &arn) != BH_OK || !arn.is_alias)
+		return BH_OK;
+	BH_TRY(aws_open(uri, options, NULL, &self));
+	snprintf(out, BH_KMS_URI_MAX + 1, "aws-kms://%s", ((const aws_kms *)self)->arn.text);
+	aws_close(self);
+	return BH_OK;
+}
+
 /* AWS's times are seconds, with parts of them. */
 static int64_t time_at(const json_t *json, const char *path)
 {
@@ -376,6 +390,7 @@ const bh_kms_provider bh_kms_provider_aws = {
 	.wrap = aws_wrap,
 	.unwrap = aws_unwrap,
 	.destroy = aws_destroy,
+	.resolve = aws_resolve,
 	.rotate = aws_rotate,
 	.set_state = aws_set_state,
 };
