@@ -274,8 +274,13 @@ static bh_status cut_short(bh_merchant *merchant, bh_status status)
 	return status;
 }
 
+/* RocksDB may wait for earlier flushes, and for ever where these fail for want of room: then it is not asked. */
 static bh_status flush_inside(const bh_cf *cf)
 {
+	bh_room *room = cf->merchant->db->room;
+
+	if (!bh_room_is_used(room))
+		BH_TRY(bh_room_check(room));
 	return bh_family_flush(cf->merchant->db, cf->cls->handle, &cf->merchant->closing);
 }
 

@@ -300,7 +300,9 @@ typedef struct bh_ingest_options {
 BH_API BH_MUST_CHECK bh_status bh_ingest(bh_cf *cf, const bh_ingest_options *options, const char *const *paths, size_t count);
 
 /* ---- storage */
-BH_API BH_MUST_CHECK bh_status bh_flush(bh_cf *cf);                               /* memtable to SST, and waits */
+/* Memtable to SST, and waits. Errors: those of a write; BH_E_FULL (no room for it: nothing is lost, it is flushed when there is).
+ */
+BH_API BH_MUST_CHECK bh_status bh_flush(bh_cf *cf);
 BH_API BH_MUST_CHECK bh_status bh_compact(bh_cf *cf, bh_view begin, bh_view end); /* key range, empty: open end; waits */
 BH_API BH_MUST_CHECK bh_status bh_sync_wal(bh_db *db);                            /* every write so far is durable */
 

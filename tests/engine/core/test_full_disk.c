@@ -11,12 +11,14 @@
 #include <fcntl.h>
 #include <sched.h>
 #include <sys/mount.h>
+#include <sys/statvfs.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "tests/support/harness.h"
+#include "tests/support/random.h"
 
 enum { PATIENCE_MS = 10000, CANNOT_MOUNT = 77, MANY = 120 };
 
@@ -168,6 +170,55 @@ static void a_full_disk_body(void *arg)
 	expect_rows(d.a, 20);
 	expect_rows(d.b, 20);
 	disk_close(&d);
+}
+
+static void fill_but(const disk *d, uint64_t left)
+{
+	static char block[4096];
+	int fd = open(d->ballast, O_WRONLY | O_CREAT | O_APPEND, 0644);
+	struct statvfs st;
+
+	while (statvfs(d->dir, &st) == 0 && (uint64_t)st.f_bavail * st.f_bsize > left &&
+	       write(fd, block, sizeof(block)) == (ssize_t)sizeof(block))
+		continue;
+	close(fd);
+}
+
+/* Nothing that compression makes smaller. */
+static bh_status put_noise(bh_cf *cf, int i)
+{
+	uint8_t value[1500];
+	test_random random = { (uint64_t)i };
+
+	for (size_t k = 0; k < sizeof(value); k++)
+		value[k] = (uint8_t)test_random_u64(&random);
+	return bh_put(cf, &(bh_write_options){ .sync = true }, bh_view_str(key_of(i)), bh_view_of(value, sizeof(value)));
+}
+
+/* One after the other: RocksDB would wait for the first before it begins the next, and the first cannot end. */
+static void flushes_end_body(void *arg)
+{
+	disk d;
+
+	disk_start(&d, arg, "size=24m");
+	fill_but(&d, 300000);
+	alarm(60); /* for what does not end */
+	for (int i = 20; i < 500 && put_noise(i % 2 != 0 ? d.b : d.a, i) == BH_OK; i++)
+		if (i % 50 == 49)
+			flush_perhaps(d.a);
+	for (int i = 0; i < 5; i++)
+		test_status(bh_flush(d.a), BH_E_FULL);
+	alarm(0);
+	expect_rows(d.b, 20);
+	unlink(d.ballast);
+	expect_writes_go_on(d.a);
+	expect_writes_go_on(d.b);
+	disk_close(&d);
+}
+
+static void flushes_end_on_a_full_disk(void **state)
+{
+	run_on_disk(flushes_end_body, *state);
 }
 
 static void a_full_disk_refuses_writes_alone(void **state)
@@ -399,9 +450,13 @@ int main(void)
 {
 #define ON_DISK(name) cmocka_unit_test_setup_teardown(name, test_workspace_make, test_workspace_drop)
 	const struct CMUnitTest tests[] = {
-		ON_DISK(a_full_disk_refuses_writes_alone),   ON_DISK(a_database_that_fills_its_disk_stops_and_a_shred_helps),
-		ON_DISK(what_makes_room_has_a_reserve),      ON_DISK(a_full_disk_is_opened_and_read),
-		ON_DISK(used_up_inodes_refuse_writes_alone), ON_DISK(used_up_descriptors_refuse_writes_alone),
+		ON_DISK(a_full_disk_refuses_writes_alone),
+		ON_DISK(flushes_end_on_a_full_disk),
+		ON_DISK(a_database_that_fills_its_disk_stops_and_a_shred_helps),
+		ON_DISK(what_makes_room_has_a_reserve),
+		ON_DISK(a_full_disk_is_opened_and_read),
+		ON_DISK(used_up_inodes_refuse_writes_alone),
+		ON_DISK(used_up_descriptors_refuse_writes_alone),
 		ON_DISK(a_class_keeps_no_descriptor),
 	};
 
