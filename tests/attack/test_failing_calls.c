@@ -20,6 +20,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "engine/core/home.h"
 #include "failing_calls.h"
 #include "tests/support/harness.h"
 #include "tests/support/random.h"
@@ -343,6 +344,7 @@ static void place(const stage *st)
 	tree_remove(st->ws.db);
 	tree_remove(st->ws.kms);
 	tree_copy(st->template_db, st->ws.db);
+	test_ok(bh_home_set(st->ws.db)); /* it stands in for what it was copied from */
 	tree_copy(st->template_kms, st->ws.kms);
 }
 

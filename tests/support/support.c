@@ -16,6 +16,7 @@
 
 #include <xxhash.h>
 
+#include "engine/core/home.h"
 #include "env/room/room.h"
 #include "keyring/ring/keyring.h"
 #include "keyring/manifest/format.h"
@@ -110,13 +111,19 @@ static bool is_reserve(const char *path)
 	return strcmp(strrchr(path, '/') + 1, BH_RESERVE_FILE) == 0;
 }
 
+/* Where the database is at home: not sealed, and nothing that an open goes by (engine/core/home.h). */
+static bool is_home(const char *path)
+{
+	return strcmp(strrchr(path, '/') + 1, BH_HOME_FILE) == 0;
+}
+
 static void walk_entry(void *arg, const char *path, const struct stat *st)
 {
 	const struct walk *walk = arg;
 
 	if (S_ISDIR(st->st_mode))
 		list(path, walk_entry, arg);
-	else if (S_ISREG(st->st_mode) && !is_reserve(path))
+	else if (S_ISREG(st->st_mode) && !is_reserve(path) && !is_home(path))
 		walk->each(walk->arg, path);
 }
 
