@@ -44,7 +44,7 @@ bh_status bh_family_flush(const bh_db *db, rocksdb_column_family_handle_t *famil
 	}
 }
 
-bh_status bh_family_flush_now(const bh_db *db, rocksdb_column_family_handle_t *family, const _Atomic bool *stop, int limit_ms)
+bh_status bh_family_flush_now(const bh_db *db, rocksdb_column_family_handle_t *family, const _Atomic bool *stop)
 {
-	return flush(db, family, true, stop, limit_ms);
+	return flush(db, family, true, stop, -1);
 }

@@ -35,7 +35,6 @@ typedef struct bh_merchant {
 	pthread_mutex_t marking;  /* one change of what is suppressed at a time; inside the gate */
 	pthread_mutex_t lock;     /* guards `guests` */
 	bh_guest *guests;         /* what cannot outlive its keys: ended when the gate closes */
-	bh_page_leaving leaving;  /* under `op`: its files that are open were voided: drop.h */
 	size_t class_count;
 	bh_class *classes;
 	struct bh_merchant *next;

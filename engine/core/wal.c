@@ -41,11 +41,11 @@ static bh_status look(void *arg, const char *name)
 }
 
 /* RocksDB keeps a WAL open until it is synced, which the flush has it do, and a moment longer. */
-static bh_status wait_for_close(const bh_db *db, uint64_t newest, int limit_ms)
+static bh_status wait_for_close(const bh_db *db, uint64_t newest)
 {
 	const struct timespec pause = { .tv_nsec = 1000000 };
 
-	for (int waited_ms = 0; waited_ms < limit_ms; waited_ms++) {
+	for (int waited_ms = 0; waited_ms < CLOSE_WAIT_MS; waited_ms++) {
 		open_logs logs = { .db = db, .newest = newest };
 
 		BH_TRY(bh_dir_each(db->dir, look, &logs));
@@ -115,25 +115,10 @@ bh_status bh_wal_renew(bh_db *db)
 	return status;
 }
 
-/* The flush has begun another WAL when it stands in line. What it would do for the one before, a sync does. */
-static bh_status close_soon(bh_db *db, uint64_t newest, int limit_ms)
+bh_status bh_wal_close(bh_db *db, uint64_t newest)
 {
-	char *error = NULL;
-
-	BH_TRY(check_room(db));
-	rocksdb_delete_cf(db->rocks, db->write, db->default_cf, roll_key, sizeof(roll_key) - 1, &error);
-	BH_TRY(bh_status_of_rocksdb(error));
-	if (bh_family_flush_now(db, db->default_cf, NULL, limit_ms) != BH_OK)
-		BH_TRY(bh_wal_sync(db));
-	return wait_for_close(db, newest, limit_ms);
-}
-
-bh_status bh_wal_close(bh_db *db, uint64_t newest, int limit_ms)
-{
-	if (limit_ms >= 0)
-		return close_soon(db, newest, limit_ms);
 	BH_TRY(bh_wal_roll(db));
-	return wait_for_close(db, newest, CLOSE_WAIT_MS);
+	return wait_for_close(db, newest);
 }
 
 bh_status bh_wal_sync(bh_db *db)

@@ -22,10 +22,9 @@ BH_MUST_CHECK static inline bh_status bh_wal_check(bh_db *db)
 {
 	return bh_image_generation() == atomic_load_explicit(&db->image, memory_order_acquire) ? BH_OK : bh_wal_renew(db);
 }
-/* Closes the WALs up to number `newest`; all of their bytes are durable then. `limit_ms`: does not wait longer for the flush that
- * others' may stand in front of, which it can do without; negative: it waits. Errors: BH_E_BUSY (one is still open: somebody else
+/* Closes the WALs up to number `newest`; all of their bytes are durable then. Errors: BH_E_BUSY (one is still open: somebody else
  * is at it), those of bh_wal_roll(). */
-BH_MUST_CHECK bh_status bh_wal_close(bh_db *db, uint64_t newest, int limit_ms);
+BH_MUST_CHECK bh_status bh_wal_close(bh_db *db, uint64_t newest);
 /* Every write so far is durable. */
 BH_MUST_CHECK bh_status bh_wal_sync(bh_db *db);
 

@@ -66,7 +66,6 @@ static void take_back(bh_db *db, bh_merchant *merchant)
 	bh_merchant_shut(merchant, BH_E_BUSY);
 	if (!has_all_families(merchant) && bh_merchant_drop_families(db, merchant, "merchant.add.undone") != BH_OK)
 		bh_db_log(db, "%s", bh_status_message());
-	bh_merchant_return(db, merchant);
 	bh_merchant_close_handles(merchant);
 	bh_merchant_unref(merchant);
 }

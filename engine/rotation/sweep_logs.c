@@ -99,6 +99,6 @@ bh_status bh_sweep_logs(bh_sweep *sweep)
 	BH_TRY(bh_logs_newest(sweep->db, &newest));
 	BH_TRY(bh_each_log(&sweep->place, find_live, &run));
 	if (run.live)
-		BH_TRY(bh_wal_close(sweep->db, newest, -1));
+		BH_TRY(bh_wal_close(sweep->db, newest));
 	return bh_each_log(&sweep->place, sweep_log, &run);
 }

@@ -317,10 +317,7 @@ static bh_status shred_attached(shred *s, bh_merchant *attached)
 {
 	bh_merchant_shut(attached, BH_E_SHREDDED);
 	BH_TRY(survey(s));
-	BH_TRY(bh_merchant_drop_families(s->db, attached,
-					 "shred.family-dropped")); /* what is still open is unlinked all the same */
-	bh_merchant_return(s->db, attached);
-	return BH_OK;
+	return bh_merchant_drop_families(s->db, attached, "shred.family-dropped"); /* what is still open is unlinked all the same */
 }
 
 static bh_status certificate_of(const shred *s, bh_buf *out)

@@ -361,7 +361,6 @@ bh_status bh_attach(bh_db *db, bh_merchant *merchant, const char *note, bh_buf *
 	bool hurt = false;
 	bh_status status;
 
-	bh_merchant_return(db, merchant);
 	BH_TRY(bh_keyring_merchant_unlock(db->keyring, merchant->name));
 	status = record_resuming(db, merchant, note);
 	if (status != BH_OK)

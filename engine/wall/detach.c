@@ -5,7 +5,7 @@
  *     step                                  a kill right after it leaves
  *     gate closed, jobs inside ended        nothing on disk
  *     SUSPENDING recorded                   the next open parks it and goes on
- *     memtables flushed (operator only)     the same: what takes too long is left to the WALs, and its files end
+ *     memtables flushed (operator only)     the same
  *     WALs closed (if rows are in them)     the same
  *     parked: links, inventory, renamed     the parked files are complete: the next open goes on from here
  *     families dropped, one by one          the same
@@ -38,17 +38,11 @@
 #include "cause.h"
 #include "engine/core/forget.h"
 
-#define CLOSE_MS 200 /* for the WAL */
-#define FLUSH_MS 400 /* for all that is not in SSTs yet; a merchant that has more is parked with its WALs */
-
 static bh_status flush_families(const bh_db *db, const bh_merchant *merchant)
 {
-	const int64_t until_ms = bh_gate_now_ms() + FLUSH_MS;
-
 	for (size_t i = 0; i < merchant->class_count; i++)
 		if (merchant->classes[i].handle != NULL)
-			BH_TRY(bh_family_flush_now(db, merchant->classes[i].handle, &merchant->hurt,
-						   (int)BH_MAX(until_ms - bh_gate_now_ms(), (int64_t)0)));
+			BH_TRY(bh_family_flush_now(db, merchant->classes[i].handle, &merchant->hurt));
 	return BH_OK;
 }
 
@@ -88,7 +82,7 @@ static bool is_flushed(bh_db *db, const bh_merchant *merchant, bh_suspend_cause 
 static bh_status settle_logs(bh_db *db, const bh_merchant *merchant, uint64_t *newest_out)
 {
 	BH_TRY(bh_logs_newest(db, newest_out));
-	if (bh_wal_close(db, *newest_out, CLOSE_MS) == BH_OK)
+	if (bh_wal_close(db, *newest_out) == BH_OK)
 		return BH_OK;
 	bh_db_log(db, "merchant '%s': the WAL is parked as a copy, since it could not be closed: %s", merchant->name,
 		  bh_status_message());
@@ -96,7 +90,7 @@ static bh_status settle_logs(bh_db *db, const bh_merchant *merchant, uint64_t *n
 	return bh_room_check_log(db->room) == BH_OK ? bh_wal_sync(db) : BH_OK;
 }
 
-static bh_status park_live(bh_db *db, bh_merchant *merchant, bh_suspend_cause cause)
+static bh_status park_live(bh_db *db, const bh_merchant *merchant, bh_suspend_cause cause)
 {
 	const bool flushed = is_flushed(db, merchant, cause);
 	bh_keeping keeping = { .merchant = merchant->name };
@@ -104,11 +98,8 @@ static bh_status park_live(bh_db *db, bh_merchant *merchant, bh_suspend_cause ca
 	bh_status status;
 
 	bh_crash_point("suspend.flushed");
-	/* Flushes of it that are under way have nothing to end for, and others' stand in line behind them. */
-	if (!flushed) {
-		bh_merchant_leave(db, merchant, false);
+	if (!flushed)
 		BH_TRY(settle_logs(db, merchant, &logs));
-	}
 	bh_crash_point("suspend.logs-closed");
 	bh_fs_keep_begin(db->fs, &keeping);
 	status = bh_park(db, merchant->name, logs);

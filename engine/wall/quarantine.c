@@ -110,12 +110,6 @@ void bh_quarantine_settle(bh_merchant *merchant)
 	atomic_store(&merchant->relaxing, false);
 }
 
-/* Its merchant is about to leave, and its keys have. */
-static bool leaves(const bh_job_failure *failure)
-{
-	return strstr(failure->text, "bulkhead[suspended]") != NULL;
-}
-
 static bh_job_verdict judge(void *arg, const bh_job_failure *failure)
 {
 	bh_db *db = arg;
@@ -123,8 +117,7 @@ static bh_job_verdict judge(void *arg, const bh_job_failure *failure)
 	bh_job_verdict verdict = BH_JOB_EVERYBODYS;
 
 	if (merchant != NULL) {
-		if (!leaves(failure))
-			bh_hurt(merchant, bh_hurt_shorter(db, failure->text));
+		bh_hurt(merchant, bh_hurt_shorter(db, failure->text));
 		if (failure->flush && (atomic_load(&merchant->waiting) > 0 || !relax(db, merchant)))
 			verdict = BH_JOB_AWAITED;
 		else

@@ -65,11 +65,6 @@ public:
 	}
 	// What the file system below said, as RocksDB is to take it. Of a merchant's file only what the whole process lacks is
 	// tried again without end: the rest is that merchant's, who is taken out for it (engine/wall/quarantine.h).
-	// Its merchant leaves the database: what it has open ends.
-	IOStatus Gone() const { return bridge::Gone(fs_, path_, scope_.merchant); }
-	// Whom it is voided with: staged files are no part of what leaves.
-	const char *leaver() const { return bh_fs_names_itself(path_.c_str()) ? scope_.merchant : ""; }
-	bool leaves() const { return *leaver() != '\0' && bh_page_readers_is_leaving(bh_fs_page_readers(fs_), leaver()); }
 	IOStatus Again(const IOStatus &s) const { return bh_scope_is_platform(&scope_) || IsLack(s.ToString()) ? Below(s) : s; }
 	const std::string &path() const { return path_; }
 

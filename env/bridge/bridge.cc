@@ -97,8 +97,7 @@ public:
 		if (!s.ok())
 			return s;
 		return bh_file_kind_is_paged(info.kind)
-			       ? OwnerOf(path, info)
-					 .Told(CreatePaged(fs_, target(), OwnerOf(path, info), options, &key, header, result, dbg))
+			       ? OwnerOf(path, info).Told(CreatePaged(path, info, options, &key, header, result, dbg))
 			       : CreateStream(path, info, options, &key, header, result);
 	}
 
@@ -325,8 +324,6 @@ private:
 		uint64_t physical = 0;
 		std::unique_ptr<FSRandomAccessFile> base;
 		NamesHeld held(fs_);
-		if (OwnerOf(path, info).leaves())
-			return OwnerOf(path, info).Gone();
 		IOStatus s = target()->NewRandomAccessFile(path, options, &base, dbg);
 		if (s.ok())
 			s = ReadHeader(path, header, &header_len, dbg);
@@ -377,6 +374,31 @@ private:
 		if (status == BH_OK)
 			result->reset(new StreamSequentialFile(path, fs_, info.kind, std::move(base), std::move(reader)));
 		return FromStatus(status, path);
+	}
+
+	IOStatus CreatePaged(const std::string &path, const bh_path_info &info, const FileOptions &options, FileKey *key,
+			     const uint8_t header[BH_HEADER_LEN], std::unique_ptr<FSWritableFile> *result, IODebugContext *dbg)
+	{
+		bh_page_writer *made = nullptr;
+		uint8_t dek_id[BH_ID_LEN];
+		memcpy(dek_id, key->header.dek_id, sizeof(dek_id)); // the writer takes the key
+		bh_status status = bh_page_writer_new(key, header, &made);
+		if (status != BH_OK)
+			return FromStatus(status, path);
+		PageWriter writer(made);
+		std::unique_ptr<FSWritableFile> base;
+		bh_page_claim *claim = nullptr;
+		NamesHeld held(fs_);
+		IOStatus s = MadeAnew(path);
+		if (s.ok())
+			s = target()->NewWritableFile(path, options, &base, dbg);
+		s = OwnerOf(path, info).Again(s);
+		if (s.ok())
+			s = ToIOStatus(bh_page_claim_made(bh_fs_page_readers(fs_), path.c_str(), dek_id, &claim));
+		if (s.ok())
+			result->reset(new PagedWritableFile(OwnerOf(path, info), bh_fs_room(fs_), std::move(base),
+							    std::move(writer), PageClaim(claim)));
+		return s;
 	}
 
 	// A WAL or MANIFEST gets its name when its header is durable: one that is empty or short is always a damaged one.

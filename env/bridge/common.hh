@@ -100,16 +100,6 @@ inline IOStatus FromStatus(bh_status status, const std::string &path)
 	return ToIOStatus(bh_fail_prefix(status, "%s", path.c_str()));
 }
 
-// The end of a job on a merchant that leaves. RocksDB knows what it has dropped, takes the job's end for no error, and lists no
-// directories for it; what it does not know to be dropped ends as any failure does.
-inline IOStatus Gone(const bh_fs *fs, const std::string &path, const char *merchant)
-{
-	IOStatus s = ToIOStatus(bh_fail(BH_E_SUSPENDED, "%s: its merchant leaves", path.c_str()));
-	if (!bh_page_readers_is_dropped(bh_fs_page_readers(fs), merchant))
-		return s;
-	return status_to_io_status(Status::ColumnFamilyDropped(s.getState()));
-}
-
 // Whether the bytes are those whose checksum RocksDB hands over with them (checksum_handoff_file_types), if it does.
 inline IOStatus CheckHandoff(const std::string &path, const Slice &data, const DataVerificationInfo &info)
 {

@@ -109,6 +109,19 @@ bh_status bh_bridge_check_ends(rocksdb_t *db, rocksdb_column_family_handle_t *cf
 	return BH_OK;
 }
 
+bh_status bh_bridge_family_files(rocksdb_t *db, rocksdb_column_family_handle_t *cf, bh_status (*each)(void *arg, const char *name),
+				 void *arg)
+{
+	ColumnFamilyMetaData family;
+	db->rep->GetColumnFamilyMetaData(cf->rep, &family);
+	for (const LevelMetaData &level : family.levels)
+		for (const SstFileMetaData &file : level.files)
+			BH_TRY(each(arg, file.relative_filename.c_str()));
+	for (const BlobMetaData &file : family.blob_files)
+		BH_TRY(each(arg, file.blob_file_name.c_str()));
+	return BH_OK;
+}
+
 bool bh_bridge_is_bytewise(const rocksdb_column_family_handle_t *cf)
 {
 	return cf->rep->GetComparator() == BytewiseComparator();

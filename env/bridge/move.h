@@ -45,6 +45,10 @@ BH_MUST_CHECK bh_status bh_bridge_import(rocksdb_t *db, const rocksdb_options_t 
 					 const bh_export *export_, const char *dir, const char *prefix,
 					 rocksdb_column_family_handle_t **out);
 
+/* Calls `each` with the name of every file that the column family consists of now: SSTs and blob files. */
+BH_MUST_CHECK bh_status bh_bridge_family_files(rocksdb_t *db, rocksdb_column_family_handle_t *cf,
+					       bh_status (*each)(void *arg, const char *name), void *arg);
+
 /* Options for a database that is opened to be exported from: compacts nothing by itself, makes no new blob files, looks for no WAL
  * but those that are there. */
 void bh_bridge_options_for_export(rocksdb_options_t *options);

@@ -29,7 +29,6 @@ public:
 	const bh_page_file *file() const { return source_->file; }
 	FSRandomAccessFile &below() const { return *static_cast<FSRandomAccessFile *>(source_->below); }
 	uint64_t serial() const { return source_->serial; }
-	bool gone() const { return source_->file == nullptr; }
 
 private:
 	const bh_page_source *const source_;
@@ -48,8 +47,7 @@ public:
 	{
 		bh_page_reader *made = nullptr;
 		size_ = bh_page_file_size(file.get());
-		BH_TRY(bh_page_reader_new(readers, owner_.path().c_str(), owner_.leaver(), file.get(), base.get(), &kBelow, this,
-					  &made));
+		BH_TRY(bh_page_reader_new(readers, owner_.path().c_str(), file.get(), base.get(), &kBelow, this, &made));
 		(void)file.release(); // the reader's, both of them
 		(void)base.release();
 		reader_.reset(made);
@@ -62,8 +60,6 @@ public:
 	{
 		uint8_t *dst = reinterpret_cast<uint8_t *>(scratch);
 		bh_page_ahead ahead;
-		if (Source(reader_.get()).gone())
-			return owner_.Gone();
 		size_t served = bh_page_window_take(window_.get(), off, n, dst, &ahead);
 		if (ahead.len > 0) {
 			Slice opened;
@@ -82,8 +78,6 @@ public:
 		std::vector<PhysicalRead> plan;
 		size_t total = 0;
 		Source source(reader_.get());
-		if (source.gone())
-			return owner_.Gone();
 		plan.reserve(count);
 		for (size_t i = 0; i < count; i++) {
 			plan.emplace_back(bh_page_file_range(source.file(), reqs[i].offset, reqs[i].len), source.below());
@@ -131,8 +125,6 @@ public:
 			   IOHandleDeleter *del_fn, IODebugContext *dbg) override
 	{
 		Source source(reader_.get());
-		if (source.gone())
-			return owner_.Gone();
 		bh_page_range range = bh_page_file_range(source.file(), req.offset, req.len);
 		if (range.len == 0)
 			return FSRandomAccessFile::ReadAsync(req, options, done, arg, io_handle, del_fn, dbg);
@@ -165,8 +157,6 @@ public:
 	IOStatus Prefetch(uint64_t off, size_t n, const IOOptions &options, IODebugContext *dbg) override
 	{
 		Source source(reader_.get());
-		if (source.gone())
-			return owner_.Gone();
 		bh_page_range range = bh_page_file_range(source.file(), off, n);
 		return source.below().Prefetch(range.off, range.len, options, dbg);
 	}
@@ -174,34 +164,25 @@ public:
 	IOStatus InvalidateCache(size_t off, size_t len) override
 	{
 		Source source(reader_.get());
-		if (source.gone())
-			return IOStatus::OK();
 		bh_page_range range = bh_page_file_range(source.file(), off, len);
 		return len == 0 ? source.below().InvalidateCache(0, 0) : source.below().InvalidateCache(range.off, range.len);
 	}
 
 	size_t GetUniqueId(char *id, size_t max_size) const override
 	{
-		Source source(reader_.get());
-		return source.gone() ? 0 : source.below().GetUniqueId(id, max_size);
+		return Source(reader_.get()).below().GetUniqueId(id, max_size);
 	}
 	void Hint(AccessPattern pattern) override
 	{
-		Source source(reader_.get());
 		hint_ = pattern;
-		if (!source.gone())
-			source.below().Hint(pattern);
+		Source(reader_.get()).below().Hint(pattern);
 	}
 	IOStatus GetFileSize(uint64_t *size) BH_OVERRIDE_SINCE_10_5
 	{
 		*size = size_;
 		return IOStatus::OK();
 	}
-	Temperature GetTemperature() const override
-	{
-		Source source(reader_.get());
-		return source.gone() ? Temperature::kUnknown : source.below().GetTemperature();
-	}
+	Temperature GetTemperature() const override { return Source(reader_.get()).below().GetTemperature(); }
 	uint64_t size() const { return size_; }
 
 private:
@@ -224,10 +205,8 @@ private:
 			   IODebugContext *dbg) const
 	{
 		Source source(reader_.get());
-		*result = Slice(scratch, 0);
-		if (source.gone())
-			return owner_.Gone();
 		bh_page_range range = bh_page_file_range(source.file(), off, n);
+		*result = Slice(scratch, 0);
 		if (range.len == 0)
 			return IOStatus::OK();
 		PhysicalRead physical(range, source.below());
@@ -308,9 +287,6 @@ public:
 			failed_ = CheckRoom(data.size());
 		if (!failed_.ok())
 			return failed_;
-		Inside inside(claim_);
-		if (!inside.ok())
-			return failed_ = owner_.Gone();
 		bh_status status = bh_page_writer_append(writer_.get(), bh_view_of(data.data(), data.size()), &out_);
 		return owner_.Told(status == BH_OK ? Drain(options, dbg) : FromStatus(status, path_));
 	}
@@ -382,27 +358,6 @@ public:
 	bool IsSyncThreadSafe() const override { return false; }
 
 private:
-	// Who uses the writer, which may be voided at any other time.
-	class Inside
-	{
-	public:
-		explicit Inside(const PageClaim &claim) : claim_(claim.get()), ok_(claim_ == nullptr || bh_page_claim_enter(claim_))
-		{
-		}
-		~Inside()
-		{
-			if (claim_ != nullptr && ok_)
-				bh_page_claim_leave(claim_);
-		}
-		Inside(const Inside &) = delete;
-		Inside &operator=(const Inside &) = delete;
-		bool ok() const { return ok_; }
-
-	private:
-		bh_page_claim *const claim_; // nullptr: it is closed
-		const bool ok_;
-	};
-
 	// What a compaction writes may wait: below the floor only what makes room goes on. A flush may not, and goes on to the end:
 	// writes are refused meanwhile, and the rows it brings out of memory are acknowledged.
 	IOStatus CheckRoom(size_t len)
@@ -419,9 +374,6 @@ private:
 	{
 		if (bh_page_writer_finished(writer_.get()) || !failed_.ok())
 			return failed_;
-		Inside inside(claim_);
-		if (!inside.ok())
-			return failed_ = owner_.Gone();
 		bh_status status = bh_page_writer_finish(writer_.get(), &out_);
 		if (status != BH_OK)
 			return FromStatus(status, path_);
@@ -483,33 +435,6 @@ private:
 	AlignedMemory aligned_;
 	uint64_t direct_off_ = 0;
 };
-
-inline IOStatus CreatePaged(bh_fs *fs, FileSystem *below, const Owner &owner, const FileOptions &options, FileKey *key,
-			    const uint8_t header[BH_HEADER_LEN], std::unique_ptr<FSWritableFile> *result, IODebugContext *dbg)
-{
-	bh_page_writer *made = nullptr;
-	uint8_t dek_id[BH_ID_LEN];
-	memcpy(dek_id, key->header.dek_id, sizeof(dek_id)); // the writer takes the key
-	bh_status status = bh_page_writer_new(key, header, &made);
-	if (status != BH_OK)
-		return FromStatus(status, owner.path());
-	PageWriter writer(made);
-	std::unique_ptr<FSWritableFile> base;
-	bh_page_claim *claim = nullptr;
-	NamesHeld held(fs);
-	if (owner.leaves())
-		return owner.Gone();
-	IOStatus s = MadeAnew(owner.path());
-	if (s.ok())
-		s = below->NewWritableFile(owner.path(), options, &base, dbg);
-	s = owner.Again(s);
-	const bh_page_maker maker = { owner.leaver(), dek_id, made };
-	if (s.ok())
-		s = ToIOStatus(bh_page_claim_made(bh_fs_page_readers(fs), owner.path().c_str(), &maker, &claim));
-	if (s.ok())
-		result->reset(new PagedWritableFile(owner, bh_fs_room(fs), std::move(base), std::move(writer), PageClaim(claim)));
-	return s;
-}
 
 } // namespace bridge
 

@@ -5,17 +5,61 @@
  * A reader's `word` says in one atomic number which of two slots has the source, and how many have entered it since it is there.
  * Entering adds one and learns the slot; leaving counts in the source. A switch writes the other slot, puts a fresh word in the
  * place of the old one, and so learns how many are to leave the old source. The claim sees to it that a slot is not written again
- * before they have. A voided reader's source is the registry's own, which nobody has to leave; it stays that for good.
+ * before they have.
  */
-#include "page_readers_state.h"
+#include "page_readers.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 
 #include "raw_file.h"
+
+#define BUCKETS 1024u /* databases have up to some ten thousand files */
+#define SLOT_BIT (1ull << 63)
+#define DRAIN_PAUSE_NS 100000 /* a read takes some microseconds, or waits for a disk */
+
+typedef struct file_id {
+	dev_t dev;
+	ino_t ino;
+} file_id;
+
+typedef struct source {
+	bh_page_source face; /* first: what readers are given */
+	bh_page_file *file;
+	void (*close)(void *below);
+	_Atomic uint64_t left; /* how many have entered and left */
+} source;
+
+struct bh_page_reader {
+	_Atomic uint64_t word; /* SLOT_BIT: which slot; below: how many have entered it */
+	source *slots[2];
+	bh_page_readers *readers;
+	file_id id;           /* under the table's lock */
+	bh_page_reader *next; /* in its bucket, under the table's lock */
+	const bh_page_below_ops *ops;
+	void *arg;
+};
+
+struct bh_page_claim {
+	bh_page_readers *readers;
+	file_id id;                /* under the table's lock, as all that follows */
+	bool made;                 /* and is being written, */
+	uint8_t dek_id[BH_ID_LEN]; /* under this DEK */
+	bh_page_claim *next;
+};
+
+struct bh_page_readers {
+	pthread_rwlock_t names; /* shared: files are opened, made, measured, closed; exclusive: a name is exchanged */
+	pthread_mutex_t table;  /* guards the rest */
+	bh_page_claim *claims;  /* few: files being written */
+	bh_page_reader *buckets[BUCKETS];
+};
 
 /* ---- the registry */
 
@@ -32,7 +76,6 @@ bh_status bh_page_readers_new(bh_page_readers **out)
 	pthread_rwlock_init(&readers->names, &attr);
 	pthread_rwlockattr_destroy(&attr);
 	pthread_mutex_init(&readers->table, NULL);
-	readers->gone.face.serial = UINT64_MAX;
 	*out = readers;
 	return BH_OK;
 }
@@ -113,20 +156,17 @@ static source *source_new(bh_page_file *file, void *below, void (*close)(void *b
 
 static void source_free(source *s)
 {
-	if (s == NULL || s->file == NULL)
+	if (s == NULL)
 		return;
 	bh_page_file_free(s->file);
 	s->close(s->face.below);
 	free(s);
 }
 
-void bh_page_source_end(source *s)
+/* The one that the word names. Under the table's lock, or where nobody switches. */
+static source *source_of(const bh_page_reader *reader)
 {
-	static const struct timespec pause = { .tv_nsec = 100000 }; /* a read takes some microseconds, or waits for a disk */
-
-	while (s != NULL && atomic_load_explicit(&s->left, memory_order_acquire) != s->entered)
-		nanosleep(&pause, NULL);
-	source_free(s);
+	return reader->slots[atomic_load_explicit(&reader->word, memory_order_relaxed) >= SLOT_BIT];
 }
 
 const bh_page_source *bh_page_reader_enter(bh_page_reader *reader)
@@ -143,25 +183,17 @@ void bh_page_reader_leave(const bh_page_source *entered)
 
 /* ---- readers */
 
-/* While `readers` is held, so that it stays so. */
-static bh_status check_stays(bh_page_readers *readers, const char *path, const char *merchant)
-{
-	return bh_page_readers_is_leaving(readers, merchant) ? bh_fail(BH_E_SUSPENDED, "%s: its merchant leaves", path) : BH_OK;
-}
-
-bh_status bh_page_reader_new(bh_page_readers *readers, const char *path, const char *merchant, bh_page_file *file, void *below,
+bh_status bh_page_reader_new(bh_page_readers *readers, const char *path, bh_page_file *file, void *below,
 			     const bh_page_below_ops *ops, void *arg, bh_page_reader **out)
 {
 	bh_page_reader *reader;
 	file_id id = { 0 };
 
-	BH_TRY(check_stays(readers, path, merchant));
 	BH_TRY(id_at(path, &id));
 	reader = malloc(sizeof(*reader));
 	if (reader == NULL)
 		return bh_fail(BH_E_NOMEM, "no memory to open a page file");
 	*reader = (bh_page_reader){ .readers = readers, .id = id, .ops = ops, .arg = arg };
-	memcpy(reader->merchant, merchant, strnlen(merchant, BH_NAME_MAX));
 	reader->slots[0] = source_new(file, below, ops->close, 0);
 	if (reader->slots[0] == NULL) {
 		free(reader);
@@ -202,22 +234,19 @@ static const bh_page_claim *find(const bh_page_readers *readers, file_id id)
 	return claim;
 }
 
-/* `maker`: of a file that was made; NULL: of one that others may have, *out is NULL if somebody has it. */
-static bh_status claim(bh_page_readers *readers, file_id id, const bh_page_maker *maker, bh_page_claim **out)
+/* `dek_id`: of a file that was made; NULL: of one that others may have, *out is NULL if somebody has it. */
+static bh_status claim(bh_page_readers *readers, file_id id, const uint8_t *dek_id, bh_page_claim **out)
 {
 	bh_page_claim *made = malloc(sizeof(*made));
 
 	if (made == NULL)
 		return bh_fail(BH_E_NOMEM, "no memory to note a file");
 	pthread_mutex_lock(&readers->table);
-	*out = maker == NULL && find(readers, id) != NULL ? NULL : made;
+	*out = dek_id == NULL && find(readers, id) != NULL ? NULL : made;
 	if (*out != NULL) {
-		*made = (bh_page_claim){ .readers = readers, .id = id, .made = maker != NULL, .next = readers->claims };
-		if (maker != NULL) {
-			memcpy(made->dek_id, maker->dek_id, BH_ID_LEN);
-			memcpy(made->merchant, maker->merchant, strnlen(maker->merchant, BH_NAME_MAX));
-			made->writer = maker->writer;
-		}
+		*made = (bh_page_claim){ .readers = readers, .id = id, .made = dek_id != NULL, .next = readers->claims };
+		if (dek_id != NULL)
+			memcpy(made->dek_id, dek_id, BH_ID_LEN);
 		readers->claims = made;
 	}
 	pthread_mutex_unlock(&readers->table);
@@ -226,13 +255,12 @@ static bh_status claim(bh_page_readers *readers, file_id id, const bh_page_maker
 	return BH_OK;
 }
 
-bh_status bh_page_claim_made(bh_page_readers *readers, const char *path, const bh_page_maker *maker, bh_page_claim **out)
+bh_status bh_page_claim_made(bh_page_readers *readers, const char *path, const uint8_t dek_id[BH_ID_LEN], bh_page_claim **out)
 {
 	file_id id = { 0 };
 
-	BH_TRY(check_stays(readers, path, maker->merchant));
 	BH_TRY(id_at(path, &id));
-	return claim(readers, id, maker, out);
+	return claim(readers, id, dek_id, out);
 }
 
 /* While nobody makes one, as open_and_claim(). */
@@ -305,6 +333,7 @@ typedef struct turn {
 	bh_page_reader *reader;
 	source *fresh;
 	source *old;
+	uint64_t entered; /* how many are to leave the old one */
 } turn;
 
 typedef struct turns {
@@ -315,9 +344,15 @@ typedef struct turns {
 /* What was not used is closed, what is not used any more closed once everybody has left. */
 static void turns_clear(turns *t)
 {
+	const struct timespec pause = { .tv_nsec = DRAIN_PAUSE_NS };
+
 	for (size_t i = 0; i < t->count; i++) {
-		bh_page_source_end(t->of[i].old);
-		source_free(t->of[i].fresh);
+		const turn *it = &t->of[i];
+
+		while (it->old != NULL && atomic_load_explicit(&it->old->left, memory_order_acquire) != it->entered)
+			nanosleep(&pause, NULL);
+		source_free(it->old);
+		source_free(it->fresh);
 	}
 	free(t->of);
 }
@@ -327,7 +362,7 @@ static size_t count_readers(bh_page_readers *readers, file_id id)
 	size_t count = 0;
 
 	for (const bh_page_reader *r = *bucket_of(readers, id); r != NULL; r = r->next)
-		count += same(r->id, id) && !is_voided(r);
+		count += same(r->id, id);
 	return count;
 }
 
@@ -361,7 +396,7 @@ static bh_status prepare(bh_page_readers *readers, file_id id, const char *fresh
 	if (out->of == NULL)
 		return bh_fail(BH_E_NOMEM, "no memory to switch %zu readers", count);
 	for (bh_page_reader *r = *bucket_of(readers, id); r != NULL; r = r->next) {
-		if (!same(r->id, id) || is_voided(r))
+		if (!same(r->id, id))
 			continue;
 		BH_TRY(fresh_source(r, fresh, image, &out->of[out->count].fresh));
 		out->of[out->count++].reader = r;
@@ -378,7 +413,7 @@ static void take_turn(turn *t, file_id id)
 	reader->slots[!slot] = t->fresh;
 	was = atomic_exchange_explicit(&reader->word, slot ? 0 : SLOT_BIT, memory_order_acq_rel);
 	t->old = reader->slots[slot];
-	t->old->entered = was & ~SLOT_BIT;
+	t->entered = was & ~SLOT_BIT;
 	t->fresh = NULL;
 	take_out(reader);
 	reader->id = id;

@@ -10,9 +10,6 @@
  * Files are told apart by device and inode, since a name may be changed or have hard links: all readers of an inode are switched,
  * by whatever name they opened it.
  *
- * A merchant that leaves the database takes its keys along at once, whoever has its files open: its readers and writers are
- * voided, and end at their next call. RocksDB's jobs on it end by that, and nobody waits for them.
- *
  * Thread-safety: all calls. Lock order: names, then the table; both below every lock of RocksDB's and of the engine's. While a name
  * is exchanged nobody opens, makes, measures or closes a paged file, so none of these sees half of each file; reads go on.
  */
@@ -44,17 +41,16 @@ typedef struct bh_page_below_ops {
 } bh_page_below_ops;
 
 typedef struct bh_page_source {
-	const bh_page_file *file; /* NULL: the reader is voided, and there is nothing below */
+	const bh_page_file *file;
 	void *below;
 	uint64_t serial; /* of the reader's sources: 0, then one more with each switch */
 } bh_page_source;
 
 typedef struct bh_page_reader bh_page_reader;
 /* For the file at `path`, which is open as `below` with the key in `file`; both are taken over on success. While `readers` is held.
- * It is voided with `merchant`; "": with nobody. `ops` and `arg` live as long as the reader. Errors: BH_E_SUSPENDED (the merchant
- * leaves), BH_E_NOT_FOUND, BH_E_IO, BH_E_NOMEM. */
-BH_MUST_CHECK bh_status bh_page_reader_new(bh_page_readers *readers, const char *path, const char *merchant, bh_page_file *file,
-					   void *below, const bh_page_below_ops *ops, void *arg, bh_page_reader **out);
+ * `ops` and `arg` live as long as the reader. Errors: BH_E_NOT_FOUND, BH_E_IO, BH_E_NOMEM. */
+BH_MUST_CHECK bh_status bh_page_reader_new(bh_page_readers *readers, const char *path, bh_page_file *file, void *below,
+					   const bh_page_below_ops *ops, void *arg, bh_page_reader **out);
 /* Closes its source. Nobody is inside. A source that it had before may still be about to be closed, by who switched it. NULL-safe.
  */
 void bh_page_reader_free(bh_page_reader *reader);
@@ -66,43 +62,16 @@ void bh_page_reader_leave(const bh_page_source *source);
 /* ---- who works on a file: one who writes it, or one who puts another in its place */
 
 typedef struct bh_page_claim bh_page_claim;
-/* Whose a file is that was just made, and what seals it. */
-typedef struct bh_page_maker {
-	const char *merchant;   /* whom it is voided with; "": with nobody */
-	const uint8_t *dek_id;  /* [BH_ID_LEN] */
-	bh_page_writer *writer; /* outlives the claim */
-} bh_page_maker;
-/* Claims the file at `path`, while `readers` is held. Errors: BH_E_SUSPENDED (the merchant leaves), BH_E_NOT_FOUND, BH_E_IO,
- * BH_E_NOMEM. */
-BH_MUST_CHECK bh_status bh_page_claim_made(bh_page_readers *readers, const char *path, const bh_page_maker *maker,
+/* Claims the file at `path`, which was just made to be sealed under the DEK, while `readers` is held. Errors: BH_E_NOT_FOUND,
+ * BH_E_IO, BH_E_NOMEM. */
+BH_MUST_CHECK bh_status bh_page_claim_made(bh_page_readers *readers, const char *path, const uint8_t dek_id[BH_ID_LEN],
 					   bh_page_claim **out);
-/* Around each use of the writer of a claim that was made; from one thread at a time. False: it is voided, and nothing is to be
- * left.
- */
-bool bh_page_claim_enter(bh_page_claim *claim);
-void bh_page_claim_leave(bh_page_claim *claim);
 /* Whether the file at `path` is being written by this process, and under which DEK: its header may not say it yet. */
 bool bh_page_claim_is_made(bh_page_readers *readers, const char *path, uint8_t dek_id_out[BH_ID_LEN]);
 /* Opens the file at `path` to read and claims it. *claim_out NULL: it is claimed already, or not there; then *fd_out is -1. Errors:
  * BH_E_FORMAT (no regular file), BH_E_IO, BH_E_NOMEM. */
 BH_MUST_CHECK bh_status bh_page_claim_open(bh_page_readers *readers, const char *path, int *fd_out, bh_page_claim **claim_out);
 void bh_page_claim_end(bh_page_claim *claim); /* NULL-safe */
-
-/* ---- a merchant that leaves */
-
-/* In the frame of who has it leave. */
-typedef struct bh_page_leaving {
-	const char *merchant;
-	bool dropped; /* RocksDB has dropped its families, and knows what a job on them ends with */
-	struct bh_page_leaving *next;
-} bh_page_leaving;
-/* Voids what is open of the merchant and refuses what would be, until bh_page_readers_back(). Waits for reads under way, not for
- * writes. Nobody has one of its files switched meanwhile. May be called again, for a change of `dropped`; not by two at once. */
-void bh_page_readers_leave(bh_page_readers *readers, bh_page_leaving *leaving, bool dropped);
-void bh_page_readers_back(bh_page_readers *readers, const bh_page_leaving *leaving);
-bool bh_page_readers_is_leaving(bh_page_readers *readers, const char *merchant);
-/* What a voided reader or writer of the merchant tells RocksDB: that its family is dropped. */
-bool bh_page_readers_is_dropped(bh_page_readers *readers, const char *merchant);
 
 /* What a file is opened with. */
 typedef struct bh_page_image {

@@ -59,14 +59,6 @@ void bh_page_writer_free(bh_page_writer *w)
 	free(w);
 }
 
-void bh_page_writer_void(bh_page_writer *w)
-{
-	bh_file_key_clear(&w->key);
-	bh_wipe(w->page, w->page_data);
-	w->held = 0;
-	w->broken = true;
-}
-
 /* Room in `out` must be there for all of these. */
 static void put_header(bh_page_writer *w, bh_buf *out)
 {

@@ -33,7 +33,6 @@ typedef struct bh_page_writer bh_page_writer;
 /* Takes `*key` over (leaves it empty) on success. Errors: BH_E_INVALID (not a paged kind), BH_E_NOMEM. */
 BH_MUST_CHECK bh_status bh_page_writer_new(bh_file_key *key, const uint8_t header[BH_HEADER_LEN], bh_page_writer **out);
 void bh_page_writer_free(bh_page_writer *w); /* wipes what it still holds; NULL-safe */
-void bh_page_writer_void(bh_page_writer *w); /* the same at once: it takes nothing more */
 /* Takes `data` in, and appends to `out` (a reused buffer, cleared by the caller's consumption) the physical bytes that became
  * final: the header at the first call, then every full page that is known not to be the last. Errors: BH_E_UNSUPPORTED (bytes after
  * finish); BH_E_NOMEM (nothing was taken in); BH_E_CRYPTO, and then for good. */

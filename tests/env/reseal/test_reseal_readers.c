@@ -114,7 +114,7 @@ static void reader_open(rig *r, const char *path, reader *out)
 		abort();
 	assert_done(bh_raw_header(b->fd, path, header));
 	assert_done(bh_page_file_new(bh_view_of(header, sizeof(header)), (uint64_t)st.st_size, bh_fs_scopes(r->fs), &file));
-	assert_done(bh_page_reader_new(bh_fs_page_readers(r->fs), path, "a", file, opened, &ops, out, &out->reader));
+	assert_done(bh_page_reader_new(bh_fs_page_readers(r->fs), path, file, opened, &ops, out, &out->reader));
 	bh_page_readers_let_go(bh_fs_page_readers(r->fs));
 }
 
