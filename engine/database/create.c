@@ -36,14 +36,15 @@ bh_status bh_db_create(const char *dir, const char *region, const char *platform
 		return bh_fail(BH_E_EXISTS, "%s: holds a RocksDB already; choose an empty directory", dir);
 	keyring_options.kms = options->kms;
 	keyring_options.actor = options->actor;
-	/* First, so that there is no database without one. */
-	BH_TRY(bh_home_set(dir));
-	status = bh_keyring_create(dir, region, platform_cmk_uri, &keyring_options);
+	/* First, so that there is no database without one. What is no directory is refused below. */
+	status = bh_home_set(dir);
+	if (status == BH_OK || status == BH_E_FORMAT)
+		status = bh_keyring_create(dir, region, platform_cmk_uri, &keyring_options);
 	/* Refused before anything was written: what is empty can go again. */
-	if (status != BH_OK && made) {
+	if (status != BH_OK && !bh_dir_has(dir, "KEYRING"))
 		bh_home_unset(dir);
+	if (status != BH_OK && made)
 		(void)rmdir(dir);
-	}
 	BH_TRY(status);
 	/* A kill here leaves a keyring without a database: the next open makes it. */
 	BH_TRY(bh_db_open(dir, options, &db));

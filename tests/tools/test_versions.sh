@@ -40,6 +40,7 @@ the_other_rocksdb_s_database_opens() {
 	run 0 --db db get bob/data after
 	run 0 --db db verify
 	[[ -z ${BH_TEST_PASSED_ON-} ]] || "$beside/make_database.sh" "$bhctl" "$BH_TEST_PASSED_ON" . || die "cannot be packed"
+	run 0 --db db adopt # it was unpacked here
 	run 0 --db db merchant shred ann --yes
 	run 0 --db db get cat/data after
 }
