@@ -352,6 +352,7 @@ a_suspended_merchant_is_refused() {
 
 a_shredded_merchant_is_gone() {
 	filled
+	run 0 --db db adopt # it was copied here
 	run 0 --db db merchant shred bob --yes
 	look 0 list_column_families
 	has out "{default, ann/data, ann/events}"
@@ -463,6 +464,7 @@ db_bench_runs_inside_of_a_class() {
 	has err "bulkhead[no-key]"
 	! ldb --db=bench scan >out 2>err || die "it opens without keys"
 	# It goes with the merchant.
+	run 0 --db db adopt # it was copied here
 	run 0 --db db merchant shred ann --yes
 	still 1 db_bench "${args[@]}" --use_existing_db --benchmarks=readseq
 	has err "bulkhead[shredded]"
