@@ -49,7 +49,7 @@
 /* RocksDB removes its other temporary files by itself, and these never. What is no file is nobody's leftover. */
 static bool is_leftover(const struct dirent *entry)
 {
-	return bh_is_temp_name(entry->d_name) || (entry->d_type != DT_DIR && bh_path_is_new_options(entry->d_name));
+	return entry->d_type != DT_DIR && (bh_is_temp_name(entry->d_name) || bh_path_is_new_options(entry->d_name));
 }
 
 /* What a kill left: a log whose header was not durable, so that it never had its name and nothing in it was acknowledged; a file
